@@ -1,0 +1,44 @@
+/**
+ * What a text-to-text task is to the rest of the project: named splits of (source, target) strings and
+ * the metrics its predictions are scored with. Readers and generators make it; mixtures consume it.
+ */
+
+/** A part of a data set. */
+export type Split = "train" | "validation" | "test";
+
+/** A metric by its name in tables and JSON; see `src/metrics`. */
+export type MetricName =
+  | "accuracy"
+  | "f1"
+  | "matthews"
+  | "pearson"
+  | "spearman"
+  | "exact_match"
+  | "token_f1"
+  | "rouge_l";
+
+/** One text-to-text example. */
+export interface Example {
+  readonly task: string;
+  /** What the encoder reads, task prefix included. */
+  readonly source: string;
+  /** What the decoder should write. */
+  readonly target: string;
+}
+
+/** A task: its label set (if closed) and how predictions are scored. */
+export interface TaskSpecification {
+  readonly name: string;
+  /** One sentence for `--help` and tables. */
+  readonly description: string;
+  /** The closed set of targets, for classification. A row with any other label is an error. */
+  readonly labels?: readonly string[];
+  /** Metrics reported; the task's score is their mean (as in the reference's average_metrics). */
+  readonly metrics: readonly MetricName[];
+}
+
+/** A task with its examples. A split may be absent (then it is not offered). */
+export interface Dataset {
+  readonly task: TaskSpecification;
+  readonly splits: Partial<Record<Split, readonly Example[]>>;
+}
