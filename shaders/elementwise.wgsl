@@ -1,0 +1,56 @@
+// Elementwise kernels over tensors of `params.count` f32 elements, four per invocation.
+//
+//   add:            result = a + b
+//   relu:           result = max(a, 0)
+//   relu_gradient:  result = b where a > 0, else 0      (a: the output of relu, b: its adjoint)
+//   scale:          result = params.factor * a
+//   fill:           result = params.factor
+//   copy:           result = a
+//
+// Invariant: bindings hold whole vec4s (the runtime rounds them up), so the last invocation may touch up
+// to three elements past the end, which no tensor owns: tensors begin at multiples of 256 bytes.
+
+struct Params {
+  count: u32,
+  factor: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<vec4f>;
+@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> result: array<vec4f>;
+
+fn index(id: vec3u, groups: vec3u) -> u32 {
+  return id.y * (groups.x * 64u) + id.x;
+}
+
+@compute @workgroup_size(64)
+fn add(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = index(id, groups);
+  if (4u * i < params.count) { result[i] = a[i] + b[i]; }
+}
+
+@compute @workgroup_size(64)
+fn relu(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = index(id, groups);
+  // Not max(): on some drivers max(NaN, 0) is 0, and a NaN must not be hidden.
+  if (4u * i < params.count) { result[i] = select(a[i], vec4f(0.0), a[i] < vec4f(0.0)); }
+}
+
+@compute @workgroup_size(64)
+fn relu_gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = index(id, groups);
+  if (4u * i < params.count) { result[i] = select(b[i], vec4f(0.0), a[i] <= vec4f(0.0)); }
+}
+
+@compute @workgroup_size(64)
+fn scale(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = index(id, groups);
+  if (4u * i < params.count) { result[i] = params.factor * a[i]; }
+}
+
+@compute @workgroup_size(64)
+fn fill(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = index(id, groups);
+  if (4u * i < params.count) { result[i] = vec4f(params.factor); }
+}

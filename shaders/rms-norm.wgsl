@@ -1,0 +1,97 @@
+// Root mean square norm (Zhang & Sennrich 2019, eq. 4): normalized = x · rstd · scale,
+// rstd = 1 / sqrt(mean(x²) + epsilon), and its gradient with respect to x.
+//
+//   x, normalized, gradient, input_gradient  [rows, columns]
+//   scale                                    [columns]
+//   rstd                                     [rows]
+//
+// A row belongs to `lanes` invocations of a workgroup. One lane on CPU adapters, where barriers cost more
+// than a strided read; as many as the row fills on GPUs, where neighbours must read neighbours. The order
+// of the additions depends on the row's length and `lanes` alone.
+
+alias Element = f32;
+const WIDTH = 1u;
+
+struct Params {
+  rows: u32,
+  // Elements per row.
+  columns: u32,
+  epsilon: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> scale: array<Element>;
+@group(0) @binding(3) var<storage, read_write> normalized: array<Element>;
+@group(0) @binding(4) var<storage, read_write> rstd: array<f32>;
+@group(0) @binding(5) var<storage, read> forward_rstd: array<f32>;
+@group(0) @binding(6) var<storage, read> gradient: array<Element>;
+@group(0) @binding(7) var<storage, read_write> input_gradient: array<Element>;
+
+// Invocations per row: a power of two, at most 64.
+override lanes: u32 = 1;
+
+var<workgroup> totals: array<f32, 64>;
+
+// The mean over a row, from each of its lanes' sum. All invocations of the workgroup must come here.
+fn row_mean(sum: Element, local: u32) -> f32 {
+  // A scalar is spread over the four summands, a vector fills them.
+  let own = dot(vec4f(sum), vec4f(0.25 * f32(WIDTH)));
+  let length = f32(params.columns * WIDTH);
+  if (lanes == 1) { return own / length; }
+  totals[local] = own;
+  for (var distance = lanes / 2; distance > 0; distance /= 2) {
+    workgroupBarrier();
+    if (local % lanes < distance) { totals[local] += totals[local + distance]; }
+  }
+  workgroupBarrier();
+  return totals[local - local % lanes] / length;
+}
+
+@compute @workgroup_size(64)
+fn forward(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let row = (group.y * workgroups.x + group.x) * (64 / lanes) + local / lanes;
+  let lane = local % lanes;
+  // Lanes past the last row do its work again, up to the barrier, and then store nothing.
+  let start = min(row, params.rows - 1) * params.columns;
+  var squares = Element();
+  for (var column = lane; column < params.columns; column += lanes) {
+    let value = x[start + column];
+    squares += value * value;
+  }
+  let row_rstd = inverseSqrt(row_mean(squares, local) + params.epsilon);
+  if (row >= params.rows) { return; }
+  for (var column = lane; column < params.columns; column += lanes) {
+    normalized[start + column] = x[start + column] * row_rstd * scale[column];
+  }
+  if (lane == 0) { rstd[row] = row_rstd; }
+}
+
+@compute @workgroup_size(64)
+fn backward_input(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let row = (group.y * workgroups.x + group.x) * (64 / lanes) + local / lanes;
+  let lane = local % lanes;
+  let start = min(row, params.rows - 1) * params.columns;
+  let row_rstd = forward_rstd[min(row, params.rows - 1)];
+  // Products of x̂ = x · rstd, which has mean square 1, so that neither tiny nor huge x overflow here.
+  var products = Element();
+  for (var column = lane; column < params.columns; column += lanes) {
+    let index = start + column;
+    products += gradient[index] * scale[column] * (x[index] * row_rstd);
+  }
+  let projection = row_mean(products, local);
+  if (row >= params.rows) { return; }
+  for (var column = lane; column < params.columns; column += lanes) {
+    let index = start + column;
+    let along = x[index] * row_rstd * projection;
+    input_gradient[index] = (gradient[index] * scale[column] - along) * row_rstd;
+  }
+}

@@ -1,0 +1,49 @@
+import { apply, type Op, type Shape, ShapeError, size, type Tensor } from "../tensor.ts";
+import { copyDispatch } from "./copy.ts";
+import { window } from "./split.ts";
+
+interface Attributes {
+  readonly shape: Shape;
+  /** Element offset of each operand; gaps hold whatever was there. */
+  readonly offsets: readonly number[];
+}
+
+const concatOp: Op<Attributes> = {
+  name: "concat",
+  shape(inputs, { shape, offsets }) {
+    const end = Math.max(...inputs.map((part, i) => offsets[i] + size(part.shape)));
+    if (end > size(shape) || inputs.some((part) => part.dtype !== inputs[0].dtype)) {
+      throw new ShapeError("concat", `the operands do not make up [${shape.join(", ")}]`, inputs);
+    }
+    return [{ shape, dtype: inputs[0].dtype }];
+  },
+  gradient: ({ inputs, attributes: { offsets } }, [dy]) =>
+    inputs.map((part, i) => window(dy!, offsets[i], part.shape)),
+  gather: ({ attributes: { offsets } }) => offsets.map((offset) => 4 * offset),
+  kernel: ({ inputs, outputs: [result], attributes: { offsets } }) =>
+    inputs.map((part, i) =>
+      copyDispatch(part, result, size(part.shape), { resultOffset: offsets[i] })
+    ),
+};
+
+/** The parts one after the other, seen under `shape`. They are computed in place where alignment allows. */
+export function concat(parts: readonly Tensor[], shape: Shape): Tensor {
+  let offset = 0;
+  const offsets = parts.map((part) => {
+    const start = offset;
+    offset += size(part.shape);
+    return start;
+  });
+  if (offset !== size(shape)) {
+    throw new ShapeError("concat", `the operands do not make up [${shape.join(", ")}]`, parts);
+  }
+  return apply(concatOp, parts, { shape, offsets });
+}
+
+/**
+ * The parts at given element offsets of a flat tensor of `length` elements. What lies between them is
+ * undefined, so the reader must not depend on it.
+ */
+export function gather(parts: readonly Tensor[], offsets: readonly number[], length: number): Tensor {
+  return apply(concatOp, parts, { shape: [length], offsets });
+}
