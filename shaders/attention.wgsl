@@ -23,8 +23,7 @@ const HEAD_SIZE = 64u;
 const HEAD_VECTORS = (HEAD_SIZE + 3u) / 4u;
 
 struct Params {
-  // batch · heads · ⌈query_length / 4⌉.
-  tiles: u32,
+  batch: u32,
   heads: u32,
   query_length: u32,
   key_length: u32,
@@ -116,11 +115,11 @@ fn forward(
   @builtin(num_workgroups) workgroups: vec3u,
 ) {
   let tile = id.y * workgroups.x * 64u + id.x;
-  if (tile >= params.tiles) { return; }
   let tiles_per_head = (params.query_length + 3u) / 4u;
   let first_query = tile % tiles_per_head * 4u;
   let head = tile / tiles_per_head % params.heads;
   let batch = tile / (tiles_per_head * params.heads);
+  if (batch >= params.batch) { return; }
   let stride = params.heads * HEAD_SIZE;
   let rows = min(first_query + vec4u(0, 1, 2, 3), vec4u(params.query_length - 1u));
   let query_offsets = (batch * params.query_length + rows) * stride + head * HEAD_SIZE;

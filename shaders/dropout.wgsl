@@ -6,7 +6,8 @@
 //
 // Nothing is stored for the backward pass: whether an element is kept is a function of its index, the
 // call site and the seed (Salmon et al. 2011 on counter-based generators), so the same dispatch on the
-// adjoint drops the same elements. Dropped elements are multiplied by zero, not skipped: a NaN shows.
+// adjoint drops the same elements. Dropped elements are multiplied by zero, not skipped: a NaN shows. One
+// invocation per four floats, the last of which may lie past the end: bindings hold whole vec4s.
 
 struct Params {
   // In floats.
@@ -19,12 +20,9 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> seed: array<u32>;
-@group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read> residual: array<f32>;
-@group(0) @binding(4) var<storage, read_write> result: array<f32>;
-@group(0) @binding(5) var<storage, read> x_vec4: array<vec4f>;
-@group(0) @binding(6) var<storage, read> residual_vec4: array<vec4f>;
-@group(0) @binding(7) var<storage, read_write> result_vec4: array<vec4f>;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>;
+@group(0) @binding(3) var<storage, read> residual: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> result: array<vec4f>;
 
 override has_residual: bool = false;
 
@@ -49,19 +47,7 @@ fn factor(element: u32) -> f32 {
 }
 
 @compute @workgroup_size(64)
-fn scalar(
-  @builtin(global_invocation_id) id: vec3u,
-  @builtin(num_workgroups) workgroups: vec3u,
-) {
-  let index = id.y * (workgroups.x * 64) + id.x;
-  if (index >= params.count) { return; }
-  var value = x[index] * factor(index);
-  if (has_residual) { value += residual[index]; }
-  result[index] = value;
-}
-
-@compute @workgroup_size(64)
-fn vector(
+fn main(
   @builtin(global_invocation_id) id: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
 ) {
@@ -69,7 +55,7 @@ fn vector(
   let first = 4 * index;
   if (first >= params.count) { return; }
   let factors = vec4f(factor(first), factor(first + 1), factor(first + 2), factor(first + 3));
-  var value = x_vec4[index] * factors;
-  if (has_residual) { value += residual_vec4[index]; }
-  result_vec4[index] = value;
+  var value = x[index] * factors;
+  if (has_residual) { value += residual[index]; }
+  result[index] = value;
 }

@@ -7,8 +7,9 @@
 //   fill:           result = params.factor
 //   copy:           result = a
 //
-// Invariant: bindings hold whole vec4s (the runtime rounds them up), so the last invocation may touch up
-// to three elements past the end, which no tensor owns: tensors begin at multiples of 256 bytes.
+// Invariant: bindings hold whole vec4s (the runtime rounds them up), so the last invocation may write up
+// to three elements past the end, which no tensor owns. They are written as zeros, so that the gaps of a
+// slab of gradients stay zero.
 
 struct Params {
   count: u32,
@@ -24,33 +25,42 @@ fn index(id: vec3u, groups: vec3u) -> u32 {
   return id.y * (groups.x * 64u) + id.x;
 }
 
+// Writes four elements, or as many as there are.
+fn store(i: u32, value: vec4f) {
+  let first = 4u * i;
+  if (first + 4u <= params.count) {
+    result[i] = value;
+  } else if (first < params.count) {
+    result[i] = select(vec4f(0.0), value, vec4u(first) + vec4u(0u, 1u, 2u, 3u) < vec4u(params.count));
+  }
+}
+
 @compute @workgroup_size(64)
 fn add(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = index(id, groups);
-  if (4u * i < params.count) { result[i] = a[i] + b[i]; }
+  store(i, a[i] + b[i]);
 }
 
 @compute @workgroup_size(64)
 fn relu(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = index(id, groups);
   // Not max(): on some drivers max(NaN, 0) is 0, and a NaN must not be hidden.
-  if (4u * i < params.count) { result[i] = select(a[i], vec4f(0.0), a[i] < vec4f(0.0)); }
+  store(i, select(a[i], vec4f(0.0), a[i] < vec4f(0.0)));
 }
 
 @compute @workgroup_size(64)
 fn relu_gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = index(id, groups);
-  if (4u * i < params.count) { result[i] = select(b[i], vec4f(0.0), a[i] <= vec4f(0.0)); }
+  store(i, select(b[i], vec4f(0.0), a[i] <= vec4f(0.0)));
 }
 
 @compute @workgroup_size(64)
 fn scale(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = index(id, groups);
-  if (4u * i < params.count) { result[i] = params.factor * a[i]; }
+  store(i, params.factor * a[i]);
 }
 
 @compute @workgroup_size(64)
 fn fill(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = index(id, groups);
-  if (4u * i < params.count) { result[i] = vec4f(params.factor); }
+  store(index(id, groups), vec4f(params.factor));
 }

@@ -8,7 +8,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { reflect } from "../gpu/reflection.ts";
-import { asVariable, isLeaf } from "./leaves.ts";
+import { isLeaf } from "./leaves.ts";
 import { byteLength, type Dispatch, type Node, type Scratch, type Tensor } from "./tensor.ts";
 
 /** Every binding starts at a multiple of this: the largest alignment that WebGPU lets an adapter ask for. */
@@ -60,6 +60,7 @@ export function isScratch(memory: Tensor | Scratch): memory is Scratch {
 /** Plans the dispatches of nodes that are already in execution order. */
 export function planSteps(nodes: readonly Node[], gpu: Gpu): Steps {
   const homes = new Map<Tensor, Home>();
+  const windows = new Set<Tensor>();
   const home = (tensor: Tensor): Home => {
     const step = homes.get(tensor);
     if (!step) return { tensor, byteOffset: 0 };
@@ -73,6 +74,7 @@ export function planSteps(nodes: readonly Node[], gpu: Gpu): Steps {
       const { byteOffset } = home(operand);
       if ((byteOffset + alias.byteOffset) % ALIGNMENT === 0) {
         homes.set(node.outputs[i], { tensor: operand, byteOffset: alias.byteOffset });
+        windows.add(node.outputs[i]);
       }
     }
     node.op.inPlace?.forEach((operand, i) => {
@@ -85,7 +87,7 @@ export function planSteps(nodes: readonly Node[], gpu: Gpu): Steps {
   const kernels = new Map<Node, Dispatch[]>();
   for (const node of nodes) {
     if (isLeaf(node)) continue;
-    if (node.op.alias && node.outputs.every((output) => homes.has(output))) continue;
+    if (node.op.alias && node.outputs.every((output) => windows.has(output))) continue;
     if (!node.op.kernel) throw new Error(`The op "${node.op.name}" has no kernel.`);
     kernels.set(node, node.op.kernel(node, gpu));
   }
@@ -97,9 +99,9 @@ export function planSteps(nodes: readonly Node[], gpu: Gpu): Steps {
   for (const [node, dispatches] of kernels) {
     // Windows and gatherings answer one copy per output or operand; those that share memory need none.
     const placed = node.op.alias
-      ? node.outputs.map((output) => homes.has(output))
+      ? node.outputs.map((output) => windows.has(output))
       : node.op.gather
-      ? node.inputs.map((operand) => home(operand).tensor === home(node.outputs[0]).tensor)
+      ? isInPlace(node, home)
       : [];
     const needed = dispatches.filter((_, i) => !placed[i]);
     if (needed.length > 0) steps.push({ node, dispatches: needed });
@@ -115,10 +117,12 @@ function placeGathered(
   touched: readonly Accesses[],
 ): void {
   const [result] = node.outputs;
-  for (const [i, byteOffset] of node.op.gather!(node).entries()) {
-    const { tensor, byteOffset: within } = home(node.inputs[i]);
-    const whole = within === 0 && byteLength(tensor) === byteLength(node.inputs[i]);
-    const movable = !isLeaf(tensor.node) && !asVariable(tensor) && !tensor.node.op.gather;
+  const operandHomes = node.inputs.map(home);
+  for (const { input, byteOffset } of node.op.gather!(node)) {
+    const { tensor, byteOffset: within } = operandHomes[input];
+    const whole = within === 0 && byteLength(tensor) === byteLength(node.inputs[input]);
+    const once = operandHomes.filter((other) => other.tensor === tensor).length === 1;
+    const movable = !isLeaf(tensor.node) && !tensor.node.op.gather && once;
     if (!whole || !movable || byteOffset % ALIGNMENT !== 0) continue;
     const gathered = home(result).tensor;
     const inside = (memory: Tensor | Scratch) => {
@@ -129,4 +133,14 @@ function placeGathered(
     if (touched.some(({ reads, writes }) => reads.some(inside) && writes.some(inside))) continue;
     homes.set(tensor, { tensor: result, byteOffset });
   }
+}
+
+/** Which operands of a gathering already lie where it would copy them. */
+function isInPlace(node: Node, home: (tensor: Tensor) => Home): boolean[] {
+  const result = home(node.outputs[0]);
+  return node.op.gather!(node).map(({ input, byteOffset }) => {
+    const operand = home(node.inputs[input]);
+    return operand.tensor === result.tensor &&
+      operand.byteOffset === result.byteOffset + byteOffset;
+  });
 }

@@ -65,9 +65,9 @@ export interface Scratch {
   readonly scratchBytes: number;
 }
 
-/** Where an output lives inside another tensor's memory. */
+/** A share of memory between an operand and an output. */
 export interface Alias {
-  /** Index of the input whose memory is shared. */
+  /** Index of the operand. */
   readonly input: number;
   readonly byteOffset: number;
 }
@@ -93,10 +93,10 @@ export interface Op<Attributes> {
   ): (Tensor | undefined)[];
   /** The dispatches that compute the outputs. */
   kernel?(node: Node<Attributes>, gpu: Gpu): Dispatch[];
-  /** Outputs that are windows into an input (reshape, split). */
+  /** For each output: the operand that it is a window into. `kernel` gives one copying dispatch each. */
   alias?(node: Node<Attributes>): Alias[];
-  /** Byte offsets at which the inputs lie in output 0 when it is only their concatenation. */
-  gather?(node: Node<Attributes>): number[];
+  /** Where operands lie in output 0, if it is no more than these copies; `kernel` gives one dispatch each. */
+  gather?(node: Node<Attributes>): Alias[];
   /** For each output: the index of the input that its kernel overwrites, or undefined. */
   inPlace?: readonly (number | undefined)[];
   /**

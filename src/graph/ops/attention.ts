@@ -3,19 +3,18 @@
  */
 
 import registerSource from "../../../shaders/attention.wgsl" with { type: "text" };
-import { type Gpu } from "../../gpu/device.ts";
 import { linearGrid } from "../dispatch.ts";
-import {
-  applyAll,
-  type Dispatch,
-  type DType,
-  type Op,
-  type Shader,
-  type Shape,
-  ShapeError,
-  type Tensor,
-} from "../tensor.ts";
+import { applyAll, type Op, type Tensor } from "../tensor.ts";
 import { attentionGradients } from "./attention-gradient.ts";
+import {
+  type AttentionAttributes,
+  attentionOperands,
+  attentionSettings,
+  attentionSizes,
+  operandList,
+  requireAttention,
+  specialised,
+} from "./attention-problem.ts";
 
 /** Dropout on attention weights; which ones depends on the seed, the site and their position alone. */
 export interface AttentionDropout {
@@ -34,76 +33,80 @@ export interface AttentionOptions {
   readonly bias?: Tensor | undefined;
   /** i32[batch, keyLength], 0 where a key is masked. */
   readonly keyMask?: Tensor | undefined;
-  /** Masks the keys that come after the query. */
+  /** Whether keys after the query are masked too. */
   readonly causal?: boolean;
-  /** Added once to the score of a masked key. */
-  readonly maskValue?: number;
+  /** What is added, once, to the score of a masked key. */
+  readonly maskValue: number;
   readonly dropout?: AttentionDropout | undefined;
 }
 
-/** The problem as plain data; operands come in the order query, key, value, bias, keyMask, seed. */
-export interface AttentionAttributes {
-  readonly heads: number;
-  readonly causal: boolean;
-  readonly maskValue: number;
-  readonly hasBias: boolean;
-  readonly hasKeyMask: boolean;
-  readonly dropout: { readonly rate: number; readonly site: number } | null;
-}
-
-/** Operands of an attention by name. */
-export interface AttentionOperands {
-  readonly query: Tensor;
-  readonly key: Tensor;
-  readonly value: Tensor;
-  readonly bias?: Tensor;
-  readonly keyMask?: Tensor;
-  readonly seed?: Tensor;
-}
-
-/** Sizes of an attention. */
-export interface AttentionSizes {
-  readonly batch: number;
-  readonly queryLength: number;
-  readonly keyLength: number;
-  readonly headSize: number;
-}
-
-/** The op of `attention`: outputs the result and the statistics [batch, heads, queryLength, 2]. */
+/** Outputs the result and, for the backward pass, statistics [batch, heads, queryLength, 2]. */
 const attentionOp: Op<AttentionAttributes> = {
   name: "attention",
   shape(inputs, attributes) {
-    const { batch, queryLength } = attentionSizes(inputs, attributes);
-    checkOperands(inputs, attributes);
+    const operands = attentionOperands(inputs, attributes);
+    requireAttention(operands, attributes);
+    const { batch, queryLength } = attentionSizes(operands, attributes);
     return [
-      { shape: inputs[0].shape, dtype: "f32" },
+      { shape: operands.query.shape, dtype: "f32" },
       { shape: [batch, attributes.heads, queryLength, 2], dtype: "f32" },
     ];
   },
   gradient({ inputs, attributes, outputs: [output, statistics] }, [outputGradient], needed) {
     const operands = attentionOperands(inputs, attributes);
-    const gradients = attentionGradients(
-      attributes,
-      operands,
-      { output, statistics, outputGradient: outputGradient! },
-      needed,
-    );
-    return inputs.map((_, i) => gradients[i]);
+    const forward = { output, statistics, outputGradient: outputGradient! };
+    return attentionGradients(attributes, operands, forward, needed);
   },
-  kernel({ inputs, attributes, outputs: [output, statistics] }, gpu) {
+  kernel({ inputs, attributes, outputs: [output, statistics] }) {
+    const operands = attentionOperands(inputs, attributes);
+    const { query, key, value, bias, keyMask, seed } = operands;
+    const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, attributes);
     const { heads } = attributes;
-    const { batch, queryLength, keyLength, headSize } = attentionSizes(inputs, attributes);
-    const { query, key, value, ...optional } = attentionOperands(inputs, attributes);
     return [{
-      ...attentionDispatch(gpu, attributes, inputs, {
-        cpu: forwardInRegisters,
-        gpu: forwardInRegisters,
-        owned: batch * heads * Math.ceil(queryLength / 4),
-        workgroups: [Math.ceil(queryLength / 32), heads, batch],
-      }),
+      ...attentionSettings(operands, attributes),
+      shader: specialised("attention", registerSource, headSize),
       entry: "forward",
-      bindings: { query, key, value, ...bindingNames(optional), output, statistics },
+      bindings: {
+        query,
+        key,
+        value,
+        ...(bias && { bias }),
+        ...(keyMask && { key_mask: keyMask }),
+        ...(seed && { seed }),
+        output,
+        statistics,
+      },
+      workgroups: linearGrid(batch * heads * Math.ceil(queryLength / 4)),
       flops: 4 * batch * heads * queryLength * keyLength * headSize,
     }];
   },
 };
+
+/**
+ * softmax(q·kᵀ + bias + mask)·v per head, without the usual 1/√headSize (T5 has it in its initial values).
+ *
+ * Masks are added, not put in place of the score: a query whose keys are all masked attends by the
+ * softmax of its shifted scores.
+ *
+ * @param query [batch, queryLength, heads · headSize]
+ * @param key [batch, keyLength, heads · headSize]
+ * @param value as key
+ * @returns as query
+ * @throws {ShapeError} when operands do not fit
+ */
+export function attention(
+  query: Tensor,
+  key: Tensor,
+  value: Tensor,
+  { heads, bias, keyMask, causal = false, maskValue, dropout }: AttentionOptions,
+): Tensor {
+  const seed = dropout?.seed;
+  return applyAll(attentionOp, operandList({ query, key, value, bias, keyMask, seed }), {
+    heads,
+    causal,
+    maskValue,
+    hasBias: bias !== undefined,
+    hasKeyMask: keyMask !== undefined,
+    dropout: dropout ? { rate: dropout.rate, site: dropout.site } : null,
+  })[0];
+}

@@ -4,7 +4,7 @@ import { window } from "./split.ts";
 
 interface Attributes {
   readonly shape: Shape;
-  /** Element offset of each operand; gaps hold whatever was there. */
+  /** Element offset of each operand. */
   readonly offsets: readonly number[];
 }
 
@@ -19,7 +19,8 @@ const concatOp: Op<Attributes> = {
   },
   gradient: ({ inputs, attributes: { offsets } }, [dy]) =>
     inputs.map((part, i) => window(dy!, offsets[i], part.shape)),
-  gather: ({ attributes: { offsets } }) => offsets.map((offset) => 4 * offset),
+  gather: ({ attributes: { offsets } }) =>
+    offsets.map((offset, input) => ({ input, byteOffset: 4 * offset })),
   kernel: ({ inputs, outputs: [result], attributes: { offsets } }) =>
     inputs.map((part, i) =>
       copyDispatch(part, result, size(part.shape), { resultOffset: offsets[i] })
@@ -38,12 +39,4 @@ export function concat(parts: readonly Tensor[], shape: Shape): Tensor {
     throw new ShapeError("concat", `the operands do not make up [${shape.join(", ")}]`, parts);
   }
   return apply(concatOp, parts, { shape, offsets });
-}
-
-/**
- * The parts at given element offsets of a flat tensor of `length` elements. What lies between them is
- * undefined, so the reader must not depend on it.
- */
-export function gather(parts: readonly Tensor[], offsets: readonly number[], length: number): Tensor {
-  return apply(concatOp, parts, { shape: [length], offsets });
 }

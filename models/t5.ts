@@ -1,0 +1,191 @@
+/**
+ * T5 v1.1 (Raffel et al. 2020; Shazeer 2020): pre-norm encoder–decoder with relative position biases.
+ *
+ * Plain functions from tensors to tensors. `B` is the batch, `S` the source length, `T` the target
+ * length, `D` = modelDim, `H` heads of size `d`. No scaling by 1/√d; masks are added to the scores.
+ */
+
+import { add } from "../src/graph/ops/add.ts";
+import { attention } from "../src/graph/ops/attention.ts";
+import { dropout, dropoutAdd } from "../src/graph/ops/dropout.ts";
+import { embedding } from "../src/graph/ops/embedding.ts";
+import { geluGate } from "../src/graph/ops/gelu-gate.ts";
+import { linear } from "../src/graph/ops/matmul.ts";
+import { relativePositionBias } from "../src/graph/ops/relative-position-bias.ts";
+import { relu } from "../src/graph/ops/relu.ts";
+import { rmsNorm } from "../src/graph/ops/rms-norm.ts";
+import { scale } from "../src/graph/ops/scale.ts";
+import type { Tensor } from "../src/graph/tensor.ts";
+import type { ModelConfig } from "./config.ts";
+
+/** Added to the scores of masked keys in self-attention. */
+export const SELF_MASK = -10000;
+/** Added to the scores of masked keys in cross-attention. */
+export const CROSS_MASK = -1e9;
+
+/** Randomness of one training step. Every use has a site of its own, so no two masks are alike. */
+export class Dropout {
+  #sites = 0;
+
+  /**
+   * @param rate probability of dropping an element
+   * @param seed u32[2], new for every step
+   */
+  constructor(readonly rate: number, readonly seed: Tensor) {}
+
+  /** Rate and seed at a new site. */
+  next(): { rate: number; seed: Tensor; site: number } {
+    return { rate: this.rate, seed: this.seed, site: this.#sites++ };
+  }
+}
+
+/** A model at work: its parameters by name, and whether it is training. */
+export interface Model {
+  readonly config: ModelConfig;
+  /** The parameter of a name; throws for an unknown one. */
+  weight(name: string): Tensor;
+  /** Absent in evaluation. */
+  readonly dropout?: Dropout | undefined;
+}
+
+/** Adds the adapter of layer `layer` to `residual`: residual + adapter(x). Undefined for no adapters. */
+export type AdaptLayer = (layer: number, x: Tensor, residual: Tensor) => Tensor;
+
+/** What a stack returns. */
+export interface StackOutput {
+  /** Input of every block, [B, length, D]. */
+  readonly hiddenStates: readonly Tensor[];
+  /** After the final norm, [B, length, D]. */
+  readonly lastHiddenState: Tensor;
+}
+
+/** Encoder: ids i32[B, S], mask i32[B, S] → hidden states. */
+export function encode(model: Model, ids: Tensor, mask: Tensor, adapt?: AdaptLayer): StackOutput {
+  const { config } = model;
+  const [, length] = ids.shape;
+  const bias = positionBias(model, "encoder", length, true);
+  const hiddenStates: Tensor[] = [];
+  let h = embed(model, ids);
+  for (let i = 0; i < config.encoderLayers; i++) {
+    hiddenStates.push(h);
+    const block = `encoder.block.${i}.layer`;
+    h = attend(model, `${block}.0`, "SelfAttention", h, undefined, {
+      bias,
+      keyMask: mask,
+      maskValue: SELF_MASK,
+    });
+    h = feedForward(model, `${block}.1`, i, h, adapt);
+  }
+  return { hiddenStates, lastHiddenState: finalNorm(model, "encoder", h) };
+}
+
+/** Decoder: ids i32[B, T] (already shifted right), encoder states [B, S, D], mask i32[B, S]. */
+export function decode(
+  model: Model,
+  ids: Tensor,
+  encoded: Tensor,
+  encoderMask: Tensor,
+  adapt?: AdaptLayer,
+): StackOutput {
+  const { config } = model;
+  const [, length] = ids.shape;
+  const bias = positionBias(model, "decoder", length, false);
+  const hiddenStates: Tensor[] = [];
+  let h = embed(model, ids);
+  for (let i = 0; i < config.decoderLayers; i++) {
+    hiddenStates.push(h);
+    const block = `decoder.block.${i}.layer`;
+    h = attend(model, `${block}.0`, "SelfAttention", h, undefined, {
+      bias,
+      causal: true,
+      maskValue: SELF_MASK,
+    });
+    h = attend(model, `${block}.1`, "EncDecAttention", h, encoded, {
+      keyMask: encoderMask,
+      maskValue: CROSS_MASK,
+    });
+    h = feedForward(model, `${block}.2`, i, h, adapt);
+  }
+  return { hiddenStates, lastHiddenState: finalNorm(model, "decoder", h) };
+}
+
+/** Hidden states [..., D] → logits [..., V]. Tied models rescale by D^-½ first. */
+export function project(model: Model, hidden: Tensor): Tensor {
+  const { config } = model;
+  if (!config.tiedEmbeddings) return linear(hidden, model.weight("lm_head.weight"));
+  return linear(scale(hidden, config.modelDim ** -0.5), model.weight("shared.weight"));
+}
+
+/** Token ids → vectors. */
+export function embed(model: Model, ids: Tensor): Tensor {
+  return drop(model, embedding(model.weight("shared.weight"), ids));
+}
+
+/** h + Attention(norm(h)); keys and values come from `memory` in cross-attention. */
+function attend(
+  model: Model,
+  layer: string,
+  name: "SelfAttention" | "EncDecAttention",
+  h: Tensor,
+  memory: Tensor | undefined,
+  options: { bias?: Tensor; keyMask?: Tensor; causal?: boolean; maskValue: number },
+): Tensor {
+  const normed = norm(model, `${layer}.layer_norm`, h);
+  const source = memory ?? normed;
+  const part = (p: string, x: Tensor) => linear(x, model.weight(`${layer}.${name}.${p}.weight`));
+  const context = attention(part("q", normed), part("k", source), part("v", source), {
+    heads: model.config.heads,
+    dropout: model.dropout?.next(),
+    ...options,
+  });
+  return addDropped(model, part("o", context), h);
+}
+
+/** h + FeedForward(norm(h)), and the adapter in parallel: "Adapter position" of the reference. */
+export function feedForward(
+  model: Model,
+  layer: string,
+  index: number,
+  h: Tensor,
+  adapt?: AdaptLayer,
+): Tensor {
+  const { config } = model;
+  const normed = norm(model, `${layer}.layer_norm`, h);
+  const part = (p: string, x: Tensor) => linear(x, model.weight(`${layer}.DenseReluDense.${p}.weight`));
+  const inner = config.gatedGelu
+    ? geluGate(part("wi_0", normed), part("wi_1", normed))
+    : relu(part("wi", normed));
+  const y = addDropped(model, part("wo", drop(model, inner)), h);
+  return adapt ? adapt(index, config.adapterNormInput ? normed : h, y) : y;
+}
+
+/** RMS norm with the weight of that name. */
+export function norm(model: Model, name: string, x: Tensor): Tensor {
+  return rmsNorm(x, model.weight(`${name}.weight`), model.config.normEpsilon);
+}
+
+/** The norm after the last block. */
+export function finalNorm(model: Model, side: "encoder" | "decoder", h: Tensor): Tensor {
+  return drop(model, norm(model, `${side}.final_layer_norm`, h));
+}
+
+/** Name of the table that all layers of a stack share. */
+export function positionTable(side: "encoder" | "decoder"): string {
+  return `${side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`;
+}
+
+function positionBias(model: Model, side: "encoder" | "decoder", length: number, bidirectional: boolean) {
+  return relativePositionBias(model.weight(positionTable(side)), {
+    queryLength: length,
+    keyLength: length,
+    bidirectional,
+  });
+}
+
+function drop(model: Model, x: Tensor): Tensor {
+  return model.dropout ? dropout(x, model.dropout.next()) : x;
+}
+
+function addDropped(model: Model, x: Tensor, residual: Tensor): Tensor {
+  return model.dropout ? dropoutAdd(x, residual, model.dropout.next()) : add(x, residual);
+}

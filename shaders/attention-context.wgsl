@@ -1,0 +1,66 @@
+// What every backward attention kernel needs besides the big operands, in one buffer of words, because
+// a stage may bind only eight:
+//
+//   output, output_gradient  [batch, query_length, heads · HEAD_SIZE]
+//   statistics               [batch, heads, query_length, 2]: maximum, 1 / Σ exp(score − maximum)
+//   key_mask                 [batch, key_length]                        read only if has_key_mask
+//   seed                     [2]                                        read only if has_dropout
+//   context                  [0], [1]: the words by which dropout's hash is keyed
+//                            [2 + 3·row …]: maximum, normaliser, Σ output_gradient · output, as bits of f32,
+//                              row over [batch, heads, query_length]
+//                            then key_mask
+//
+// One invocation per row or key; all of them write different words.
+
+// Features of a head; replaced when the shader is specialised.
+const HEAD_SIZE = 64u;
+
+struct Params {
+  batch: u32,
+  heads: u32,
+  query_length: u32,
+  key_length: u32,
+  mask_value: f32,
+  dropout_rate: f32,
+  dropout_site: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> output: array<f32>;
+@group(0) @binding(2) var<storage, read> output_gradient: array<f32>;
+@group(0) @binding(3) var<storage, read> statistics: array<u32>;
+@group(0) @binding(4) var<storage, read> key_mask: array<i32>;
+@group(0) @binding(5) var<storage, read> seed: array<u32>;
+@group(0) @binding(6) var<storage, read_write> context: array<u32>;
+
+override has_bias: bool = false;
+override has_key_mask: bool = false;
+override has_dropout: bool = false;
+override causal: bool = false;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+) {
+  let index = id.y * workgroups.x * 64u + id.x;
+  let rows = params.batch * params.heads * params.query_length;
+  if (index < rows) {
+    let q = index % params.query_length;
+    let head = index / params.query_length % params.heads;
+    let batch = index / (params.query_length * params.heads);
+    let offset = ((batch * params.query_length + q) * params.heads + head) * HEAD_SIZE;
+    var sum = 0.0;
+    for (var i = 0u; i < HEAD_SIZE; i++) { sum += output[offset + i] * output_gradient[offset + i]; }
+    context[2u + 3u * index] = statistics[2u * index];
+    context[3u + 3u * index] = statistics[2u * index + 1u];
+    context[4u + 3u * index] = bitcast<u32>(sum);
+  }
+  if (has_key_mask && index < params.batch * params.key_length) {
+    context[2u + 3u * rows + index] = u32(key_mask[index]);
+  }
+  if (has_dropout && index == 0u) {
+    context[0] = params.dropout_site ^ seed[0];
+    context[1] = seed[1];
+  }
+}

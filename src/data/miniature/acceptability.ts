@@ -1,0 +1,262 @@
+/**
+ * Acceptability of single sentences, two labels.
+ *
+ * Every construction is drawn first and then written well or badly, so that a construction tells nothing
+ * about the label, and the bad sentence differs from the good one in a single respect: agreement,
+ * determiner, verb form, reflexive, argument structure, word order, question formation or comparison.
+ */
+import type { Draw } from "./draw.ts";
+import {
+  type Clause,
+  drawAnimate,
+  drawClause,
+  drawObject,
+  drawPerson,
+  pairings,
+  type Phrase,
+  sentence,
+  thing,
+  verbGroup,
+  write,
+  writeClause,
+} from "./grammar.ts";
+import type { Item } from "./item.ts";
+import { adverbs, comparatives, men, names, places, pluralOf, women } from "./lexicon.ts";
+import { intransitives, transitives, type Verb } from "./verbs.ts";
+
+/** One sentence written both ways. */
+export interface Contrast {
+  readonly right: string;
+  readonly wrong: string;
+  readonly pairings: readonly string[];
+}
+
+type Construction = (draw: Draw) => Contrast;
+
+/** The text with its first whole-word occurrence of `from` replaced. */
+function replaceWords(text: string, from: string, to: string): string {
+  return ` ${text} `.replace(` ${from} `, ` ${to} `).trim();
+}
+
+const hasPlural = (phrase: Phrase): boolean => pluralOf(phrase.noun) !== phrase.noun;
+
+const otherNumber = (phrase: Phrase): Phrase => ({ ...phrase, plural: !phrase.plural });
+
+function subjectVerbAgreement(draw: Draw): Contrast {
+  const clause = drawClause(draw, draw.chance(0.5) ? "intransitive" : "transitive");
+  const subject = clause.subject;
+  if (!hasPlural(subject)) return subjectVerbAgreement(draw);
+  const tense = draw.pick(["present", "perfect"] as const);
+  const right = writeClause(clause, { tense });
+  const group = verbGroup(clause.verb, subject, { tense });
+  const wrong = replaceWords(right, group, verbGroup(clause.verb, otherNumber(subject), { tense }));
+  return contrast(right, wrong, pairings(clause));
+}
+
+function agreementAcrossPlace(draw: Draw): Contrast {
+  const subject = thing("the", drawAnimateNoun(draw), undefined, draw.chance(0.5));
+  const place = draw.pick(places);
+  const state = draw.pick(["tired", "hungry", "happy", "sad", "asleep", "awake"]);
+  const [is, are] = draw.pick([["is", "are"], ["was", "were"]]);
+  const be = (plural: boolean) => `${write(subject)} ${place} ${plural ? are : is} ${state}`;
+  return contrast(be(subject.plural), be(!subject.plural), [`${state}+${subject.noun}`]);
+}
+
+function determinerAgreement(draw: Draw): Contrast {
+  const clause = drawClause(draw, "transitive");
+  const plural = draw.chance(0.5);
+  const determiner = draw.pick(
+    plural ? ["these", "those", "many", "several", "two"] : ["this", "every", "one"],
+  );
+  const changed = (isPlural: boolean): Clause => ({
+    ...clause,
+    object: { ...clause.object!, determiner, plural: isPlural },
+  });
+  if (!hasPlural(clause.object!)) return determinerAgreement(draw);
+  return contrast(writeClause(changed(plural)), writeClause(changed(!plural)), pairings(clause));
+}
+
+function verbForm(draw: Draw): Contrast {
+  const clause = drawClause(draw, draw.chance(0.4) ? "intransitive" : "transitive");
+  const { verb, subject } = clause;
+  const [have, be] = subject.plural ? ["have", "are"] : ["has", "is"];
+  const [right, wrong] = draw.pick([
+    [`${have} ${verb.participle}`, `${have} ${verb.base}`],
+    [`${be} ${verb.progressive}`, `${be} ${verb.base}`],
+    [`${draw.pick(["can", "must", "may"])} `, ""],
+    [`did not ${verb.base}`, `did not ${verb.past}`],
+  ]);
+  const place = (group: string) => replaceWords(writeClause(clause), verb.past, group);
+  if (wrong === "") {
+    const bad = draw.pick([verb.past, verb.progressive]);
+    return contrast(place(right + verb.base), place(right + bad), pairings(clause));
+  }
+  if (verb.base === verb.participle || verb.base === verb.past) return verbForm(draw);
+  return contrast(place(right), place(wrong), pairings(clause));
+}
+
+function reflexive(draw: Draw): Contrast {
+  const woman = draw.chance(0.5);
+  const subject = draw.pick(woman ? women : men);
+  const verb = draw.pick(["saw", "hurt", "washed", "blamed", "admired", "helped", "taught"]);
+  const [right, wrong] = woman ? ["herself", "himself"] : ["himself", "herself"];
+  const rest = draw.pick(["", " " + draw.pick(places), " " + draw.pick(adverbs)]);
+  const bad = draw.chance(0.7) ? wrong : "themselves";
+  return contrast(`${subject} ${verb} ${right}${rest}`, `${subject} ${verb} ${bad}${rest}`, [
+    `${verb}+${subject}`,
+  ]);
+}
+
+/** A verb that takes no object gets one, or one that needs an object goes without. */
+function argumentStructure(draw: Draw): Contrast {
+  const subject = drawPerson(draw);
+  const place = draw.pick(places);
+  const transitive = draw.pick(transitives.filter((verb) => obligatory.includes(verb.base)));
+  const object = drawObject(draw, transitive);
+  const intransitive = draw.pick(intransitives.filter((verb) => strict.includes(verb.base)));
+  const full = (verb: Verb) => `${write(subject)} ${verb.past} ${write(object)} ${place}`;
+  const bare = (verb: Verb) => `${write(subject)} ${verb.past} ${place}`;
+  return draw.chance(0.5)
+    ? contrast(full(transitive), full(intransitive), [`${transitive.base}+${object.noun}`])
+    : contrast(bare(intransitive), bare(transitive), [`${intransitive.base}+${subject.noun}`]);
+}
+const obligatory = [
+  "fix",
+  "purchase",
+  "carry",
+  "find",
+  "lift",
+  "thank",
+  "wear",
+  "chase",
+  "discover",
+  "greet",
+  "admire",
+];
+const strict = [
+  "sleep",
+  "laugh",
+  "cough",
+  "arrive",
+  "smile",
+  "sneeze",
+  "vanish",
+  "disappear",
+  "kneel",
+  "fall",
+];
+
+function wordOrder(draw: Draw): Contrast {
+  const clause = drawClause(draw, "transitive");
+  const object = write(clause.object!);
+  const right = writeClause(clause);
+  const words = object.split(" ");
+  const wrong = draw.pick([
+    () => replaceWords(right, object, [...words.slice(1), words[0]].join(" ")),
+    () => replaceWords(right, `${clause.verb.past} ${object}`, `${object} ${clause.verb.past}`),
+    () =>
+      right.replace(
+        `${write(clause.subject)} ${clause.verb.past}`,
+        `${clause.verb.past} ${write(clause.subject)}`,
+      ),
+  ]);
+  return contrast(right, wrong(), pairings(clause));
+}
+
+function question(draw: Draw): Contrast {
+  const { place: _, ...clause } = drawClause(draw, "transitive");
+  const { verb, object } = clause;
+  const subject = write(clause.subject);
+  const [right, wrong] = draw.pick([
+    [
+      `did ${subject} ${verb.base} ${write(object!)}`,
+      `did ${subject} ${verb.past} ${write(object!)}`,
+    ],
+    [`what did ${subject} ${verb.base}`, `what did ${subject} ${verb.base} ${write(object!)}`],
+    [
+      `why did ${subject} ${verb.base} ${write(object!)}`,
+      `why did ${verb.base} ${subject} ${write(object!)}`,
+    ],
+  ]);
+  if (verb.base === verb.past) return question(draw);
+  return { right: sentence(right, "?"), wrong: sentence(wrong, "?"), pairings: pairings(clause) };
+}
+
+function comparison(draw: Draw): Contrast {
+  const [first, second] = draw.pair(names);
+  const more = draw.pick(draw.pick(comparatives));
+  const right = `${first} is ${more} than ${second}`;
+  const wrong = draw.pick([
+    `${first} is ${more.slice(0, -2)} than ${second}`,
+    `${first} is more ${more} as ${second}`,
+    `${first} is ${more} as ${second}`,
+    `${first} ${more} is than ${second}`,
+  ]);
+  return contrast(right, wrong, [`${more}+${first}`]);
+}
+
+function doubledDeterminer(draw: Draw): Contrast {
+  const clause = drawClause(draw, "transitive");
+  const object = { ...clause.object!, determiner: draw.pick(["his", "her", "my", "our"]) };
+  const right = writeClause({ ...clause, object });
+  return contrast(
+    right,
+    replaceWords(right, write(object), `the ${write(object)}`),
+    pairings(clause),
+  );
+}
+
+const constructions: readonly Construction[] = [
+  subjectVerbAgreement,
+  agreementAcrossPlace,
+  determinerAgreement,
+  verbForm,
+  reflexive,
+  argumentStructure,
+  wordOrder,
+  question,
+  comparison,
+  doubledDeterminer,
+];
+
+function drawAnimateNoun(draw: Draw): string {
+  let phrase = drawAnimate(draw);
+  while (phrase.determiner === "" || pluralOf(phrase.noun) === phrase.noun) {
+    phrase = drawAnimate(draw);
+  }
+  return phrase.noun;
+}
+
+function contrast(right: string, wrong: string, pairings: readonly string[]): Contrast {
+  return { right: sentence(right), wrong: sentence(wrong), pairings };
+}
+
+/** One sentence, written well or badly. */
+export function drawContrast(draw: Draw): Contrast {
+  const made = draw.pick(constructions)(draw);
+  return made.right === made.wrong ? drawContrast(draw) : made;
+}
+
+export function acceptabilityItem(draw: Draw): Item {
+  const { right, wrong, pairings } = drawContrast(draw);
+  const acceptable = draw.chance(0.5);
+  const text = acceptable ? right : wrong;
+  return {
+    source: `acceptability sentence: ${text}`,
+    target: acceptable ? "1" : "0",
+    sentences: [text],
+    pairings,
+  };
+}
+
+/** Running text: a lesson in which sentences are judged and mended. */
+export function lessonPassage(draw: Draw): { text: string; pairings: readonly string[] } {
+  const used: string[] = [];
+  const exchanges = Array.from({ length: 2 + draw.integer(2) }, () => {
+    const { right, wrong, pairings } = drawContrast(draw);
+    used.push(...pairings);
+    if (draw.chance(0.5)) return `"${right}" That is right.`;
+    return draw.chance(0.4) ? `"${wrong}" That is wrong. "${right}"` : `"${wrong}" That is wrong.`;
+  });
+  return { text: exchanges.join(" "), pairings: used };
+}

@@ -1,0 +1,211 @@
+/**
+ * Paraphrase pairs, two labels: "1" the sentences say the same, "0" they do not.
+ *
+ * A pair is one clause written twice (voice, dative alternation, synonym, place of the time, converse), or a clause
+ * and a neighbour of it made of the same words: roles swapped, adjectives exchanged, order of events
+ * reversed. Pairs of both labels overlap in words about equally.
+ */
+import type { Draw } from "./draw.ts";
+import {
+  adjectivesFor,
+  type Clause,
+  drawClause,
+  drawPerson,
+  pairings,
+  type Phrase,
+  say,
+  sentence,
+  thing,
+  write,
+  writeClause,
+  type Writing,
+} from "./grammar.ts";
+import type { Item } from "./item.ts";
+import { times } from "./lexicon.ts";
+import { intransitives, reversibles, synonymOf, transitives } from "./verbs.ts";
+
+/** A sentence, another that says the same, and one that does not. */
+export interface Restatement {
+  readonly original: string;
+  readonly same: string;
+  readonly different: string;
+  readonly pairings: readonly string[];
+}
+
+function otherPerson(draw: Draw, than: Phrase): Phrase {
+  let person = drawPerson(draw);
+  while (person.noun === than.noun) person = drawPerson(draw);
+  return person;
+}
+
+/** "Anna followed Ben": passive, synonym or both, against the roles swapped. */
+function roles(draw: Draw): Restatement {
+  const verb = draw.pick(reversibles.filter((each) => !["chase", "pursue"].includes(each.base)));
+  const subject = drawPerson(draw);
+  const time = draw.chance(0.3) ? { time: draw.pick(times) } : {};
+  const clause: Clause = { subject, verb, object: otherPerson(draw, subject), ...time };
+  const swapped: Clause = { ...clause, subject: clause.object!, object: subject };
+  const passive = draw.chance(0.6);
+  const synonym = synonymOf(verb) ?? verb;
+  const writing: Writing = { passive, timeFirst: draw.chance(0.4) };
+  return {
+    original: say(clause),
+    same: say(
+      { ...clause, verb: passive && draw.chance(0.7) ? verb : synonym },
+      synonym === verb ? { ...writing, passive: true } : writing,
+    ),
+    different: say(swapped, writing),
+    pairings: [`${verb.base}+${subject.noun}`],
+  };
+}
+
+/** A thing acted on: passive, synonym or fronted time, against another verb, thing or polarity. */
+function deeds(draw: Draw): Restatement {
+  const clause: Clause = { ...drawClause(draw, "transitive"), time: draw.pick(times) };
+  const synonym = synonymOf(clause.verb) ?? clause.verb;
+  const writing: Writing = { passive: draw.chance(0.5), timeFirst: draw.chance(0.5) };
+  const object = clause.object!;
+  const verb = draw.pick(
+    transitives.filter((each) =>
+      each.objects.includes(object.noun) && each !== clause.verb && each !== synonym
+    ),
+  );
+  const different = draw.pick<Clause>([
+    {
+      ...clause,
+      verb: verb ?? clause.verb,
+      ...(verb ? {} : { subject: otherPerson(draw, clause.subject) }),
+    },
+    {
+      ...clause,
+      object: {
+        ...object,
+        noun: draw.pick(clause.verb.objects.filter((noun) => noun !== object.noun)),
+      },
+    },
+    { ...clause, time: draw.pick(times.filter((time) => time !== clause.time)) },
+    { ...clause, subject: otherPerson(draw, clause.subject) },
+  ]);
+  return {
+    original: say(clause),
+    same: say({ ...clause, verb: synonym }, writing),
+    different: say(different, writing),
+    pairings: [...pairings(clause), ...pairings(different)],
+  };
+}
+
+/** "gave Ben the cup" and "gave the cup to Ben", against giver and receiver swapped. */
+function giving(draw: Draw): Restatement {
+  const clause = drawClause(draw, "ditransitive");
+  const swapped: Clause = { ...clause, subject: clause.recipient!, recipient: clause.subject };
+  const doubleObject = draw.chance(0.5);
+  const writing: Writing = draw.chance(0.3) ? { passive: true } : { doubleObject: !doubleObject };
+  return {
+    original: say(clause, { doubleObject }),
+    same: say(clause, writing),
+    different: say(swapped, writing),
+    pairings: pairings(clause),
+  };
+}
+
+/** Selling and buying, lending and borrowing: the same deed seen from either side. */
+function converses(draw: Draw): Restatement {
+  const [from, to] = draw.pick([["sold", "bought"], ["lent", "borrowed"], ["gave", "received"]]);
+  const clause = drawClause(draw, "ditransitive");
+  const object = write(clause.object!);
+  const [giver, taker] = [write(clause.subject), write(clause.recipient!)];
+  const give = (a: string, b: string) => sentence(`${a} ${from} ${object} to ${b}`);
+  const take = (a: string, b: string) => sentence(`${a} ${to} ${object} from ${b}`);
+  const used = [`${from}+${clause.object!.noun}`];
+  return draw.chance(0.5)
+    ? {
+      original: give(giver, taker),
+      same: take(taker, giver),
+      different: take(giver, taker),
+      pairings: used,
+    }
+    : {
+      original: take(taker, giver),
+      same: give(giver, taker),
+      different: give(taker, giver),
+      pairings: used,
+    };
+}
+
+/** Two events in order, against the order reversed. */
+function order(draw: Draw): Restatement {
+  const event = (than?: Phrase) => {
+    const subject = than ? otherPerson(draw, than) : drawPerson(draw);
+    return { subject, verb: draw.pick(intransitives) };
+  };
+  const first = event();
+  const second = event(first.subject);
+  const [a, b] = [writeClause(first), writeClause(second)];
+  const before = draw.chance(0.5);
+  const [same, different] = draw.chance(0.5)
+    ? [
+      before ? `${b} after ${a}` : `${a} before ${b}`,
+      before ? `${a} after ${b}` : `${b} before ${a}`,
+    ]
+    : [
+      before ? `before ${b}, ${a}` : `after ${a}, ${b}`,
+      before ? `before ${a}, ${b}` : `after ${b}, ${a}`,
+    ];
+  return {
+    original: sentence(before ? `${a} before ${b}` : `${b} after ${a}`),
+    same: sentence(same),
+    different: sentence(different),
+    pairings: [...pairings(first), ...pairings(second)],
+  };
+}
+
+/** Two things with an adjective each, against the adjectives exchanged. */
+function attributes(draw: Draw): Restatement {
+  const subject = write(drawPerson(draw));
+  const verb = draw.pick(transitives.filter((each) => each.objects.length > 8));
+  const [first, second] = draw.pair(verb.objects.filter((noun) => noun));
+  const [one, two] = draw.pair(adjectivesFor(first));
+  const list = (a: Phrase, b: Phrase) =>
+    sentence(`${subject} ${verb.past} ${write(a)} and ${write(b)}`);
+  return {
+    original: list(thing("the", first, one), thing("the", second, two)),
+    same: list(thing("the", second, two), thing("the", first, one)),
+    different: draw.chance(0.5)
+      ? list(thing("the", first, two), thing("the", second, one))
+      : list(thing("the", second, one), thing("the", first, two)),
+    pairings: [`${one}+${first}`, `${two}+${second}`, `${verb.base}+${first}`],
+  };
+}
+
+const kinds = [roles, deeds, deeds, giving, converses, order, attributes];
+
+export function drawRestatement(draw: Draw): Restatement {
+  const made = draw.pick(kinds)(draw);
+  return made.original === made.same || made.same === made.different ? drawRestatement(draw) : made;
+}
+
+export function paraphraseItem(draw: Draw): Item {
+  const { original, same, different, pairings } = drawRestatement(draw);
+  const label = draw.chance(0.5);
+  const second = label ? same : different;
+  return {
+    source: `paraphrase sentence1: ${original} sentence2: ${second}`,
+    target: label ? "1" : "0",
+    sentences: [original, second],
+    pairings,
+  };
+}
+
+/** Running text: a statement, what it comes to in other words, and what it does not. */
+export function restatementPassage(draw: Draw): { text: string; pairings: readonly string[] } {
+  const used: string[] = [];
+  const parts = Array.from({ length: 2 }, () => {
+    const { original, same, different, pairings } = drawRestatement(draw);
+    used.push(...pairings);
+    if (draw.chance(0.4)) return `${original} In other words: ${same}`;
+    return draw.chance(0.5)
+      ? `${original} ${same} That is the same.`
+      : `${original} ${different} That is different.`;
+  });
+  return { text: parts.join(" "), pairings: used };
+}

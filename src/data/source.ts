@@ -1,0 +1,13 @@
+/**
+ * Where data files are read from, so that readers run wherever there is text: on a disk, in a page.
+ */
+
+/** A folder of text files. Paths are relative to it, with forward slashes. */
+export interface TextSource {
+  /** What the user called this folder, for messages. */
+  readonly root: string;
+  /** The whole text of a file, decoded from UTF-8. */
+  read(path: string): Promise<string>;
+  /** Whether there is such a file. */
+  exists(path: string): Promise<boolean>;
+}

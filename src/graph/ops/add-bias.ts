@@ -1,0 +1,36 @@
+import source from "../../../shaders/add-bias.wgsl" with { type: "text" };
+import { elementGrid } from "../dispatch.ts";
+import { widen, widthOf } from "../element.ts";
+import { apply, type Op, ShapeError, size, type Tensor } from "../tensor.ts";
+import { sumRows } from "./sum-rows.ts";
+
+const shader = { name: "add-bias", source };
+
+/** The op of `addBias`, for ops that absorb it: inputs x and bias. */
+export const addBiasOp: Op<null> = {
+  name: "add bias",
+  shape([x, bias]) {
+    const fits = bias.shape.length === 1 && bias.shape[0] === x.shape.at(-1);
+    if (!fits || x.dtype !== "f32" || bias.dtype !== "f32") {
+      throw new ShapeError("addBias", "needs f32 [..., N] and a bias f32 [N]", [x, bias]);
+    }
+    return [{ shape: x.shape, dtype: "f32" }];
+  },
+  gradient: (_, [dy], needed) => [dy, needed[1] ? sumRows(dy!) : undefined],
+  kernel({ inputs: [x, bias], outputs: [result] }) {
+    const width = widthOf(bias.shape[0]);
+    const count = size(x.shape);
+    return [{
+      shader: widen(shader, width),
+      uniforms: { count: count / width, columns: bias.shape[0] / width },
+      bindings: { x, bias, result },
+      workgroups: elementGrid(result, width),
+      flops: count,
+    }];
+  },
+};
+
+/** x [..., N] + bias [N]: the bias added to every row. */
+export function addBias(x: Tensor, bias: Tensor): Tensor {
+  return apply(addBiasOp, [x, bias], null);
+}

@@ -1,0 +1,122 @@
+/**
+ * What forward and backward attention share: the problem as plain data, its operands by name, and what
+ * every one of their shaders is given.
+ */
+
+import { type Dispatch, type Shader, type Shape, ShapeError, type Tensor } from "../tensor.ts";
+
+/** The problem as plain data; operands come in the order query, key, value, bias, keyMask, seed. */
+export interface AttentionAttributes {
+  readonly heads: number;
+  readonly causal: boolean;
+  readonly maskValue: number;
+  readonly hasBias: boolean;
+  readonly hasKeyMask: boolean;
+  /** What dropout needs besides its seed. */
+  readonly dropout: { readonly rate: number; readonly site: number } | null;
+}
+
+/** Operands of an attention by name. */
+export interface AttentionOperands {
+  readonly query: Tensor;
+  readonly key: Tensor;
+  readonly value: Tensor;
+  readonly bias: Tensor | undefined;
+  readonly keyMask: Tensor | undefined;
+  readonly seed: Tensor | undefined;
+}
+
+/** Sizes of an attention; a query has heads · headSize features. */
+export interface AttentionSizes {
+  readonly batch: number;
+  readonly queryLength: number;
+  readonly keyLength: number;
+  readonly headSize: number;
+}
+
+/** The operands that lead a node's inputs, by name. */
+export function attentionOperands(
+  inputs: readonly Tensor[],
+  { hasBias, hasKeyMask, dropout }: AttentionAttributes,
+): AttentionOperands {
+  const [query, key, value, ...optional] = inputs;
+  const bias = hasBias ? optional.shift() : undefined;
+  const keyMask = hasKeyMask ? optional.shift() : undefined;
+  const seed = dropout ? optional.shift() : undefined;
+  return { query, key, value, bias, keyMask, seed };
+}
+
+/** The operands that are there, in the order in which an op takes them. */
+export function operandList(operands: AttentionOperands): Tensor[] {
+  const { query, key, value, bias, keyMask, seed } = operands;
+  return [query, key, value, bias, keyMask, seed].filter((tensor) => tensor !== undefined);
+}
+
+/** Sizes of a problem whose operands fit. */
+export function attentionSizes(
+  { query, key }: Pick<AttentionOperands, "query" | "key">,
+  { heads }: { readonly heads: number },
+): AttentionSizes {
+  const [batch, queryLength, width] = query.shape;
+  return { batch, queryLength, keyLength: key.shape[1], headSize: width / heads };
+}
+
+/** Throws `ShapeError` unless the operands fit. */
+export function requireAttention(operands: AttentionOperands, { heads }: AttentionAttributes): void {
+  const { query, key, value, bias, keyMask, seed } = operands;
+  const fail = (message: string): never => {
+    throw new ShapeError("attention", message, operandList(operands));
+  };
+  if ([query, key, value].some(({ shape, dtype }) => shape.length !== 3 || dtype !== "f32")) {
+    fail("query, key and value must be f32 of 3 axes");
+  }
+  const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, { heads });
+  const is = (tensor: Tensor, dtype: string, ...shape: Shape) =>
+    tensor.dtype === dtype && tensor.shape.join() === shape.join();
+  if (!Number.isInteger(headSize)) fail(`the last axis cannot be cut into ${heads} heads`);
+  if (![key, value].every((t) => is(t, "f32", batch, keyLength, heads * headSize))) {
+    fail("key and value must have the batch and the last axis of the query, and one length");
+  }
+  if (bias && !is(bias, "f32", heads, queryLength, keyLength)) {
+    fail(`the bias must be f32[${heads}, ${queryLength}, ${keyLength}]`);
+  }
+  if (keyMask && !is(keyMask, "i32", batch, keyLength)) {
+    fail(`the key mask must be i32[${batch}, ${keyLength}]`);
+  }
+  if (seed && !is(seed, "u32", 2)) fail("the dropout seed must be u32[2]");
+}
+
+/** An attention shader for one head size: arrays over it must be of constant size. */
+export function specialised(name: string, source: string, headSize: number): Shader {
+  const declaration = "const HEAD_SIZE = 64u;";
+  return {
+    name: `${name}-${headSize}`,
+    source: source.replace(declaration, `const HEAD_SIZE = ${headSize}u;`),
+  };
+}
+
+/** The uniforms and override constants of every attention shader. */
+export function attentionSettings(
+  operands: Pick<AttentionOperands, "query" | "key">,
+  attributes: AttentionAttributes,
+): Pick<Dispatch, "uniforms" | "constants"> {
+  const { heads, causal, maskValue, hasBias, hasKeyMask, dropout } = attributes;
+  const { batch, queryLength, keyLength } = attentionSizes(operands, attributes);
+  return {
+    uniforms: {
+      batch,
+      heads,
+      query_length: queryLength,
+      key_length: keyLength,
+      mask_value: maskValue,
+      dropout_rate: dropout?.rate ?? 0,
+      dropout_site: dropout?.site ?? 0,
+    },
+    constants: {
+      has_bias: Number(hasBias),
+      has_key_mask: Number(hasKeyMask),
+      has_dropout: Number(dropout !== null),
+      causal: Number(causal),
+    },
+  };
+}

@@ -1,0 +1,73 @@
+import source from "../../../shaders/embedding.wgsl" with { type: "text" };
+import gradientSource from "../../../shaders/embedding-gradient.wgsl" with { type: "text" };
+import { elementGrid, linearGrid } from "../dispatch.ts";
+import { widen, widthOf } from "../element.ts";
+import { apply, type Op, ShapeError, size, type Tensor } from "../tensor.ts";
+
+const shader = { name: "embedding", source };
+const gradientShader = { name: "embedding-gradient", source: gradientSource };
+
+const embeddingOp: Op<null> = {
+  name: "embedding",
+  shape([table, ids]) {
+    if (table.dtype !== "f32" || table.shape.length !== 2 || ids.dtype !== "i32") {
+      throw new ShapeError("embedding", "needs a table f32 [V, D] and ids i32", [table, ids]);
+    }
+    return [{ shape: [...ids.shape, table.shape[1]], dtype: "f32" }];
+  },
+  gradient({ inputs: [table, ids] }, [dy], needed) {
+    if (!needed[0]) return [];
+    return [apply(embeddingGradientOp, [ids, dy!], { vocabulary: table.shape[0] })];
+  },
+  kernel({ inputs: [table, ids], outputs: [embedded] }) {
+    const [vocabulary, columns] = table.shape;
+    const width = widthOf(columns);
+    return [{
+      shader: widen(shader, width),
+      uniforms: { vocabulary, count: size(embedded.shape) / width, columns: columns / width },
+      bindings: { table, ids, embedded },
+      workgroups: elementGrid(embedded, width),
+    }];
+  },
+};
+
+const embeddingGradientOp: Op<{ vocabulary: number }> = {
+  name: "embedding gradient",
+  shape: ([, gradient], { vocabulary }) => [
+    { shape: [vocabulary, gradient.shape.at(-1)!], dtype: "f32" },
+  ],
+  kernel({ inputs: [ids, gradient], outputs: [tableGradient], attributes: { vocabulary } }) {
+    const tokens = size(ids.shape);
+    const width = widthOf(gradient.shape.at(-1)!);
+    const uniforms = { tokens, vocabulary, columns: gradient.shape.at(-1)! / width };
+    const sorted = { scratchBytes: 8 * tokens };
+    return [{
+      shader: gradientShader,
+      entry: "sort",
+      uniforms,
+      bindings: { ids, sorted },
+      workgroups: linearGrid(Math.ceil(tokens / 4)),
+    }, {
+      shader: widen(gradientShader, width),
+      entry: "sum",
+      uniforms,
+      bindings: { tokens_by_id: sorted, gradient, table_gradient: tableGradient },
+      workgroups: elementGrid(tableGradient, width),
+      flops: size(gradient.shape),
+    }];
+  },
+};
+
+/**
+ * Rows of a table.
+ *
+ * The GPU cannot raise an error, so an id below 0 or from V on means the first or the last row, forward and
+ * backward; whoever makes ids validates them.
+ *
+ * @param table [V, D]
+ * @param ids i32 [...]
+ * @returns [..., D]
+ */
+export function embedding(table: Tensor, ids: Tensor): Tensor {
+  return apply(embeddingOp, [table, ids], null);
+}

@@ -1,0 +1,114 @@
+import source from "../../../shaders/rms-norm.wgsl" with { type: "text" };
+import scaleGradientSource from "../../../shaders/rms-norm-scale-gradient.wgsl" with {
+  type: "text",
+};
+import type { Gpu } from "../../gpu/device.ts";
+import { linearGrid, WORKGROUP_SIZE } from "../dispatch.ts";
+import { widen, widthOf } from "../element.ts";
+import {
+  apply,
+  applyAll,
+  type Dispatch,
+  matrixShape,
+  type Op,
+  ShapeError,
+  size,
+  type Tensor,
+} from "../tensor.ts";
+import { sliceRowsFor, sumRowsDispatches } from "./sum-rows.ts";
+
+const shader = { name: "rms-norm", source };
+const scaleGradientShader = { name: "rms-norm-scale-gradient", source: scaleGradientSource };
+
+interface Attributes {
+  readonly epsilon: number;
+}
+
+/** Outputs: the normalized x, and 1 / rms of every row, kept for the gradient. */
+const rmsNormOp: Op<Attributes> = {
+  name: "rms norm",
+  shape([x, scale]) {
+    const fits = scale.shape.length === 1 && scale.shape[0] === x.shape.at(-1);
+    if (!fits || x.dtype !== "f32" || scale.dtype !== "f32") {
+      throw new ShapeError("rmsNorm", "needs f32 [..., D] and a scale f32 [D]", [x, scale]);
+    }
+    return [{ shape: x.shape, dtype: "f32" }, { shape: x.shape.slice(0, -1), dtype: "f32" }];
+  },
+  gradient({ inputs: [x, scale], outputs: [, rstd] }, [dy], needed) {
+    return [
+      needed[0] ? apply(inputGradientOp, [x, scale, rstd, dy!], null) : undefined,
+      needed[1] ? apply(scaleGradientOp, [x, rstd, dy!], null) : undefined,
+    ];
+  },
+  kernel({ inputs: [x, scale], outputs: [normalized, rstd], attributes: { epsilon } }, gpu) {
+    return [rowsDispatch("forward", x, epsilon, gpu, { x, scale, normalized, rstd })];
+  },
+};
+
+const inputGradientOp: Op<null> = {
+  name: "rms norm input gradient",
+  shape: ([x]) => [{ shape: x.shape, dtype: "f32" }],
+  kernel({ inputs: [x, scale, rstd, gradient], outputs: [result] }, gpu) {
+    const bindings = { x, scale, forward_rstd: rstd, gradient, input_gradient: result };
+    return [rowsDispatch("backward_input", x, 0, gpu, bindings)];
+  },
+};
+
+const scaleGradientOp: Op<null> = {
+  name: "rms norm scale gradient",
+  shape: ([x]) => [{ shape: x.shape.slice(-1), dtype: "f32" }],
+  kernel({ inputs: [x, rstd, gradient], outputs: [result] }, gpu) {
+    const { rows, columns } = matrixShape(x);
+    const width = widthOf(columns);
+    const elements = columns / width;
+    const { slices, sliceRows } = sliceRowsFor(rows, elements, gpu.isCpu);
+    const sums = slices === 1 ? result : { scratchBytes: 4 * slices * columns };
+    const products: Dispatch = {
+      shader: widen(scaleGradientShader, width),
+      uniforms: { rows, columns: elements, slices, slice_rows: sliceRows },
+      bindings: { x, gradient, rstd, sums },
+      workgroups: linearGrid(slices * elements),
+      flops: 3 * rows * columns,
+    };
+    if (slices === 1) return [products];
+    return [products, ...sumRowsDispatches(sums, slices, columns, result, gpu)];
+  },
+};
+
+/**
+ * Root mean square norm (Zhang & Sennrich 2019): x / sqrt(mean(x²) + epsilon) · scale, without a mean
+ * subtraction or a bias, as in T5.
+ *
+ * @param x [..., D]
+ * @param scale [D]
+ * @returns [..., D]
+ */
+export function rmsNorm(x: Tensor, scale: Tensor, epsilon = 1e-6): Tensor {
+  return applyAll(rmsNormOp, [x, scale], { epsilon })[0];
+}
+
+/** Invocations that share a row of `elements` elements: a power of two, at most a workgroup. */
+export function lanesFor(elements: number, isCpu: boolean): number {
+  return isCpu ? 1 : Math.min(WORKGROUP_SIZE, 2 ** Math.ceil(Math.log2(elements)));
+}
+
+function rowsDispatch(
+  entry: string,
+  x: Tensor,
+  epsilon: number,
+  gpu: Gpu,
+  bindings: Readonly<Record<string, Tensor>>,
+): Dispatch {
+  const { rows, columns } = matrixShape(x);
+  const width = widthOf(columns);
+  const lanes = lanesFor(columns / width, gpu.isCpu);
+  return {
+    shader: widen(shader, width),
+    entry,
+    constants: { lanes },
+    uniforms: { rows, columns: columns / width, epsilon },
+    bindings,
+    workgroups: linearGrid(rows * lanes),
+    flops: (entry === "forward" ? 4 : 8) * size(x.shape),
+  };
+}

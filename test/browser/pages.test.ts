@@ -1,0 +1,53 @@
+/** The tests of the GPU and graph layers again, in a page of headless Chromium, a test per test file. */
+import { suite } from "uvu";
+import { hasChromium } from "../../src/platform/swiftshader.ts";
+import { testFiles } from "../files.ts";
+import type { SuiteResult } from "../suites.ts";
+import { bundle } from "./bundle.ts";
+import { type Browser, launchChromium, type Page } from "./chromium.ts";
+
+const test = suite("in Chromium");
+
+// WebGPU is there in secure contexts only; nothing is fetched from this host.
+const ORIGIN = "https://hyperdecoder.test/";
+
+const paths = (await testFiles()).filter((path) => /^(gpu|graph)\//.test(path));
+let browser: Browser | undefined;
+let page: Promise<Page> | undefined;
+
+async function openPage(): Promise<Page> {
+  const script = await bundle(paths);
+  browser = await launchChromium();
+  const page = await browser.newPage();
+  await page.route(`${ORIGIN}**`, (route) => {
+    // Inline scripts would have to escape "</script>".
+    route.fulfill({ contentType: "text/html", body: "<!doctype html><title>tests</title>" });
+  });
+  await page.route(`${ORIGIN}bundle.js`, (route) => {
+    route.fulfill({ contentType: "text/javascript", body: script });
+  });
+  await page.goto(ORIGIN);
+  await page.evaluate(async (url) => void await import(url), `${ORIGIN}bundle.js`);
+  return page;
+}
+
+async function runInPage(path: string): Promise<void> {
+  const results = await (await (page ??= openPage())).evaluate((path) => {
+    return (globalThis as unknown as PageGlobals).runTestFile(path);
+  }, path);
+  const failures = results.map(({ failures }) => failures).join("\n");
+  if (results.some(({ failed }) => failed > 0)) throw new Error(failures);
+}
+
+interface PageGlobals {
+  runTestFile(path: string): Promise<SuiteResult[]>;
+}
+
+if (hasChromium()) {
+  for (const path of paths) test(path, () => runInPage(path));
+  test.after(() => browser?.close());
+} else {
+  console.log("skipped: npm has no headless Chromium for this system");
+  for (const path of paths) test.skip(path, () => {});
+}
+test.run();

@@ -1,0 +1,35 @@
+/** Every shader compiles in Dawn too, which is stricter than Deno's compiler and is what Chromium runs. */
+import { suite } from "uvu";
+import { allEntries } from "../shaders/shaders.ts";
+
+const test = suite("shaders in Dawn");
+
+/** Exit code of validate.ts where Dawn finds no adapter. */
+const NO_ADAPTER = 3;
+
+interface Verdict {
+  readonly name: string;
+  readonly entry: string;
+  readonly problem: string | null;
+}
+
+const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+  args: ["run", "--allow-all", new URL("validate.ts", import.meta.url).href],
+  stderr: "piped",
+}).output();
+const decoder = new TextDecoder();
+const verdicts: Verdict[] = decoder.decode(stdout).split("\n").filter(Boolean).map((line) =>
+  JSON.parse(line)
+);
+
+if (code === NO_ADAPTER) console.log("skipped: Dawn finds no Vulkan, Metal or Direct3D 12 here");
+for (const { name, entry } of allEntries()) {
+  const check = () => {
+    const verdict = verdicts.find((verdict) => verdict.name === name && verdict.entry === entry);
+    if (!verdict) throw new Error(`Dawn stopped before it: ${decoder.decode(stderr)}`);
+    if (verdict.problem) throw new Error(verdict.problem);
+  };
+  if (code === NO_ADAPTER) test.skip(`${name}.${entry}`, check);
+  else test(`${name}.${entry}`, check);
+}
+test.run();

@@ -1,0 +1,135 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { gradients } from "../../../src/graph/gradients.ts";
+import { input } from "../../../src/graph/leaves.ts";
+import { attention } from "../../../src/graph/ops/attention.ts";
+import { matmul } from "../../../src/graph/ops/matmul.ts";
+import { reshape } from "../../../src/graph/ops/reshape.ts";
+import { ShapeError, size, type Tensor } from "../../../src/graph/tensor.ts";
+import { testDevice } from "../device.ts";
+import { referenceAttention } from "./attention-reference.ts";
+import { assertClose, evaluate, type Operand, operand, values } from "./check.ts";
+
+const test = suite("attention");
+const device = await testDevice();
+
+interface Case {
+  readonly batch?: number;
+  readonly heads?: number;
+  readonly queryLength: number;
+  readonly keyLength: number;
+  readonly headSize: number;
+  readonly causal?: boolean;
+  readonly bias?: boolean;
+  readonly keyMask?: Int32Array;
+  readonly maskValue?: number;
+  readonly rate?: number;
+  /** Queries and keys are in [-scale, scale). */
+  readonly scale?: number;
+  readonly tolerance?: number;
+}
+
+/** Runs a case forward and backward and compares everything with the f64 reference. */
+async function check(given: Case, gpu = device): Promise<void> {
+  const { batch = 2, heads = 2, queryLength, keyLength, headSize, rate, scale = 1 } = given;
+  const { causal = false, maskValue = -1e4, tolerance = 1e-4, keyMask } = given;
+  const width = heads * headSize;
+  const operands: Record<string, Operand> = {
+    query: operand([batch, queryLength, width], 1, scale),
+    key: operand([batch, keyLength, width], 2, scale),
+    value: operand([batch, keyLength, width], 3),
+    outputGradient: operand([batch * queryLength * width, 1], 4),
+  };
+  if (given.bias) operands.bias = operand([heads, queryLength, keyLength], 5);
+  if (keyMask) operands.keyMask = { shape: [batch, keyLength], values: keyMask };
+  if (rate) operands.seed = { shape: [2], values: Uint32Array.of(0xdeadbeef, 7) };
+  const site = 11;
+
+  const results = await evaluate(gpu, operands, (leaves) => {
+    const { query, key, value, bias, keyMask, seed, outputGradient } = leaves;
+    const dropout = seed && { rate: rate!, seed, site };
+    const options = { heads, bias, keyMask, causal, maskValue, dropout };
+    const output = attention(query, key, value, options);
+    const loss = matmul(reshape(output, [1, size(output.shape)]), outputGradient);
+    const wanted: Record<string, Tensor> = { query, key, value, ...(bias && { bias }) };
+    const adjoints = gradients(loss, Object.values(wanted));
+    return {
+      output,
+      ...Object.fromEntries(Object.keys(wanted).map((name, i) => [`d ${name}`, adjoints[i]!])),
+    };
+  });
+
+  const expected = referenceAttention({
+    batch,
+    heads,
+    queryLength,
+    keyLength,
+    headSize,
+    causal,
+    maskValue,
+    keyMask,
+    query: operands.query.values,
+    key: operands.key.values,
+    value: operands.value.values,
+    bias: operands.bias?.values,
+    dropout: rate ? { rate, seed: operands.seed.values, site } : undefined,
+  }, operands.outputGradient.values);
+  const compare = (name: string, reference: Float64Array) => {
+    const largest = reference.reduce((a, b) => Math.max(a, Math.abs(b)), 1e-6);
+    assertClose(results[name], reference, { absolute: tolerance * largest, relative: 0, what: name });
+  };
+  compare("output", expected.output);
+  compare("d query", expected.query);
+  compare("d key", expected.key);
+  compare("d value", expected.value);
+  if (given.bias) compare("d bias", expected.bias);
+}
+
+/** A mask under which row b of the batch has `lengths[b]` keys. */
+function lengthMask(keyLength: number, ...lengths: number[]): Int32Array {
+  return Int32Array.from(
+    { length: lengths.length * keyLength },
+    (_, i) => Number(i % keyLength < lengths[Math.floor(i / keyLength)]),
+  );
+}
+
+const cases: Record<string, Case> = {
+  "one query, one key, one feature": { batch: 1, heads: 1, queryLength: 1, keyLength: 1, headSize: 1 },
+  "sizes that are multiples of no tile": { queryLength: 7, keyLength: 13, headSize: 5 },
+  "tiles that are just full": { queryLength: 32, keyLength: 64, headSize: 32, bias: true },
+  "one key more than a tile": { queryLength: 33, keyLength: 33, headSize: 16, bias: true },
+  "64 features": { heads: 3, queryLength: 18, keyLength: 35, headSize: 64, bias: true },
+  "128 features": { heads: 1, queryLength: 5, keyLength: 9, headSize: 128, bias: true },
+  "causal": { queryLength: 37, keyLength: 37, headSize: 8, causal: true, bias: true },
+  "padded keys": {
+    queryLength: 6,
+    keyLength: 40,
+    headSize: 8,
+    bias: true,
+    keyMask: lengthMask(40, 40, 3),
+  },
+  "causal over padded keys": {
+    queryLength: 9,
+    keyLength: 9,
+    headSize: 8,
+    causal: true,
+    keyMask: lengthMask(9, 9, 4),
+  },
+  "rows without a key": { queryLength: 6, keyLength: 5, headSize: 8, keyMask: lengthMask(5, 0, 5), tolerance: 2e-3 },
+  "dropout": {
+    queryLength: 10,
+    keyLength: 37,
+    headSize: 12,
+    bias: true,
+    keyMask: lengthMask(37, 37, 20),
+    rate: 0.3,
+  },
+  "scores in the hundreds": { queryLength: 8, keyLength: 8, headSize: 16, scale: 12, tolerance: 1e-3 },
+  "tiny operands": { queryLength: 8, keyLength: 8, headSize: 16, scale: 1e-12 },
+};
+
+for (const [name, given] of Object.entries(cases)) {
+  test(`${name}: result and gradients are the reference's`, () => check(given));
+}
+
+test.run();

@@ -1,0 +1,138 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { gradients } from "../../../src/graph/gradients.ts";
+import { input } from "../../../src/graph/leaves.ts";
+import { rmsNorm } from "../../../src/graph/ops/rms-norm.ts";
+import { ShapeError } from "../../../src/graph/tensor.ts";
+import { testDevice } from "../device.ts";
+import { assertClose, checkGradient, evaluate, operand, values } from "./check.ts";
+import { contraction } from "./contraction.ts";
+import { variants } from "./variants.ts";
+
+const test = suite("rmsNorm");
+
+/** Output and gradients in f64, for one adjoint. */
+function reference(
+  x: ArrayLike<number>,
+  scale: ArrayLike<number>,
+  dy: ArrayLike<number>,
+  epsilon = 1e-6,
+) {
+  const columns = scale.length;
+  const y = new Float64Array(x.length);
+  const dx = new Float64Array(x.length);
+  const dscale = new Float64Array(columns);
+  for (let start = 0; start < x.length; start += columns) {
+    let squares = 0;
+    for (let c = 0; c < columns; c++) squares += x[start + c] ** 2;
+    const rstd = 1 / Math.sqrt(squares / columns + epsilon);
+    let projection = 0;
+    for (let c = 0; c < columns; c++) {
+      const i = start + c;
+      y[i] = x[i] * rstd * scale[c];
+      dscale[c] += dy[i] * x[i] * rstd;
+      projection += dy[i] * scale[c] * x[i] * rstd / columns;
+    }
+    for (let c = 0; c < columns; c++) {
+      const i = start + c;
+      dx[i] = rstd * (dy[i] * scale[c] - x[i] * rstd * projection);
+    }
+  }
+  return { y, dx, dscale };
+}
+
+for (
+  const shape of [[1, 1], [1, 4], [3, 7], [2, 5, 12], [65, 20], [7, 129], [130, 128], [3, 768], [
+    1100,
+    6,
+  ]]
+) {
+  test(`computes and differentiates [${shape}] as the formula does`, async () => {
+    const columns = shape.at(-1)!;
+    const operands = {
+      x: operand(shape, 1, 3),
+      scale: operand([columns], 2),
+      dy: operand(shape, 3),
+    };
+    const expected = reference(operands.x.values, operands.scale.values, operands.dy.values);
+    for (const [, gpu] of variants(await testDevice())) {
+      const { y, dx, dscale } = await evaluate(gpu, operands, ({ x, scale, dy }) => {
+        const y = rmsNorm(x, scale);
+        const [dx, dscale] = gradients(contraction(y, dy), [x, scale]);
+        return { y, dx: dx!, dscale: dscale! };
+      });
+      assertClose(y, expected.y, { what: "y" });
+      assertClose(dx, expected.dx, { what: "dx" });
+      assertClose(dscale, expected.dscale, { what: "dscale", absolute: 1e-4 });
+    }
+  });
+}
+
+test("agrees with finite differences", async () => {
+  const operands = { x: operand([3, 8], 4), scale: operand([8], 5) };
+  await checkGradient(
+    await testDevice(),
+    operands,
+    ["x", "scale"],
+    ({ x, scale }) => rmsNorm(x, scale),
+  );
+});
+
+test("neither overflows nor vanishes where the squares are representable", async () => {
+  const x = values([4, 64], 6);
+  const magnitudes = [1e18, 1e4, 1e-4, 1e-18];
+  const scaled = x.map((value, i) => value * magnitudes[Math.floor(i / 64)]);
+  const operands = {
+    x: { shape: [4, 64], values: scaled },
+    scale: operand([64], 7),
+    dy: operand([4, 64], 8),
+  };
+  const expected = reference(scaled, operands.scale.values, operands.dy.values);
+  for (const [, gpu] of variants(await testDevice())) {
+    const { y, dx } = await evaluate(gpu, operands, ({ x, scale, dy }) => {
+      const y = rmsNorm(x, scale);
+      return { y, dx: gradients(contraction(y, dy), [x])[0]! };
+    });
+    for (const row of [0, 1, 2, 3]) {
+      const part = [64 * row, 64 * row + 64] as const;
+      for (const [actual, wanted] of [[y, expected.y], [dx, expected.dx]]) {
+        const largest = Math.max(...wanted.slice(...part).map(Math.abs));
+        assertClose(actual.slice(...part), wanted.slice(...part), { absolute: 1e-5 * largest });
+      }
+    }
+  }
+});
+
+test("a zero row stays zero, and its gradient is that of x / sqrt(epsilon)", async () => {
+  const operands = {
+    x: { shape: [1, 4], values: new Float32Array(4) },
+    scale: { shape: [4], values: Float32Array.of(1, 2, 3, 4) },
+    dy: { shape: [1, 4], values: Float32Array.of(1, 1, 1, 1) },
+  };
+  const { y, dx } = await evaluate(await testDevice(), operands, ({ x, scale, dy }) => {
+    const y = rmsNorm(x, scale, 1e-2);
+    return { y, dx: gradients(contraction(y, dy), [x])[0]! };
+  });
+  assertClose(y, [0, 0, 0, 0], { absolute: 0 });
+  assertClose(dx, [10, 20, 30, 40]);
+});
+
+test("spoils only the row of a NaN", async () => {
+  const x = values([2, 8], 9);
+  x[3] = NaN;
+  const operands = { x: { shape: [2, 8], values: x }, scale: operand([8], 10) };
+  for (const [, gpu] of variants(await testDevice())) {
+    const { y } = await evaluate(gpu, operands, ({ x, scale }) => ({ y: rmsNorm(x, scale) }));
+    assert.ok(y.slice(0, 8).every(Number.isNaN));
+    assert.ok(y.slice(8).every(Number.isFinite));
+  }
+});
+
+test("refuses a scale of another length", () => {
+  assert.throws(
+    () => rmsNorm(input("x", [2, 8]), input("scale", [4])),
+    (error: Error) => error instanceof ShapeError && error.message.includes("f32[2, 8] and f32[4]"),
+  );
+});
+
+test.run();

@@ -1,0 +1,23 @@
+/** The project's shaders, for tests that go through all of them. */
+
+const DIRECTORY = new URL("../../shaders/", import.meta.url);
+
+/** One entry point of a shader file. */
+export interface ShaderEntry {
+  /** The file's name without its extension. */
+  readonly name: string;
+  readonly source: string;
+  readonly entry: string;
+}
+
+/** Every compute entry point of every shader, by file name. */
+export function allEntries(): ShaderEntry[] {
+  const files = [...Deno.readDirSync(DIRECTORY)].map(({ name }) => name).sort();
+  return files.filter((file) => file.endsWith(".wgsl")).flatMap((file) => {
+    const source = Deno.readTextFileSync(new URL(file, DIRECTORY));
+    const name = file.replace(".wgsl", "");
+    // Not by wgsl_reflect: a file that it cannot parse must fail its own test, not all.
+    const entries = source.matchAll(/@compute[^{;]*?\bfn\s+(\w+)/g);
+    return [...entries].map(([, entry]) => ({ name, source, entry }));
+  });
+}
