@@ -4,15 +4,14 @@
 //   ids       [tokens], taken as the nearest row where there is no such row
 //   embedded  [tokens, columns]
 //
-// One invocation per element of the result.
+// One invocation per element of four tokens: integer division is slow, and one serves all four.
 
 alias Element = f32;
 const WIDTH = 1u;
 
 struct Params {
   vocabulary: u32,
-  // tokens · columns, in elements.
-  count: u32,
+  tokens: u32,
   // Elements per row.
   columns: u32,
 }
@@ -28,7 +27,10 @@ fn main(
   @builtin(num_workgroups) workgroups: vec3u,
 ) {
   let index = id.y * (workgroups.x * 64) + id.x;
-  if (index >= params.count) { return; }
-  let row = u32(clamp(ids[index / params.columns], 0, i32(params.vocabulary) - 1));
-  embedded[index] = table[row * params.columns + index % params.columns];
+  let first = index / params.columns * 4;
+  let column = index % params.columns;
+  for (var token = first; token < min(first + 4, params.tokens); token++) {
+    let row = u32(clamp(ids[token], 0, i32(params.vocabulary) - 1));
+    embedded[token * params.columns + column] = table[row * params.columns + column];
+  }
 }

@@ -5,7 +5,8 @@
 //   mask               [batch, length]
 //   mean, gradient     [batch, columns]
 //
-// One invocation per element of the output, adding positions in order. A row whose mask is empty has mean
+// Forward, one invocation per element of the mean adds the positions in order; backward, one per element
+// of four positions: integer division is slow, and one serves all four. A row whose mask is empty has mean
 // zero. Masked positions are multiplied by zero, not skipped: a NaN shows.
 
 alias Element = f32;
@@ -54,9 +55,13 @@ fn backward(
   @builtin(num_workgroups) workgroups: vec3u,
 ) {
   let index = id.y * (workgroups.x * 64) + id.x;
-  let position = index / params.columns;
-  if (position >= params.batch * params.length) { return; }
-  let row = position / params.length;
-  let weight = f32(mask[position]) / forward_counts[row];
-  input_gradient[index] = gradient[row * params.columns + index % params.columns] * weight;
+  let first = index / params.columns * 4;
+  let column = index % params.columns;
+  let end = min(first + 4, params.batch * params.length);
+  for (var position = first; position < end; position++) {
+    let row = position / params.length;
+    let weight = f32(mask[position]) / forward_counts[row];
+    input_gradient[position * params.columns + column] =
+      gradient[row * params.columns + column] * weight;
+  }
 }

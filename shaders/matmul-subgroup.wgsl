@@ -7,10 +7,10 @@
 //   result    [batch, m, n], or [batch, n, m] when transposeResult; with splits > 1, partial sums
 //             [splits, batch, m, n] or [splits, batch, n, m]
 //
-// For CPU adapters with subgroups of 8. A subgroup owns up to 32 rows by 8 lanes × 8 columns. Each lane loads
-// its own columns of b and a different row of a, which subgroupBroadcast hands to the others: a load is a
-// gather there and costs more than ten multiply-adds, a broadcast is one shuffle. Lanes lie along n, so a result
-// of few columns is computed transposed, as op(b)ᵀ · op(a)ᵀ with a and b exchanged, and stored transposed.
+// For CPU adapters with subgroups of 8, one to a workgroup. It owns up to 32 rows by 8 lanes × 8 columns. Each
+// lane loads its own columns of b and a different row of a, which subgroupBroadcast hands to the others: a load
+// is a gather there and costs more than ten multiply-adds, a broadcast is one shuffle. Lanes lie along n, so
+// a result of few columns is computed as its transpose op(b)ᵀ · op(a)ᵀ, a and b exchanged, with transposeResult.
 //
 // The loader puts `enable subgroups;` before this file where the implementation wants that line (Chromium,
 // Dawn); Deno (wgpu) refuses it.
@@ -18,11 +18,10 @@
 // The block is 4×4 matrices in result order: column i of one is four columns of the result's row i. A block
 // of fewer rows or columns than the largest stores fewer of them, and the compiler drops what nobody stores.
 //
-// Invariant: every load is clamped into its matrix and every store is guarded, so m, n and k are free and
-// all lanes of a subgroup reach every broadcast: the loop's bounds and the early return are the same for the
-// whole subgroup, for which 8 must be its size and divide workgroupSize. aVec4 and bVec4 are a and b once more, for
-// four-wide loads; they are read only under vectorA and vectorB, for which row length and batch stride are
-// multiples of 4.
+// Invariant: every load is clamped into its matrix and every store is guarded, so m, n and k are free, and
+// no branch before the stores differs between lanes, as every broadcast needs all of them. aVec4 and bVec4 are
+// a and b once more, for four-wide loads; they are read only under vectorA and vectorB, for which row length
+// and batch stride are multiples of 4.
 
 struct Params {
   batch: u32,
@@ -46,7 +45,6 @@ struct Params {
 @group(0) @binding(6) var<storage, read> residual: array<f32>;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
 
-override workgroupSize: u32 = 64;
 // Rows of a subgroup's block: 8, 16 or 32.
 override blockRows: u32 = 32;
 // Columns of a lane's block: 4 or 8.
@@ -73,7 +71,7 @@ fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
 
 // k … k + 3 of the row of op(a) that starts at `row`, zero beyond the last k.
 fn fourOfA(row: u32, k: u32) -> vec4f {
-  if (vectorA) { return aVec4[(row + k) / 4]; }
+  if (vectorA && !transposeA) { return aVec4[(row + k) / 4]; }
   let steps = k + vec4u(0, 1, 2, 3);
   let i = row + min(steps, vec4u(params.k - 1)) * select(1, params.m, transposeA);
   return select(vec4f(), vec4f(a[i.x], a[i.y], a[i.z], a[i.w]), steps < vec4u(params.k));
@@ -153,14 +151,13 @@ fn store(values: mat4x4f, slice: u32, row: u32, column: u32, down: u32, across: 
   storeRow(values[3], slice, row + down + 3, column + across);
 }
 
-@compute @workgroup_size(workgroupSize)
+@compute @workgroup_size(lanes)
 fn matmul(
-  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
-  @builtin(local_invocation_index) local: u32,
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
-  let number = ((workgroup.y * workgroups.x + workgroup.x) * workgroupSize + local) / lanes;
+  let number = group.y * workgroups.x + group.x;
   let blocksAcross = (params.n + lanes * blockColumns - 1) / (lanes * blockColumns);
   let blocksDown = (params.m + blockRows - 1) / blockRows;
   // A slice is one split of one batch element.

@@ -40,7 +40,6 @@ struct Params {
 @group(0) @binding(6) var<storage, read> residual: array<f32>;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
 
-override workgroupSize: u32 = 16;
 // 4, 8 or 16.
 override blockRows: u32 = 16;
 override blockColumns: u32 = 16;
@@ -51,6 +50,9 @@ override vectorB: bool = false;
 override hasBias: bool = false;
 override hasResidual: bool = false;
 override relu: bool = false;
+
+// One vector of a CPU adapter's lanes.
+const workgroupSize = 8u;
 
 // The value to store at (row, column) of batch element `batch`, from its finished sum.
 fn epilogue(sum: f32, batch: u32, row: u32, column: u32) -> f32 {

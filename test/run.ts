@@ -64,7 +64,7 @@ class Worker {
       const report: Report = JSON.parse(line.slice(MARK.length));
       if (report === null) return true;
       tally.add(path, report);
-      console.log(`${path} ${said.trim()}`);
+      console.log(`${path} ${said.trim() || "✘"}`);
       said = "";
     }
   }

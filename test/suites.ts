@@ -31,6 +31,8 @@ export async function* runSuites(load: () => Promise<unknown>): AsyncGenerator<S
     await load();
   } catch (error) {
     yield failure(`it cannot be loaded: ${error instanceof Error ? error.stack : error}`);
+    uvu.UVU_QUEUE![0].length = 0;
+    return;
   }
   const suites = uvu.UVU_QUEUE![0].splice(0);
   if (suites.length === 0) yield failure("it registers no suite; does it call test.run()?");

@@ -13,16 +13,25 @@ export const MARK = "\u0001";
 export type Report = SuiteResult | null;
 
 if (import.meta.main) {
-  // A promise that nobody awaits must fail its file, not take the process and its other files along.
+  // An error that nobody awaits must fail its file, not take the process and its other files along.
   let stray: SuiteResult | undefined;
-  globalThis.addEventListener("unhandledrejection", (event) => {
+  const keep = (event: Event, reason: unknown) => {
     event.preventDefault();
-    const { reason } = event;
-    const failures = `  a promise was rejected unseen: ${reason?.stack ?? reason}\n`;
-    stray = { passed: 0, failed: 1, skipped: 0, failures };
-  });
+    const account = reason instanceof Error ? reason.stack : reason;
+    stray = {
+      passed: 0,
+      failed: 1,
+      skipped: 0,
+      failures: `  thrown where nobody awaits: ${account}\n`,
+    };
+  };
+  globalThis.addEventListener("unhandledrejection", (event) => keep(event, event.reason));
+  globalThis.addEventListener("error", (event) => keep(event, event.error));
+
   for await (const path of lines(Deno.stdin.readable)) {
     for await (const result of runSuites(() => import(path))) report(result);
+    // Let what the file has left to be thrown be thrown now.
+    await new Promise((resolve) => setTimeout(resolve));
     if (stray) report(stray);
     stray = undefined;
     report(null);

@@ -1,4 +1,5 @@
 /** The tests of the GPU and graph layers again, in a page of headless Chromium, a test per test file. */
+import { stripVTControlCharacters } from "node:util";
 import { suite } from "uvu";
 import { hasChromium } from "../../src/platform/swiftshader.ts";
 import { testFiles } from "../files.ts";
@@ -35,8 +36,9 @@ async function runInPage(path: string): Promise<void> {
   const results = await (await (page ??= openPage())).evaluate((path) => {
     return (globalThis as unknown as PageGlobals).runTestFile(path);
   }, path);
-  const failures = results.map(({ failures }) => failures).join("\n");
-  if (results.some(({ failed }) => failed > 0)) throw new Error(failures);
+  const failures = results.map(({ failures }) => stripVTControlCharacters(failures)).join("\n");
+  // The traces of the page are in it; one of this function tells nothing.
+  if (results.some(({ failed }) => failed)) throw Object.assign(new Error(failures), { stack: "" });
 }
 
 interface PageGlobals {

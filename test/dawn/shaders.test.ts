@@ -27,7 +27,7 @@ for (const { name, entry } of allEntries()) {
   const check = () => {
     const verdict = verdicts.find((verdict) => verdict.name === name && verdict.entry === entry);
     if (!verdict) throw new Error(`Dawn stopped before it: ${decoder.decode(stderr)}`);
-    if (verdict.problem) throw new Error(verdict.problem);
+    if (verdict.problem) throw Object.assign(new Error(verdict.problem), { stack: "" });
   };
   if (code === NO_ADAPTER) test.skip(`${name}.${entry}`, check);
   else test(`${name}.${entry}`, check);

@@ -165,21 +165,22 @@ function wordOrder(draw: Draw): Contrast {
 
 function question(draw: Draw): Contrast {
   const { place: _, ...clause } = drawClause(draw, "transitive");
-  const { verb, object } = clause;
-  const subject = write(clause.subject);
-  const [right, wrong] = draw.pick([
-    [
-      `did ${subject} ${verb.base} ${write(object!)}`,
-      `did ${subject} ${verb.past} ${write(object!)}`,
-    ],
-    [`what did ${subject} ${verb.base}`, `what did ${subject} ${verb.base} ${write(object!)}`],
-    [
-      `why did ${subject} ${verb.base} ${write(object!)}`,
-      `why did ${verb.base} ${subject} ${write(object!)}`,
-    ],
-  ]);
+  const { verb } = clause;
+  const [subject, object] = [write(clause.subject), write(clause.object!)];
   if (verb.base === verb.past) return question(draw);
-  return { right: sentence(right, "?"), wrong: sentence(wrong, "?"), pairings: pairings(clause) };
+  const ask = (right: string, wrong: string, used = pairings(clause)): Contrast => ({
+    right: sentence(right, "?"),
+    wrong: sentence(wrong, "?"),
+    pairings: used,
+  });
+  return draw.pick([
+    ask(`did ${subject} ${verb.base} ${object}`, `did ${subject} ${verb.past} ${object}`),
+    ask(`what did ${subject} ${verb.base}`, `what did ${subject} ${verb.base} ${object}`, [
+      `${verb.base}+${clause.subject.noun}`,
+      ...pairings(clause).filter((pairing) => !pairing.endsWith(`+${clause.object!.noun}`)),
+    ]),
+    ask(`why did ${subject} ${verb.base} ${object}`, `why did ${verb.base} ${subject} ${object}`),
+  ]);
 }
 
 function comparison(draw: Draw): Contrast {

@@ -83,7 +83,6 @@ function quantifiers(draw: Draw): Inference {
   const verb = draw.pick(intransitives).past;
   const base = intransitives.find((each) => each.past === verb)!.base;
   const [some, all] = [pluralOf(noun), pluralOf(kind)];
-  const used = [`${base}+${noun}`];
   return draw.pick<Inference>([
     {
       premise: `All the ${all} ${verb}.`,
@@ -94,21 +93,21 @@ function quantifiers(draw: Draw): Inference {
         `No ${noun} ${verb}.`,
         `Some ${some} did not ${base}.`,
       ]),
-      pairings: used,
+      pairings: [`${base}+${kind}`],
     },
     {
       premise: `Some ${some} ${verb}.`,
       follows: draw.pick([`Some ${all} ${verb}.`, `At least one ${noun} ${verb}.`]),
       open: draw.pick([`All the ${some} ${verb}.`, `Some ${some} did not ${base}.`]),
       excluded: draw.pick([`No ${noun} ${verb}.`, `No ${kind} ${verb}.`]),
-      pairings: used,
+      pairings: [`${base}+${noun}`],
     },
     {
       premise: `No ${kind} ${verb}.`,
       follows: draw.pick([`No ${noun} ${verb}.`, `The ${noun} did not ${base}.`]),
       open: `No ${draw.pick(unrelated(kind))} ${verb}.`,
       excluded: draw.pick([`Some ${some} ${verb}.`, `The ${noun} ${verb}.`]),
-      pairings: used,
+      pairings: [`${base}+${kind}`],
     },
   ]);
 }

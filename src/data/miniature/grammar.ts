@@ -182,13 +182,13 @@ export function drawClause(
   return { subject, verb, object: drawObject(draw, verb), recipient, ...time };
 }
 
-/** The pairings of a clause that the splits are told apart by: verb and noun, adjective and noun. */
+/** The pairings of a clause that the splits are told apart by: verb and subject, verb and object, adjective and noun. */
 export function pairings(clause: Clause): string[] {
   const { subject, verb, object } = clause;
   const result: string[] = [];
   const add = (first: string, second: string) => result.push(`${first}+${second}`);
+  add(verb.base, subject.noun);
   if (object) add(verb.base, object.noun);
-  else add(verb.base, subject.noun);
   for (const phrase of [subject, object, clause.recipient]) {
     if (phrase?.adjective) add(phrase.adjective, phrase.noun);
   }

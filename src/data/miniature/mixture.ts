@@ -70,27 +70,45 @@ export const isHeldOut = (pairing: string): boolean => hash(pairing) % 8 === 0;
 
 /** The six tasks, always the same ones. */
 export function miniatureDatasets(): Dataset[] {
-  return Object.entries(families).map(([name, family]) => {
-    const { item: _, ...specification } = family;
-    return { task: { name, ...specification }, splits: drawSplits(name, family) };
+  return Object.entries(families).map(([name, { item: _, ...specification }]) => {
+    const items = miniatureItems(name);
+    const examples = (split: Split): Example[] =>
+      items[split].map(({ source, target }) => ({ task: name, source, target }));
+    return {
+      task: { name, ...specification },
+      splits: {
+        train: examples("train"),
+        validation: examples("validation"),
+        test: examples("test"),
+      },
+    };
   });
 }
 
-function drawSplits(task: string, family: Family): Record<Split, readonly Example[]> {
-  const taken = new Map<string, Split>();
-  const splits: Record<Split, Example[]> = { test: [], validation: [], train: [] };
+/** The items of one task, as many of each label, with the sentences and pairings that its splits are told apart by. */
+export function miniatureItems(task: string): Record<Split, readonly Item[]> {
+  const owner = new Map<string, Split>();
+  const items: Record<Split, Item[]> = { test: [], validation: [], train: [] };
   for (const split of ["test", "validation", "train"] as const) {
     const sources = new Set<string>();
-    for (let i = 0; splits[split].length < sizes[split]; i++) {
-      const { source, target, sentences, pairings } = family.item(new Draw(0, task, split, i));
-      if (pairings.some(isHeldOut) !== (split === "test") || sources.has(source)) continue;
-      if (sentences.some((sentence) => (taken.get(sentence) ?? split) !== split)) continue;
-      for (const sentence of sentences) taken.set(sentence, split);
-      sources.add(source);
-      splits[split].push({ task, source, target });
+    const counts = new Map<string, number>();
+    const { labels } = families[task];
+    const quota = labels ? Math.ceil(sizes[split] / labels.length) : Infinity;
+    for (let i = 0; items[split].length < sizes[split]; i++) {
+      const item = families[task].item(new Draw(0, task, split, i));
+      if (item.pairings.some(isHeldOut) !== (split === "test") || sources.has(item.source)) {
+        continue;
+      }
+      if (item.sentences.some((sentence) => (owner.get(sentence) ?? split) !== split)) continue;
+      const count = counts.get(item.target) ?? 0;
+      if (count === quota) continue;
+      counts.set(item.target, count + 1);
+      for (const sentence of item.sentences) owner.set(sentence, split);
+      sources.add(item.source);
+      items[split].push(item);
     }
   }
-  return splits;
+  return items;
 }
 
 const passages = [

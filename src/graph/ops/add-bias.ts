@@ -1,7 +1,7 @@
 import source from "../../../shaders/add-bias.wgsl" with { type: "text" };
-import { elementGrid } from "../dispatch.ts";
+import { linearGrid } from "../dispatch.ts";
 import { widen, widthOf } from "../element.ts";
-import { apply, type Op, ShapeError, size, type Tensor } from "../tensor.ts";
+import { apply, matrixShape, type Op, ShapeError, type Tensor } from "../tensor.ts";
 import { sumRows } from "./sum-rows.ts";
 
 const shader = { name: "add-bias", source };
@@ -18,14 +18,14 @@ export const addBiasOp: Op<null> = {
   },
   gradient: (_, [dy], needed) => [dy, needed[1] ? sumRows(dy!) : undefined],
   kernel({ inputs: [x, bias], outputs: [result] }) {
-    const width = widthOf(bias.shape[0]);
-    const count = size(x.shape);
+    const { rows, columns } = matrixShape(x);
+    const width = widthOf(columns);
     return [{
       shader: widen(shader, width),
-      uniforms: { count: count / width, columns: bias.shape[0] / width },
+      uniforms: { rows, columns: columns / width },
       bindings: { x, bias, result },
-      workgroups: elementGrid(result, width),
-      flops: count,
+      workgroups: linearGrid(Math.ceil(rows / 4) * (columns / width)),
+      flops: rows * columns,
     }];
   },
 };

@@ -1,7 +1,7 @@
 import source from "../../../shaders/broadcast-rows.wgsl" with { type: "text" };
-import { elementGrid } from "../dispatch.ts";
+import { linearGrid } from "../dispatch.ts";
 import { widen, widthOf } from "../element.ts";
-import { apply, type Op, type Shape, ShapeError, size, type Tensor } from "../tensor.ts";
+import { apply, matrixShape, type Op, type Shape, ShapeError, type Tensor } from "../tensor.ts";
 import { sumRows } from "./sum-rows.ts";
 
 const shader = { name: "broadcast-rows", source };
@@ -16,12 +16,13 @@ const broadcastRowsOp: Op<{ leading: Shape }> = {
   },
   gradient: (_, [dy]) => [sumRows(dy!)],
   kernel({ inputs: [vector], outputs: [result] }) {
-    const width = widthOf(vector.shape[0]);
+    const { rows, columns } = matrixShape(result);
+    const width = widthOf(columns);
     return [{
       shader: widen(shader, width),
-      uniforms: { count: size(result.shape) / width, columns: vector.shape[0] / width },
+      uniforms: { rows, columns: columns / width },
       bindings: { vector, result },
-      workgroups: elementGrid(result, width),
+      workgroups: linearGrid(Math.ceil(rows / 4) * (columns / width)),
     }];
   },
 };

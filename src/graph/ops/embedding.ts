@@ -21,12 +21,13 @@ const embeddingOp: Op<null> = {
   },
   kernel({ inputs: [table, ids], outputs: [embedded] }) {
     const [vocabulary, columns] = table.shape;
+    const tokens = size(ids.shape);
     const width = widthOf(columns);
     return [{
       shader: widen(shader, width),
-      uniforms: { vocabulary, count: size(embedded.shape) / width, columns: columns / width },
+      uniforms: { vocabulary, tokens, columns: columns / width },
       bindings: { table, ids, embedded },
-      workgroups: elementGrid(embedded, width),
+      workgroups: linearGrid(Math.ceil(tokens / 4) * (columns / width)),
     }];
   },
 };

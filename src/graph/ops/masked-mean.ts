@@ -1,5 +1,5 @@
 import source from "../../../shaders/masked-mean.wgsl" with { type: "text" };
-import { elementGrid } from "../dispatch.ts";
+import { elementGrid, linearGrid } from "../dispatch.ts";
 import { widen, widthOf } from "../element.ts";
 import { apply, applyAll, type Op, ShapeError, size, type Tensor } from "../tensor.ts";
 
@@ -47,7 +47,7 @@ const maskedMeanGradientOp: Op<{ length: number }> = {
       entry: "backward",
       uniforms: { batch, length, columns: columns / width },
       bindings: { mask, forward_counts: counts, gradient, input_gradient: result },
-      workgroups: elementGrid(result, width),
+      workgroups: linearGrid(Math.ceil(batch * length / 4) * (columns / width)),
       flops: size(result.shape),
     }];
   },

@@ -47,36 +47,61 @@ export interface MatmulDispatch {
   scratchBytes?: number;
 }
 
+/**
+ * `register`: CPU adapters. `subgroup`: CPU adapters with subgroups of 8. `tiled`: GPUs.
+ */
 export type MatmulVariant = "register" | "subgroup" | "tiled";
 
-/** Plans `problem` on `adapter`; `variant` overrides the measured choice (tests and benchmarks do). */
+/** A variant's division of the result, before it is turned into a dispatch. */
+interface Division {
+  shader: string;
+  constants: Record<string, number>;
+  /** Whether op(b)ᵀ · op(a)ᵀ is computed and stored transposed. */
+  exchanged: boolean;
+  splits: number;
+  workgroups: number;
+}
+
+/** The variant that was measured fastest on this kind of adapter (see docs/kernels.md). */
+export function matmulVariant(adapter: MatmulAdapter): MatmulVariant {
+  if (!adapter.isCpu) return "tiled";
+  return adapter.subgroups && adapter.subgroupSize === 8 ? "subgroup" : "register";
+}
+
+/**
+ * Plans `problem` on `adapter`: one dispatch, or two where k is split. All extents are at least 1.
+ * `variant` is for tests and benchmarks.
+ */
 export function planMatmul(
   problem: MatmulProblem,
   adapter: MatmulAdapter,
-  variant: MatmulVariant = "register",
+  variant: MatmulVariant = matmulVariant(adapter),
 ): MatmulDispatch[] {
-  const { batch, m, n, k, transposeA, transposeB, aStride, bStride, alpha = 1 } = problem;
-  void variant;
-  const epilogue = {
-    hasBias: problem.epilogue?.bias ?? false,
-    relu: problem.epilogue?.activation === "relu",
-    hasResidual: problem.epilogue?.residual ?? false,
+  const division = divisions[variant](problem);
+  const { splits, exchanged } = division;
+  const { batch, m, n, k, transposeA, transposeB, aStride, bStride, alpha = 1 } = exchanged
+    ? exchange(problem)
+    : problem;
+  const { bias = false, activation, residual = false } = problem.epilogue ?? {};
+  const flags = { hasBias: bias, relu: activation === "relu", hasResidual: residual };
+  const operands: Record<string, MatmulOperand> = {
+    ...(bias ? { bias: "bias" } : {}),
+    ...(residual ? { residual: "residual" } : {}),
+    result: "result",
   };
-  const blocks = batch * Math.ceil(m / 16) * Math.ceil(n / 16);
-  const splits = splitCount(blocks, k);
-  const splitLength = Math.ceil(k / splits / 4) * 4;
-  const split = splits > 1;
-  const workgroupSize = 16;
-  const dispatch: MatmulDispatch = {
-    shader: "matmul",
+  const [left, right] = exchanged ? ["b", "a"] as const : ["a", "b"] as const;
+  const whole = splits === 1;
+  const product: MatmulDispatch = {
+    shader: division.shader,
     entry: "matmul",
     constants: {
-      workgroupSize,
+      ...division.constants,
       transposeA,
       transposeB,
       vectorA: (transposeA ? m : k) % 4 === 0 && aStride % 4 === 0,
       vectorB: (transposeB ? k : n) % 4 === 0 && bStride % 4 === 0,
-      ...(split ? {} : epilogue),
+      ...(exchanged ? { transposeResult: true } : {}),
+      ...(whole ? flags : {}),
     },
     uniforms: {
       batch,
@@ -86,44 +111,138 @@ export function planMatmul(
       aStride,
       bStride,
       splits,
-      splitLength,
-      alpha: split ? 1 : alpha,
+      splitLength: splitLength(k, splits),
+      alpha: whole ? alpha : 1,
     },
-    workgroups: fold(Math.ceil(blocks * splits / workgroupSize), adapter),
-    bindings: { a: "a", aVec4: "a", b: "b", bVec4: "b", result: split ? "scratch" : "result" },
+    workgroups: grid(division.workgroups, adapter),
+    bindings: {
+      a: left,
+      aVec4: left,
+      b: right,
+      bVec4: right,
+      ...(whole ? operands : { result: "scratch" }),
+    },
   };
-  if (!split) {
-    if (epilogue.hasBias) dispatch.bindings.bias = "bias";
-    if (epilogue.hasResidual) dispatch.bindings.residual = "residual";
-    return [dispatch];
-  }
+  if (whole) return [product];
   const count = batch * m * n;
-  dispatch.scratchBytes = 4 * splits * count;
-  return [dispatch, {
+  return [{ ...product, scratchBytes: 4 * splits * count }, {
     shader: "matmul-reduce",
     entry: "reduce",
-    constants: { workgroupSize, ...epilogue },
-    uniforms: { count, n, splits, alpha },
-    workgroups: fold(Math.ceil(count / workgroupSize), adapter),
-    bindings: {
-      partials: "scratch",
-      result: "result",
-      ...(epilogue.hasBias ? { bias: "bias" as const } : {}),
-      ...(epilogue.hasResidual ? { residual: "residual" as const } : {}),
-    },
+    constants: { workgroupSize: 64, ...flags },
+    uniforms: { count, n: problem.n, splits, alpha },
+    workgroups: grid(Math.ceil(count / 64), adapter),
+    bindings: { partials: "scratch", ...operands },
   }];
 }
 
+const divisions: Record<MatmulVariant, (problem: MatmulProblem) => Division> = {
+  register({ batch, m, n, k }) {
+    const sizes = batch * m * n * k < smallProduct ? [8, 4] : [16, 8, 4];
+    return cheapest(sizes.flatMap((rows) =>
+      sizes.map((columns) => {
+        const blocks = batch * Math.ceil(m / rows) * Math.ceil(n / columns);
+        const splits = splitCount(blocks / lanes, k);
+        return {
+          shader: "matmul",
+          constants: { blockRows: rows, blockColumns: columns },
+          exchanged: false,
+          splits,
+          workgroups: Math.ceil(splits * blocks / lanes),
+          cost: rounds(splits * blocks / lanes) * splitLength(k, splits) *
+            (rows * columns + 7 * (rows + columns)),
+        };
+      })
+    ));
+  },
+
+  subgroup(problem) {
+    const { batch, m, n, k } = problem;
+    const sizes = batch * m * n * k < smallProduct ? [16, 8] : [32, 16, 8];
+    return cheapest(
+      [false, true].flatMap((exchanged) =>
+        sizes.flatMap((rows) =>
+          [8, 4].map((columns) => {
+            const [down, across] = exchanged ? [n, m] : [m, n];
+            const blocks = batch * Math.ceil(down / rows) * Math.ceil(across / (lanes * columns));
+            const splits = splitCount(blocks, k);
+            return {
+              shader: "matmul-subgroup",
+              constants: { blockRows: rows, blockColumns: columns },
+              exchanged,
+              splits,
+              workgroups: splits * blocks,
+              cost: rounds(splits * blocks) * splitLength(k, splits) *
+                (rows * columns + rows + 10 * (rows / lanes + columns)),
+            };
+          })
+        )
+      ),
+    );
+  },
+
+  tiled({ batch, m, n, k }) {
+    const tiles = batch * Math.ceil(m / 32) * Math.ceil(n / 32);
+    // Enough workgroups for a large GPU, of no less than 128 steps each.
+    const splits = clamp(Math.floor(256 / tiles), Math.floor(k / 128));
+    return {
+      shader: "matmul-tiled",
+      constants: {},
+      exchanged: false,
+      splits,
+      workgroups: tiles * splits,
+    };
+  },
+};
+
+/** Lanes that a CPU adapter runs at once, and the CPU kernels' workgroup size. */
+const lanes = 8;
+
+/** Vectors of lanes that should be there for the cores to share. */
+const vectors = 16;
+
+/** Multiply-adds under which the largest block (a second to compile) cannot pay. */
+const smallProduct = 2 ** 22;
+
+/** Turns the problem into the one whose result is the transposed: the same buffers, other names. */
+function exchange(problem: MatmulProblem): MatmulProblem {
+  const { m, n, transposeA, transposeB, aStride, bStride } = problem;
+  return {
+    ...problem,
+    m: n,
+    n: m,
+    transposeA: !transposeB,
+    transposeB: !transposeA,
+    aStride: bStride,
+    bStride: aStride,
+  };
+}
+
+/** The first of the cheapest; costs are in multiply-adds of a vector of lanes. */
+function cheapest(candidates: (Division & { cost: number })[]): Division {
+  return candidates.reduce((best, next) => next.cost < best.cost ? next : best);
+}
+
+/** How often the busiest of the cores' shares comes up. */
+function rounds(work: number): number {
+  return Math.ceil(work / vectors);
+}
+
 /** Into how many pieces k is cut, so that few outputs with a long sum still fill the adapter. */
-function splitCount(blocks: number, k: number): number {
-  const wanted = Math.floor(512 / blocks);
-  const longest = Math.floor(k / 256);
-  return Math.max(1, Math.min(wanted, longest, 64));
+function splitCount(work: number, k: number): number {
+  return clamp(Math.floor(vectors / work), Math.floor(k / 256));
+}
+
+function clamp(...bounds: number[]): number {
+  return Math.max(1, Math.min(64, ...bounds));
+}
+
+/** Length of k that one split sums: whole steps of a tile, so that only the last has a remainder. */
+function splitLength(k: number, splits: number): number {
+  return Math.ceil(k / splits / 16) * 16;
 }
 
 /** A linear count of workgroups as a grid within the adapter's limit; kernels drop the surplus. */
-function fold(count: number, adapter: MatmulAdapter): [number, number, number] {
-  const limit = adapter.limits.maxComputeWorkgroupsPerDimension;
-  const rows = Math.ceil(count / limit);
+function grid(count: number, { limits }: MatmulAdapter): [number, number, number] {
+  const rows = Math.ceil(count / limits.maxComputeWorkgroupsPerDimension);
   return [Math.ceil(count / rows), rows, 1];
 }

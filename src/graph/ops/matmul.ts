@@ -5,6 +5,8 @@
  */
 
 import reduceSource from "../../../shaders/matmul-reduce.wgsl" with { type: "text" };
+import subgroupSource from "../../../shaders/matmul-subgroup.wgsl" with { type: "text" };
+import tiledSource from "../../../shaders/matmul-tiled.wgsl" with { type: "text" };
 import registerSource from "../../../shaders/matmul.wgsl" with { type: "text" };
 import type { Gpu } from "../../gpu/device.ts";
 import {
@@ -30,6 +32,8 @@ import { reshape } from "./reshape.ts";
 const sources: Readonly<Record<string, string>> = {
   "matmul": registerSource,
   "matmul-reduce": reduceSource,
+  "matmul-subgroup": subgroupSource,
+  "matmul-tiled": tiledSource,
 };
 
 /** How the operands are read. */

@@ -73,19 +73,17 @@ export function sumRowsDispatches(
 }
 
 /**
- * As many slices as give the adapter enough to do, of enough rows each to be worth another dispatch.
+ * Slices long enough to be worth another dispatch, and short enough for the adapter.
+ *
+ * A CPU adapter walks down one slice after another: a short one leaves the rows, on which the next
+ * neighbours go on, in the cache. A GPU runs tens of thousands of invocations at once, and waits for every
+ * step of a long one.
  *
  * @param elements invocations per slice
  */
 export function sliceRowsFor(rows: number, elements: number, isCpu: boolean): Slices {
-  // A CPU adapter runs some dozens of invocations at once and pays dearly for a dispatch, a GPU runs
-  // tens of thousands and pays for every dependent step of a long loop.
-  const { invocations, shortest } = isCpu
-    ? { invocations: 1024, shortest: 256 }
-    : { invocations: 65536, shortest: 32 };
-  const wanted = Math.ceil(invocations / elements);
-  const sliceRows = Math.max(shortest, Math.ceil(rows / wanted));
-  return rows < 2 * shortest
-    ? { slices: 1, sliceRows: rows }
-    : { slices: Math.ceil(rows / sliceRows), sliceRows };
+  const work = rows * elements;
+  const sliceRows = isCpu ? 16 : Math.max(32, Math.ceil(work / 65536));
+  if (rows < 64 || (isCpu && work <= 16384)) return { slices: 1, sliceRows: rows };
+  return { slices: Math.ceil(rows / sliceRows), sliceRows };
 }

@@ -1,9 +1,13 @@
-import { matmul } from "../../../src/graph/ops/matmul.ts";
-import { reshape } from "../../../src/graph/ops/reshape.ts";
-import { size, type Tensor } from "../../../src/graph/tensor.ts";
+import { apply, type Op, type Tensor } from "../../../src/graph/tensor.ts";
 
-/** A scalar whose gradient with respect to `y` is `weights`, of as many elements. */
+/** A loss that is only differentiated, never computed: no kernel. Its own adjoint is 1. */
+const contractionOp: Op<null> = {
+  name: "contraction",
+  shape: () => [{ shape: [1], dtype: "f32" }],
+  gradient: ({ inputs: [, weights] }) => [weights, undefined],
+};
+
+/** Σ y · weights as a loss: the adjoint of `y` is exactly `weights`, of the same shape. */
 export function contraction(y: Tensor, weights: Tensor): Tensor {
-  const count = size(y.shape);
-  return matmul(reshape(y, [1, count]), reshape(weights, [count, 1]));
+  return apply(contractionOp, [y, weights], null);
 }

@@ -41,12 +41,18 @@ function reference(
   return { y, dx, dscale };
 }
 
-for (
-  const shape of [[1, 1], [1, 4], [3, 7], [2, 5, 12], [65, 20], [7, 129], [130, 128], [3, 768], [
-    1100,
-    6,
-  ]]
-) {
+const shapes = [
+  [1, 1],
+  [1, 4],
+  [3, 7],
+  [2, 5, 12],
+  [65, 20],
+  [7, 129],
+  [130, 128],
+  [3, 768],
+  [1100, 6],
+];
+for (const shape of shapes) {
   test(`computes and differentiates [${shape}] as the formula does`, async () => {
     const columns = shape.at(-1)!;
     const operands = {

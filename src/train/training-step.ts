@@ -1,0 +1,187 @@
+/**
+ * One optimiser update, as compiled programs: forward, backward, clipping and AdamW in a single submit.
+ *
+ * A program is compiled once for every shape of batch and kept. Nothing is read back: the numbers of a
+ * step go to a log on the device, a row per step, which `readLog` fetches when somebody wants to see it.
+ */
+
+import type { ModelConfig } from "../../models/config.ts";
+import { forward } from "../../models/hyperdecoder.ts";
+import { Dropout, type Model } from "../../models/t5.ts";
+import type { Batch } from "../data/batch.ts";
+import { compile } from "../graph/compile.ts";
+import { gradients } from "../graph/gradients.ts";
+import { input, read, type Variable } from "../graph/leaves.ts";
+import { type AdamWSettings, adamWHyper } from "../graph/ops/adamw.ts";
+import { labelSmoothedLoss } from "../graph/ops/label-smoothed-loss.ts";
+import { LOG_COLUMNS, record } from "../graph/ops/record.ts";
+import { reshape } from "../graph/ops/reshape.ts";
+import { scale } from "../graph/ops/scale.ts";
+import type { Parameters } from "../graph/parameters.ts";
+import type { HostArray, Program } from "../graph/program.ts";
+import type { Tensor } from "../graph/tensor.ts";
+import { createVariable, readVariables } from "../graph/variables.ts";
+import type { AdamW } from "../optim/adamw.ts";
+
+/** What does not change during training. */
+export interface TrainingSettings {
+  readonly labelSmoothing: number;
+  readonly dropoutRate: number;
+  /** Micro-batches per update; each loss is divided by it. */
+  readonly accumulate: number;
+  /** Seed of dropout. */
+  readonly seed: number;
+}
+
+/** What was logged of one update. */
+export interface StepRecord {
+  /** Label-smoothed loss, summed over the update's target tokens (not divided by `accumulate`). */
+  readonly loss: number;
+  /** Unsmoothed negative log-likelihood, summed likewise. */
+  readonly nll: number;
+  readonly targetTokens: number;
+  /** Norm of the gradients before clipping. */
+  readonly gradNorm: number;
+}
+
+/** Rows of the log: so many steps can be done between two readings. */
+export const LOG_SLOTS = 256;
+
+/** Compiles and runs updates. */
+export class TrainingStep {
+  #programs = new Map<string, Promise<Program>>();
+  #log: Variable;
+
+  constructor(
+    readonly config: ModelConfig,
+    readonly parameters: Parameters,
+    readonly optimizer: AdamW,
+    readonly settings: TrainingSettings,
+  ) {
+    this.#log = createVariable(parameters.gpu, "training log", [LOG_SLOTS, LOG_COLUMNS]);
+  }
+
+  /**
+   * Queues one update.
+   *
+   * @param batches as many as `settings.accumulate`
+   * @param step updates done before this one
+   * @param hyper the optimiser's settings for this update
+   */
+  async run(batches: readonly Batch[], step: number, hyper: AdamWSettings): Promise<void> {
+    const { accumulate, seed } = this.settings;
+    if (batches.length !== accumulate) {
+      throw new Error(`An update takes ${accumulate} micro-batches, not ${batches.length}.`);
+    }
+    const slot = Uint32Array.of(step % LOG_SLOTS);
+    for (const [i, batch] of batches.entries()) {
+      const program = await this.#program(batch);
+      program.submit(pick(program, {
+        ...batchInputs(batch, this.config),
+        hyper: adamWHyper(hyper),
+        seed: Uint32Array.of(seed, step * accumulate + i),
+        slot,
+        keep: Float32Array.of(i === 0 ? 0 : 1),
+      }));
+    }
+    if (accumulate > 1) {
+      const update = await this.#cached("update", () => this.#compileUpdate());
+      update.submit({ hyper: adamWHyper(hyper), slot, keep: Float32Array.of(1) });
+    }
+  }
+
+  /** Waits for the device and fetches what steps `first` to `last` (exclusive) logged. */
+  async readLog(first: number, last: number): Promise<StepRecord[]> {
+    if (last - first > LOG_SLOTS) throw new Error(`The log keeps only ${LOG_SLOTS} steps.`);
+    const [rows] = await readVariables(this.parameters.gpu, [this.#log]);
+    return Array.from({ length: last - first }, (_, i) => {
+      const at = ((first + i) % LOG_SLOTS) * LOG_COLUMNS;
+      const [loss, nll, targetTokens, gradNorm] = rows.subarray(at, at + LOG_COLUMNS);
+      return { loss, nll, targetTokens, gradNorm };
+    });
+  }
+
+  /** The compiled program for a batch's shape and its inputs, for profiling. */
+  async profile(batch: Batch, hyper: AdamWSettings) {
+    const program = await this.#program(batch);
+    return await program.profile(pick(program, {
+      ...batchInputs(batch, this.config),
+      hyper: adamWHyper(hyper),
+      seed: Uint32Array.of(this.settings.seed, 0),
+      slot: Uint32Array.of(0),
+      keep: Float32Array.of(0),
+    }));
+  }
+
+  /** The compiled program for a batch's shape. */
+  #program(batch: Batch): Promise<Program> {
+    const { batchSize, sourceLength, targetLength } = batch;
+    return this.#cached(
+      `${batchSize}x${sourceLength}x${targetLength}`,
+      () => this.#compileBatch(batchSize, sourceLength, targetLength),
+    );
+  }
+
+  #cached(key: string, make: () => Promise<Program>): Promise<Program> {
+    let program = this.#programs.get(key);
+    if (!program) this.#programs.set(key, program = make());
+    return program;
+  }
+
+  async #compileBatch(batch: number, source: number, target: number): Promise<Program> {
+    const { parameters, settings, optimizer } = this;
+    const dropout = settings.dropoutRate > 0
+      ? new Dropout(settings.dropoutRate, input("seed", [2], "u32"))
+      : undefined;
+    const model: Model = { config: this.config, weight: (name) => parameters.tensor(name), dropout };
+    const { logits } = forward(model, {
+      inputIds: input("inputIds", [batch, source], "i32"),
+      attentionMask: input("attentionMask", [batch, source], "i32"),
+      decoderInputIds: input("decoderInputIds", [batch, target], "i32"),
+    });
+    const labels = reshape(input("labels", [batch, target], "i32"), [batch * target]);
+    const rows = reshape(logits, [batch * target, this.config.vocabSize]);
+    const { loss, sums } = labelSmoothedLoss(rows, labels, {
+      smoothing: settings.labelSmoothing,
+      padId: this.config.padId,
+    });
+    const names = parameters.trainable;
+    const adjoints = gradients(
+      scale(loss, 1 / settings.accumulate),
+      names.map((name) => parameters.tensor(name)),
+    );
+    const byName = new Map<string, Tensor>();
+    names.forEach((name, i) => adjoints[i] && byName.set(name, adjoints[i]));
+
+    const slot = input("slot", [1], "u32"), keep = input("keep", [1]);
+    const log = read(this.#log);
+    if (settings.accumulate > 1) {
+      const effects = [...optimizer.accumulate(byName, keep), record(log, { slot, keep, sums })];
+      return await compile(parameters.gpu, { outputs: {}, effects });
+    }
+    const { effects, norm } = optimizer.update(byName, input("hyper", [8]));
+    const logged = record(log, { slot, keep, sums, norm });
+    return await compile(parameters.gpu, { outputs: {}, effects: [...effects, logged] });
+  }
+
+  async #compileUpdate(): Promise<Program> {
+    const { effects, norm } = this.optimizer.updateFromSum(input("hyper", [8]));
+    const slot = input("slot", [1], "u32"), keep = input("keep", [1]);
+    const logged = record(read(this.#log), { slot, keep, norm });
+    return await compile(this.parameters.gpu, { outputs: {}, effects: [...effects, logged] });
+  }
+}
+
+/** A batch as the inputs of a program; the decoder reads the labels shifted right. */
+export function batchInputs(batch: Batch, config: ModelConfig): Record<string, HostArray> {
+  const { inputIds, attentionMask, labels, targetLength } = batch;
+  const decoderInputIds = labels.map((_, i) =>
+    i % targetLength === 0 ? config.decoderStartId : labels[i - 1]
+  );
+  return { inputIds, attentionMask, decoderInputIds, labels };
+}
+
+/** The inputs that the program has a use for. */
+function pick(program: Program, inputs: Record<string, HostArray>): Record<string, HostArray> {
+  return Object.fromEntries(Object.entries(inputs).filter(([name]) => program.inputNames.has(name)));
+}
