@@ -3,7 +3,7 @@
  * other combination of `none`, `manual` and `generated` that the configuration allows.
  */
 
-import { adapter, type AdapterWeights } from "../src/graph/ops/adapter.ts";
+import { adapter, type AdapterParameters } from "../src/graph/ops/adapter.ts";
 import type { Tensor } from "../src/graph/tensor.ts";
 import { type Conditioning, condition, generateAdapters } from "./hypernetwork.ts";
 import { type AdaptLayer, decode, encode, type Model, project, type StackOutput } from "./t5.ts";
@@ -24,7 +24,7 @@ export interface Encoded {
   /** Present where the decoder's adapters are generated. */
   readonly conditioning?: Conditioning;
   /** Weights of the decoder's adapters by layer; absent without adapters. */
-  readonly decoderAdapters?: readonly AdapterWeights[];
+  readonly decoderAdapters?: readonly AdapterParameters[];
 }
 
 /** A whole forward pass. */
@@ -74,12 +74,12 @@ export function forward(model: Model, batch: BatchTensors): Forward {
 }
 
 /** Adapter weights by layer → what a stack calls in every block. */
-export function adaptWith(weights: readonly AdapterWeights[] | undefined): AdaptLayer | undefined {
+export function adaptWith(weights: readonly AdapterParameters[] | undefined): AdaptLayer | undefined {
   return weights && ((layer, x, residual) => adapter(x, weights[layer], residual));
 }
 
 /** The adapters that all instances share: Linear layers in the feed-forward sub-layer of every block. */
-function manualAdapters(model: Model, side: "encoder" | "decoder", layers: number): AdapterWeights[] {
+function manualAdapters(model: Model, side: "encoder" | "decoder", layers: number): AdapterParameters[] {
   const sublayer = side === "decoder" ? 2 : 1;
   return Array.from({ length: layers }, (_, i) => {
     const name = `${side}.block.${i}.layer.${sublayer}.adapter_layer`;

@@ -8,7 +8,7 @@
  */
 
 import { addBias } from "../src/graph/ops/add-bias.ts";
-import type { AdapterWeights } from "../src/graph/ops/adapter.ts";
+import type { AdapterParameters } from "../src/graph/ops/adapter.ts";
 import { linear } from "../src/graph/ops/matmul.ts";
 import { maskedMean } from "../src/graph/ops/masked-mean.ts";
 import { pairRows } from "../src/graph/ops/pair-rows.ts";
@@ -46,7 +46,7 @@ export function generateAdapters(
   z: Tensor,
   layers: number,
   adapterDim: number,
-): AdapterWeights[] {
+): AdapterParameters[] {
   const [batch, modelDim] = z.shape;
   const name = `${side}.param_gen`;
   const rows = pairRows(z, model.weight(`${name}.layer_embed.weight`)); // [layers, B, D + 10]

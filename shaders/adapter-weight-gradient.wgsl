@@ -56,6 +56,19 @@ fn outer(left: vec4f, right: vec4f) -> mat4x4f {
   return mat4x4f(left.x * right, left.y * right, left.z * right, left.w * right);
 }
 
+fn store(instance: u32, m: u32, n: u32, sums: vec4f) {
+  if (m > params.m) { return; }
+  for (var i = 0u; i < 4u; i++) {
+    if (n + i < params.n) {
+      if (m < params.m) {
+        weights[(instance * params.m + m) * params.n + n + i] = sums[i];
+      } else {
+        bias[instance * params.n + n + i] = sums[i];
+      }
+    }
+  }
+}
+
 @compute @workgroup_size(GROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let index = id.y * (groups.x * GROUP) + id.x;
@@ -66,21 +79,20 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let m = index / blocks_across % blocks_down * 4u;
   let n = index % blocks_across * 8u;
 
-  var sums = array<mat4x4f, 2>();
+  var near = mat4x4f();
+  var far = mat4x4f();
   for (var r = 0u; r < params.rows; r++) {
     let row = instance * params.rows + r;
     let a = four_left(row, m);
-    sums[0] += outer(a, four_right(row, n));
-    sums[1] += outer(a, four_right(row, n + 4u));
+    near += outer(a, four_right(row, n));
+    far += outer(a, four_right(row, n + 4u));
   }
-  for (var r = 0u; r < min(4u, params.m + 1u - m); r++) {
-    for (var i = 0u; i < min(8u, params.n - n); i++) {
-      let sum = sums[i / 4u][r][i % 4u];
-      if (m + r < params.m) {
-        weights[(instance * params.m + m + r) * params.n + n + i] = sum;
-      } else {
-        bias[instance * params.n + n + i] = sum;
-      }
-    }
-  }
+  store(instance, m, n, near[0]);
+  store(instance, m, n + 4u, far[0]);
+  store(instance, m + 1u, n, near[1]);
+  store(instance, m + 1u, n + 4u, far[1]);
+  store(instance, m + 2u, n, near[2]);
+  store(instance, m + 2u, n + 4u, far[2]);
+  store(instance, m + 3u, n, near[3]);
+  store(instance, m + 3u, n + 4u, far[3]);
 }

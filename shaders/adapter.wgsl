@@ -55,8 +55,11 @@ struct Rows {
   count: u32,
 }
 
-// Four rows of eight sums: [column / 4][row][column % 4].
-alias Sums = array<mat4x4f, 2>;
+// Four rows of eight sums: columns n … n + 3 on the left, n + 4 … n + 7 on the right.
+struct Sums {
+  left: mat4x4f,
+  right: mat4x4f,
+}
 
 fn rows_of(index: u32) -> Rows {
   let blocks = (params.rows + 3u) / 4u;
@@ -149,13 +152,13 @@ fn first_product(rows: Rows, n: u32) -> Sums {
     let x = mat4x4f(
       four_values(at.x + k), four_values(at.y + k), four_values(at.z + k), four_values(at.w + k)
     );
-    sums[0] += first_block(base, k, n) * x;
-    sums[1] += first_block(base, k, n + 4u) * x;
+    sums.left += first_block(base, k, n) * x;
+    sums.right += first_block(base, k, n + 4u) * x;
   }
   for (var k = whole; k < params.width; k++) {
     let x = vec4f(value(at.x + k), value(at.y + k), value(at.z + k), value(at.w + k));
-    sums[0] += outer(first_row(base, k, n), x);
-    sums[1] += outer(first_row(base, k, n + 4u), x);
+    sums.left += outer(first_row(base, k, n), x);
+    sums.right += outer(first_row(base, k, n + 4u), x);
   }
   return sums;
 }
@@ -174,43 +177,92 @@ fn second_product(rows: Rows, n: u32) -> Sums {
     let h = mat4x4f(
       four_hidden(at.x + k), four_hidden(at.y + k), four_hidden(at.z + k), four_hidden(at.w + k)
     );
-    sums[0] += second_block(base, k, n) * h;
-    sums[1] += second_block(base, k, n + 4u) * h;
+    sums.left += second_block(base, k, n) * h;
+    sums.right += second_block(base, k, n + 4u) * h;
   }
   for (var k = whole; k < params.bottleneck; k++) {
     let h = vec4f(hidden[at.x + k], hidden[at.y + k], hidden[at.z + k], hidden[at.w + k]);
-    sums[0] += outer(second_row(base, k, n), h);
-    sums[1] += outer(second_row(base, k, n + 4u), h);
+    sums.left += outer(second_row(base, k, n), h);
+    sums.right += outer(second_row(base, k, n + 4u), h);
   }
   return sums;
+}
+
+// Four sums of row r, finished and stored. Called with constant r: an index that varies would force all sums
+// out of registers.
+fn store_hidden(rows: Rows, r: u32, n: u32, sums: vec4f) {
+  if (r >= rows.count) { return; }
+  for (var i = 0u; i < 4u; i++) {
+    let column = n + i;
+    if (column < params.bottleneck) {
+      let at = rows.numbers[r] * params.bottleneck + column;
+      let sum = sums[i] + first_bias[rows.instance * params.first_bias_stride + column];
+      // Not max(): on some drivers max(NaN, 0) is 0, and a NaN must not be hidden.
+      hidden[at] = select(sum, 0.0, sum < 0.0);
+    }
+  }
+}
+
+fn store_result(rows: Rows, r: u32, n: u32, sums: vec4f) {
+  if (r >= rows.count) { return; }
+  for (var i = 0u; i < 4u; i++) {
+    let column = n + i;
+    if (column < params.width) {
+      let at = rows.numbers[r] * params.width + column;
+      var sum = sums[i] + second_bias[rows.instance * params.second_bias_stride + column];
+      if (has_residual) { sum += residual[at]; }
+      result[at] = sum;
+    }
+  }
+}
+
+fn store_hidden_gradient(rows: Rows, r: u32, n: u32, sums: vec4f) {
+  if (r >= rows.count) { return; }
+  for (var i = 0u; i < 4u; i++) {
+    let column = n + i;
+    if (column < params.bottleneck) {
+      let at = rows.numbers[r] * params.bottleneck + column;
+      hidden[at] = select(sums[i], 0.0, gate[at] <= 0.0);
+    }
+  }
+}
+
+fn store_input_gradient(rows: Rows, r: u32, n: u32, sums: vec4f) {
+  if (r >= rows.count) { return; }
+  for (var i = 0u; i < 4u; i++) {
+    let column = n + i;
+    if (column < params.width) {
+      let at = rows.numbers[r] * params.width + column;
+      result[at] = sums[i];
+    }
+  }
 }
 
 @compute @workgroup_size(GROUP)
 fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let rows = rows_of(id.y * (groups.x * GROUP) + id.x);
   if (rows.instance >= params.instances) { return; }
-  let first_bias_base = rows.instance * params.first_bias_stride;
   for (var n = 0u; n < params.bottleneck; n += 8u) {
     let sums = first_product(rows, n);
-    for (var r = 0u; r < rows.count; r++) {
-      for (var i = 0u; i < min(8u, params.bottleneck - n); i++) {
-        let sum = sums[i / 4u][r][i % 4u] + first_bias[first_bias_base + n + i];
-        // Not max(): on some drivers max(NaN, 0) is 0, and a NaN must not be hidden.
-        hidden[rows.numbers[r] * params.bottleneck + n + i] = select(sum, 0.0, sum < 0.0);
-      }
-    }
+    store_hidden(rows, 0u, n, sums.left[0]);
+    store_hidden(rows, 0u, n + 4u, sums.right[0]);
+    store_hidden(rows, 1u, n, sums.left[1]);
+    store_hidden(rows, 1u, n + 4u, sums.right[1]);
+    store_hidden(rows, 2u, n, sums.left[2]);
+    store_hidden(rows, 2u, n + 4u, sums.right[2]);
+    store_hidden(rows, 3u, n, sums.left[3]);
+    store_hidden(rows, 3u, n + 4u, sums.right[3]);
   }
-  let second_bias_base = rows.instance * params.second_bias_stride;
   for (var n = 0u; n < params.width; n += 8u) {
     let sums = second_product(rows, n);
-    for (var r = 0u; r < rows.count; r++) {
-      for (var i = 0u; i < min(8u, params.width - n); i++) {
-        let at = rows.numbers[r] * params.width + n + i;
-        var sum = sums[i / 4u][r][i % 4u] + second_bias[second_bias_base + n + i];
-        if (has_residual) { sum += residual[at]; }
-        result[at] = sum;
-      }
-    }
+    store_result(rows, 0u, n, sums.left[0]);
+    store_result(rows, 0u, n + 4u, sums.right[0]);
+    store_result(rows, 1u, n, sums.left[1]);
+    store_result(rows, 1u, n + 4u, sums.right[1]);
+    store_result(rows, 2u, n, sums.left[2]);
+    store_result(rows, 2u, n + 4u, sums.right[2]);
+    store_result(rows, 3u, n, sums.left[3]);
+    store_result(rows, 3u, n + 4u, sums.right[3]);
   }
 }
 
@@ -220,20 +272,25 @@ fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) g
   if (rows.instance >= params.instances) { return; }
   for (var n = 0u; n < params.bottleneck; n += 8u) {
     let sums = first_product(rows, n);
-    for (var r = 0u; r < rows.count; r++) {
-      for (var i = 0u; i < min(8u, params.bottleneck - n); i++) {
-        let at = rows.numbers[r] * params.bottleneck + n + i;
-        hidden[at] = select(sums[i / 4u][r][i % 4u], 0.0, gate[at] <= 0.0);
-      }
-    }
+    store_hidden_gradient(rows, 0u, n, sums.left[0]);
+    store_hidden_gradient(rows, 0u, n + 4u, sums.right[0]);
+    store_hidden_gradient(rows, 1u, n, sums.left[1]);
+    store_hidden_gradient(rows, 1u, n + 4u, sums.right[1]);
+    store_hidden_gradient(rows, 2u, n, sums.left[2]);
+    store_hidden_gradient(rows, 2u, n + 4u, sums.right[2]);
+    store_hidden_gradient(rows, 3u, n, sums.left[3]);
+    store_hidden_gradient(rows, 3u, n + 4u, sums.right[3]);
   }
   if (!has_result) { return; }
   for (var n = 0u; n < params.width; n += 8u) {
     let sums = second_product(rows, n);
-    for (var r = 0u; r < rows.count; r++) {
-      for (var i = 0u; i < min(8u, params.width - n); i++) {
-        result[rows.numbers[r] * params.width + n + i] = sums[i / 4u][r][i % 4u];
-      }
-    }
+    store_input_gradient(rows, 0u, n, sums.left[0]);
+    store_input_gradient(rows, 0u, n + 4u, sums.right[0]);
+    store_input_gradient(rows, 1u, n, sums.left[1]);
+    store_input_gradient(rows, 1u, n + 4u, sums.right[1]);
+    store_input_gradient(rows, 2u, n, sums.left[2]);
+    store_input_gradient(rows, 2u, n + 4u, sums.right[2]);
+    store_input_gradient(rows, 3u, n, sums.left[3]);
+    store_input_gradient(rows, 3u, n + 4u, sums.right[3]);
   }
 }

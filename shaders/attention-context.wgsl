@@ -1,7 +1,7 @@
 // What every backward attention kernel needs besides the big operands, in one buffer of words, because
 // a stage may bind only eight:
 //
-//   output, output_gradient  [batch, query_length, heads · HEAD_SIZE]
+//   output, output_gradient  [batch, query_length, heads · head_size]
 //   statistics               [batch, heads, query_length, 2]: maximum, 1 / Σ exp(score − maximum)
 //   key_mask                 [batch, key_length]                        read only if has_key_mask
 //   seed                     [2]                                        read only if has_dropout
@@ -12,14 +12,12 @@
 //
 // One invocation per row or key; all of them write different words.
 
-// Features of a head; replaced when the shader is specialised.
-const HEAD_SIZE = 64u;
-
 struct Params {
   batch: u32,
   heads: u32,
   query_length: u32,
   key_length: u32,
+  head_size: u32,
   mask_value: f32,
   dropout_rate: f32,
   dropout_site: u32,
@@ -49,9 +47,9 @@ fn main(
     let q = index % params.query_length;
     let head = index / params.query_length % params.heads;
     let batch = index / (params.query_length * params.heads);
-    let offset = ((batch * params.query_length + q) * params.heads + head) * HEAD_SIZE;
+    let offset = ((batch * params.query_length + q) * params.heads + head) * params.head_size;
     var sum = 0.0;
-    for (var i = 0u; i < HEAD_SIZE; i++) { sum += output[offset + i] * output_gradient[offset + i]; }
+    for (var i = 0u; i < params.head_size; i++) { sum += output[offset + i] * output_gradient[offset + i]; }
     context[2u + 3u * index] = statistics[2u * index];
     context[3u + 3u * index] = statistics[2u * index + 1u];
     context[4u + 3u * index] = bitcast<u32>(sum);

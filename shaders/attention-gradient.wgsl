@@ -1,7 +1,7 @@
 // Backward attention by register blocking, for CPU adapters: the counterpart of attention.wgsl.
 //
-//   query, output_gradient  [batch, query_length, heads · HEAD_SIZE]
-//   key, value              [batch, key_length, heads · HEAD_SIZE]
+//   query, output_gradient  [batch, query_length, heads · head_size]
+//   key, value              [batch, key_length, heads · head_size]
 //   bias                    [heads, query_length, key_length]   read only if has_bias
 //   context                 words; made by attention-context.wgsl, which see
 //   query_gradient          as query
@@ -10,26 +10,27 @@
 //   bias_gradient           as bias, summed over the batch
 //
 // With weights w = m · p, p the softmax of the scores s and m what dropout multiplies by (0 or 1 / (1 − rate)),
-// and d_q = Σ_k w · (∂output · value) = ∂output · output:
+// and d_q = Σ_k w · (∂output_q · value_k) = ∂output_q · output_q:
 //
 //   ∂value_k = Σ_q w · ∂output_q         ∂s = p · (m · (∂output_q · value_k) − d_q)
 //   ∂query_q = Σ_k ∂s · key_k            ∂key_k = Σ_q ∂s · query_q            ∂bias = Σ_batch ∂s
 //
-// Probabilities are computed anew from the statistics of the forward pass. Every entry point's invocation owns
-// what it sums (four queries, four keys, or a 4×4 piece of the bias) and adds in order, so the same operands
-// give the same bits; nothing is shared between invocations.
+// Probabilities are computed anew from the statistics of the forward pass. Every invocation owns what it sums
+// (a block of features of four queries or of four keys, or a 4×4 piece of the bias) and adds in order, so the
+// same operands give the same bits; nothing is shared between invocations.
 //
-// Matrices hold one owned row per column: scores[owned][visited].
+// Matrices over pairs hold one query per column, scores[query][key]; sums[vector][row] four features of a row.
 
-// Features of a head; replaced when the shader is specialised, so that arrays over it stay in registers.
-const HEAD_SIZE = 64u;
-const HEAD_VECTORS = (HEAD_SIZE + 3u) / 4u;
+// A block is 4 · BLOCK_VECTORS features of a head; replaced when the shader is specialised, so that arrays over
+// it stay in registers. Larger blocks mean fewer scores computed twice, but code that drivers compile slowly.
+const BLOCK_VECTORS = 8u;
 
 struct Params {
   batch: u32,
   heads: u32,
   query_length: u32,
   key_length: u32,
+  head_size: u32,
   mask_value: f32,
   dropout_rate: f32,
   dropout_site: u32,
@@ -52,129 +53,172 @@ override has_key_mask: bool = false;
 override has_dropout: bool = false;
 override causal: bool = false;
 
-// pcg3d (Jarzynski & Olano 2020): three well-mixed words.
-fn pcg3d(word: vec3u) -> vec3u {
-  var v = word * 1664525u + 1013904223u;
-  v.x += v.y * v.z; v.y += v.z * v.x; v.z += v.x * v.y;
-  v ^= v >> vec3u(16u);
-  v.x += v.y * v.z; v.y += v.z * v.x; v.z += v.x * v.y;
-  return v;
+// Which four rows of which head an invocation owns, and which block of their features.
+struct Owner {
+  batch: u32,
+  head: u32,
+  first_row: u32,
+  first_vector: u32,
 }
 
-// Index of (batch, head, query) among the rows of all heads.
-fn row_index(batch: u32, head: u32, q: u32) -> u32 {
-  return (batch * params.heads + head) * params.query_length + q;
+fn owner(index: u32, length: u32) -> Owner {
+  let tiles = (length + 3u) / 4u;
+  let blocks = (params.head_size + 4u * BLOCK_VECTORS - 1u) / (4u * BLOCK_VECTORS);
+  let slice = index / tiles;
+  return Owner(
+    slice / blocks / params.heads,
+    slice / blocks % params.heads,
+    index % tiles * 4u,
+    slice % blocks * BLOCK_VECTORS
+  );
 }
 
-// What dropout multiplies a weight by.
-fn kept(row: u32, k: u32) -> f32 {
-  let word = pcg3d(vec3u(row * params.key_length + k, context[0], context[1])).x;
-  let uniform_number = f32(word >> 8u) * (1.0 / 16777216.0);
-  return select(0.0, 1.0 / (1.0 - params.dropout_rate), uniform_number >= params.dropout_rate);
+// Where the head begins in four rows of query, and of key or value.
+fn query_offsets(batch: u32, head: u32, q: vec4u) -> vec4u {
+  return ((batch * params.query_length + q) * params.heads + head) * params.head_size;
 }
 
-// What is added to the score of a query and a key.
-fn shift(batch: u32, head: u32, q: u32, k: u32) -> f32 {
-  var sum = 0.0;
-  var masked = causal && k > q;
-  if (has_bias) { sum = bias[(head * params.query_length + q) * params.key_length + k]; }
-  if (has_key_mask) {
-    let masks = 2u + 3u * params.batch * params.heads * params.query_length;
-    masked = masked || context[masks + batch * params.key_length + k] == 0u;
-  }
-  return sum + select(0.0, params.mask_value, masked);
-}
-
-// p and ∂s of one query and one key, from their score and from ∂output · value.
-struct Pair {
-  weight: f32,
-  score_gradient: f32,
-}
-
-fn pair(batch: u32, head: u32, q: u32, k: u32, score: f32, weight_gradient: f32) -> Pair {
-  let row = row_index(batch, head, q);
-  let maximum = bitcast<f32>(context[2u + 3u * row]);
-  let normaliser = bitcast<f32>(context[3u + 3u * row]);
-  let mean_gradient = bitcast<f32>(context[4u + 3u * row]);
-  let probability = exp(score + shift(batch, head, q, k) - maximum) * normaliser;
-  var keep = 1.0;
-  if (has_dropout) { keep = kept(row, k); }
-  return Pair(keep * probability, probability * (keep * weight_gradient - mean_gradient));
+fn key_offsets(batch: u32, head: u32, k: vec4u) -> vec4u {
+  return ((batch * params.key_length + k) * params.heads + head) * params.head_size;
 }
 
 // Features 4·vector … 4·vector + 3 of a head that begins at `offset`; zeros beyond the head.
 fn query_vector(offset: u32, vector: u32) -> vec4f {
-  let i = 4u * vector;
-  var x = vec4f(query[offset + i], 0.0, 0.0, 0.0);
-  if (i + 1u < HEAD_SIZE) { x.y = query[offset + i + 1u]; }
-  if (i + 2u < HEAD_SIZE) { x.z = query[offset + i + 2u]; }
-  if (i + 3u < HEAD_SIZE) { x.w = query[offset + i + 3u]; }
-  return x;
+  let i = 4u * vector + vec4u(0, 1, 2, 3);
+  let j = offset + min(i, vec4u(params.head_size - 1u));
+  let x = vec4f(query[j.x], query[j.y], query[j.z], query[j.w]);
+  return select(vec4f(), x, i < vec4u(params.head_size));
 }
 
 fn key_vector(offset: u32, vector: u32) -> vec4f {
-  let i = 4u * vector;
-  var x = vec4f(key[offset + i], 0.0, 0.0, 0.0);
-  if (i + 1u < HEAD_SIZE) { x.y = key[offset + i + 1u]; }
-  if (i + 2u < HEAD_SIZE) { x.z = key[offset + i + 2u]; }
-  if (i + 3u < HEAD_SIZE) { x.w = key[offset + i + 3u]; }
-  return x;
+  let i = 4u * vector + vec4u(0, 1, 2, 3);
+  let j = offset + min(i, vec4u(params.head_size - 1u));
+  let x = vec4f(key[j.x], key[j.y], key[j.z], key[j.w]);
+  return select(vec4f(), x, i < vec4u(params.head_size));
 }
 
 fn value_vector(offset: u32, vector: u32) -> vec4f {
-  let i = 4u * vector;
-  var x = vec4f(value[offset + i], 0.0, 0.0, 0.0);
-  if (i + 1u < HEAD_SIZE) { x.y = value[offset + i + 1u]; }
-  if (i + 2u < HEAD_SIZE) { x.z = value[offset + i + 2u]; }
-  if (i + 3u < HEAD_SIZE) { x.w = value[offset + i + 3u]; }
-  return x;
+  let i = 4u * vector + vec4u(0, 1, 2, 3);
+  let j = offset + min(i, vec4u(params.head_size - 1u));
+  let x = vec4f(value[j.x], value[j.y], value[j.z], value[j.w]);
+  return select(vec4f(), x, i < vec4u(params.head_size));
 }
 
-fn output_gradient_vector(offset: u32, vector: u32) -> vec4f {
-  let i = 4u * vector;
-  var x = vec4f(output_gradient[offset + i], 0.0, 0.0, 0.0);
-  if (i + 1u < HEAD_SIZE) { x.y = output_gradient[offset + i + 1u]; }
-  if (i + 2u < HEAD_SIZE) { x.z = output_gradient[offset + i + 2u]; }
-  if (i + 3u < HEAD_SIZE) { x.w = output_gradient[offset + i + 3u]; }
-  return x;
+fn gradient_vector(offset: u32, vector: u32) -> vec4f {
+  let i = 4u * vector + vec4u(0, 1, 2, 3);
+  let j = offset + min(i, vec4u(params.head_size - 1u));
+  let x = vec4f(output_gradient[j.x], output_gradient[j.y], output_gradient[j.z], output_gradient[j.w]);
+  return select(vec4f(), x, i < vec4u(params.head_size));
 }
 
 // The same features of four rows, one per column.
-fn queries(offsets: vec4u, vector: u32) -> mat4x4f {
+fn query_vectors(offsets: vec4u, vector: u32) -> mat4x4f {
   return mat4x4f(
     query_vector(offsets.x, vector), query_vector(offsets.y, vector),
     query_vector(offsets.z, vector), query_vector(offsets.w, vector)
   );
 }
 
-fn keys(offsets: vec4u, vector: u32) -> mat4x4f {
+fn key_vectors(offsets: vec4u, vector: u32) -> mat4x4f {
   return mat4x4f(
     key_vector(offsets.x, vector), key_vector(offsets.y, vector),
     key_vector(offsets.z, vector), key_vector(offsets.w, vector)
   );
 }
 
-fn values(offsets: vec4u, vector: u32) -> mat4x4f {
+fn value_vectors(offsets: vec4u, vector: u32) -> mat4x4f {
   return mat4x4f(
     value_vector(offsets.x, vector), value_vector(offsets.y, vector),
     value_vector(offsets.z, vector), value_vector(offsets.w, vector)
   );
 }
 
-fn output_gradients(offsets: vec4u, vector: u32) -> mat4x4f {
+fn gradient_vectors(offsets: vec4u, vector: u32) -> mat4x4f {
   return mat4x4f(
-    output_gradient_vector(offsets.x, vector), output_gradient_vector(offsets.y, vector),
-    output_gradient_vector(offsets.z, vector), output_gradient_vector(offsets.w, vector)
+    gradient_vector(offsets.x, vector), gradient_vector(offsets.y, vector),
+    gradient_vector(offsets.z, vector), gradient_vector(offsets.w, vector)
   );
 }
 
-// Where the head begins in four rows of query (or output_gradient), and of key (or value).
-fn query_offsets(batch: u32, head: u32, q: vec4u) -> vec4u {
-  return ((batch * params.query_length + q) * params.heads + head) * HEAD_SIZE;
+// Which of four elements of [batch, heads, query_length, key_length] dropout keeps, times 1 / (1 − rate).
+// The hash is pcg3d (Jarzynski & Olano 2020) of (element, site ^ seed[0], seed[1]), of which one word is used.
+fn kept(element: vec4u) -> vec4f {
+  var x = element * 1664525u + 1013904223u;
+  var y = vec4u((context[0]) * 1664525u + 1013904223u);
+  var z = vec4u(context[1] * 1664525u + 1013904223u);
+  x += y * z; y += z * x; z += x * y;
+  x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
+  x += y * z;
+  let uniform_numbers = vec4f(x >> vec4u(8u)) * (1.0 / 16777216.0);
+  let scale = vec4f(1.0 / (1.0 - params.dropout_rate));
+  return select(vec4f(), scale, uniform_numbers >= vec4f(params.dropout_rate));
 }
 
-fn key_offsets(batch: u32, head: u32, k: vec4u) -> vec4u {
-  return ((batch * params.key_length + k) * params.heads + head) * HEAD_SIZE;
+// What attention-context.wgsl keeps of four query rows.
+struct Rows {
+  maximum: vec4f,
+  normaliser: vec4f,
+  mean_gradient: vec4f,
+}
+
+fn row_context(rows: vec4u) -> Rows {
+  let i = 2u + 3u * rows;
+  return Rows(
+    bitcast<vec4f>(vec4u(context[i.x], context[i.y], context[i.z], context[i.w])),
+    bitcast<vec4f>(vec4u(context[i.x + 1u], context[i.y + 1u], context[i.z + 1u], context[i.w + 1u])),
+    bitcast<vec4f>(vec4u(context[i.x + 2u], context[i.y + 2u], context[i.z + 2u], context[i.w + 2u]))
+  );
+}
+
+fn row_indices(batch: u32, head: u32, q: vec4u) -> vec4u {
+  return (batch * params.heads + head) * params.query_length + q;
+}
+
+// What is added to the scores of a query, to four keys of which `masked` are.
+fn shift(head: u32, q: u32, k: vec4u, masked: vec4<bool>) -> vec4f {
+  var sum = vec4f();
+  if (has_bias) {
+    let i = (head * params.query_length + q) * params.key_length + k;
+    sum = vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
+  }
+  let after = k > vec4u(q);
+  return sum + select(vec4f(), vec4f(params.mask_value), masked | (after & vec4<bool>(causal)));
+}
+
+fn masked_keys(batch: u32, k: vec4u) -> vec4<bool> {
+  if (!has_key_mask) { return vec4<bool>(); }
+  let masks = 2u + 3u * params.batch * params.heads * params.query_length;
+  let i = masks + batch * params.key_length + k;
+  return vec4u(context[i.x], context[i.y], context[i.z], context[i.w]) == vec4u();
+}
+
+// w and ∂s of four queries and four keys, [query][key].
+struct Pairs {
+  weights: mat4x4f,
+  score_gradients: mat4x4f,
+}
+
+fn pairs(
+  head: u32, q: vec4u, k: vec4u, rows: vec4u, row: Rows, masked: vec4<bool>,
+  query_at: vec4u, key_at: vec4u,
+) -> Pairs {
+  var scores = mat4x4f();
+  var weight_gradients = mat4x4f();
+  let head_vectors = (params.head_size + 3u) / 4u;
+  for (var v = 0u; v < head_vectors; v++) {
+    scores += transpose(key_vectors(key_at, v)) * query_vectors(query_at, v);
+    weight_gradients += transpose(value_vectors(key_at, v)) * gradient_vectors(query_at, v);
+  }
+  var result: Pairs;
+  for (var r = 0u; r < 4u; r++) {
+    let score = scores[r] + shift(head, q[r], k, masked);
+    let probability = exp(score - row.maximum[r]) * row.normaliser[r];
+    var keep = vec4f(1.0);
+    if (has_dropout) { keep = kept(rows[r] * params.key_length + k); }
+    result.weights[r] = keep * probability;
+    result.score_gradients[r] = probability * (keep * weight_gradients[r] - row.mean_gradient[r]);
+  }
+  return result;
 }
 
 @compute @workgroup_size(64)
@@ -182,53 +226,33 @@ fn backward_query(
   @builtin(global_invocation_id) id: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
 ) {
-  let tile = id.y * workgroups.x * 64u + id.x;
-  let tiles_per_head = (params.query_length + 3u) / 4u;
-  let first_query = tile % tiles_per_head * 4u;
-  let head = tile / tiles_per_head % params.heads;
-  let batch = tile / (tiles_per_head * params.heads);
-  if (batch >= params.batch) { return; }
-  let q = min(first_query + vec4u(0, 1, 2, 3), vec4u(params.query_length - 1u));
-  let offsets = query_offsets(batch, head, q);
+  let owned = owner(id.y * workgroups.x * 64u + id.x, params.query_length);
+  if (owned.batch >= params.batch) { return; }
+  let q = min(owned.first_row + vec4u(0, 1, 2, 3), vec4u(params.query_length - 1u));
+  let offsets = query_offsets(owned.batch, owned.head, q);
+  let rows = row_indices(owned.batch, owned.head, q);
+  let row = row_context(rows);
 
-  var owned_queries: array<mat4x4f, HEAD_VECTORS>;
-  var owned_gradients: array<mat4x4f, HEAD_VECTORS>;
-  var sums: array<mat4x4f, HEAD_VECTORS>;
-  for (var v = 0u; v < HEAD_VECTORS; v++) {
-    owned_queries[v] = queries(offsets, v);
-    owned_gradients[v] = output_gradients(offsets, v);
-    sums[v] = mat4x4f();
-  }
-
+  var sums: array<mat4x4f, BLOCK_VECTORS>;
   for (var first_key = 0u; first_key < params.key_length; first_key += 4u) {
-    let columns = first_key + vec4u(0, 1, 2, 3);
-    let k = min(columns, vec4u(params.key_length - 1u));
-    let visited = key_offsets(batch, head, k);
-    var scores = mat4x4f();
-    var weight_gradients = mat4x4f();
-    for (var v = 0u; v < HEAD_VECTORS; v++) {
-      scores += transpose(keys(visited, v)) * owned_queries[v];
-      weight_gradients += transpose(values(visited, v)) * owned_gradients[v];
+    let exists = first_key + vec4u(0, 1, 2, 3) < vec4u(params.key_length);
+    let k = min(first_key + vec4u(0, 1, 2, 3), vec4u(params.key_length - 1u));
+    let visited = key_offsets(owned.batch, owned.head, k);
+    let masked = masked_keys(owned.batch, k);
+    var gradients = pairs(owned.head, q, k, rows, row, masked, offsets, visited).score_gradients;
+    for (var r = 0u; r < 4u; r++) { gradients[r] = select(vec4f(), gradients[r], exists); }
+    for (var v = 0u; v < BLOCK_VECTORS; v++) {
+      sums[v] += key_vectors(visited, owned.first_vector + v) * gradients;
     }
-    var score_gradients = mat4x4f();
-    for (var r = 0u; r < 4u; r++) {
-      for (var c = 0u; c < 4u; c++) {
-        let x = pair(batch, head, q[r], k[c], scores[r][c], weight_gradients[r][c]);
-        score_gradients[r][c] = select(0.0, x.score_gradient, columns[c] < params.key_length);
-      }
-    }
-    for (var v = 0u; v < HEAD_VECTORS; v++) { sums[v] += keys(visited, v) * score_gradients; }
   }
 
   for (var r = 0u; r < 4u; r++) {
-    if (first_query + r >= params.query_length) { continue; }
-    for (var v = 0u; v < HEAD_VECTORS; v++) {
-      let i = offsets[r] + 4u * v;
-      let x = sums[v][r];
-      query_gradient[i] = x.x;
-      if (4u * v + 1u < HEAD_SIZE) { query_gradient[i + 1u] = x.y; }
-      if (4u * v + 2u < HEAD_SIZE) { query_gradient[i + 2u] = x.z; }
-      if (4u * v + 3u < HEAD_SIZE) { query_gradient[i + 3u] = x.w; }
+    if (owned.first_row + r >= params.query_length) { continue; }
+    for (var v = 0u; v < BLOCK_VECTORS; v++) {
+      for (var c = 0u; c < 4u; c++) {
+        let i = 4u * (owned.first_vector + v) + c;
+        if (i < params.head_size) { query_gradient[offsets[r] + i] = sums[v][r][c]; }
+      }
     }
   }
 }
@@ -238,61 +262,40 @@ fn backward_key_value(
   @builtin(global_invocation_id) id: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
 ) {
-  let tile = id.y * workgroups.x * 64u + id.x;
-  let tiles_per_head = (params.key_length + 3u) / 4u;
-  let first_key = tile % tiles_per_head * 4u;
-  let head = tile / tiles_per_head % params.heads;
-  let batch = tile / (tiles_per_head * params.heads);
-  if (batch >= params.batch) { return; }
-  let k = min(first_key + vec4u(0, 1, 2, 3), vec4u(params.key_length - 1u));
-  let offsets = key_offsets(batch, head, k);
+  let owned = owner(id.y * workgroups.x * 64u + id.x, params.key_length);
+  if (owned.batch >= params.batch) { return; }
+  let k = min(owned.first_row + vec4u(0, 1, 2, 3), vec4u(params.key_length - 1u));
+  let offsets = key_offsets(owned.batch, owned.head, k);
+  let masked = masked_keys(owned.batch, k);
 
-  var owned_keys: array<mat4x4f, HEAD_VECTORS>;
-  var owned_values: array<mat4x4f, HEAD_VECTORS>;
-  var key_sums: array<mat4x4f, HEAD_VECTORS>;
-  var value_sums: array<mat4x4f, HEAD_VECTORS>;
-  for (var v = 0u; v < HEAD_VECTORS; v++) {
-    owned_keys[v] = keys(offsets, v);
-    owned_values[v] = values(offsets, v);
-    key_sums[v] = mat4x4f();
-    value_sums[v] = mat4x4f();
-  }
-
+  var key_sums: array<mat4x4f, BLOCK_VECTORS>;
+  var value_sums: array<mat4x4f, BLOCK_VECTORS>;
   for (var first_query = 0u; first_query < params.query_length; first_query += 4u) {
-    let columns = first_query + vec4u(0, 1, 2, 3);
-    let q = min(columns, vec4u(params.query_length - 1u));
-    let visited = query_offsets(batch, head, q);
-    var scores = mat4x4f();
-    var weight_gradients = mat4x4f();
-    for (var v = 0u; v < HEAD_VECTORS; v++) {
-      scores += transpose(queries(visited, v)) * owned_keys[v];
-      weight_gradients += transpose(output_gradients(visited, v)) * owned_values[v];
-    }
-    var weights = mat4x4f();
-    var score_gradients = mat4x4f();
+    let q = min(first_query + vec4u(0, 1, 2, 3), vec4u(params.query_length - 1u));
+    let visited = query_offsets(owned.batch, owned.head, q);
+    let rows = row_indices(owned.batch, owned.head, q);
+    var pair = pairs(owned.head, q, k, rows, row_context(rows), masked, visited, offsets);
     for (var r = 0u; r < 4u; r++) {
-      for (var c = 0u; c < 4u; c++) {
-        let x = pair(batch, head, q[c], k[r], scores[r][c], weight_gradients[r][c]);
-        let exists = columns[c] < params.query_length;
-        weights[r][c] = select(0.0, x.weight, exists);
-        score_gradients[r][c] = select(0.0, x.score_gradient, exists);
-      }
+      let exists = first_query + r < params.query_length;
+      pair.weights[r] = select(vec4f(), pair.weights[r], exists);
+      pair.score_gradients[r] = select(vec4f(), pair.score_gradients[r], exists);
     }
-    for (var v = 0u; v < HEAD_VECTORS; v++) {
-      key_sums[v] += queries(visited, v) * score_gradients;
-      value_sums[v] += output_gradients(visited, v) * weights;
+    let weights = transpose(pair.weights);
+    let score_gradients = transpose(pair.score_gradients);
+    for (var v = 0u; v < BLOCK_VECTORS; v++) {
+      key_sums[v] += query_vectors(visited, owned.first_vector + v) * score_gradients;
+      value_sums[v] += gradient_vectors(visited, owned.first_vector + v) * weights;
     }
   }
 
   for (var r = 0u; r < 4u; r++) {
-    if (first_key + r >= params.key_length) { continue; }
-    for (var v = 0u; v < HEAD_VECTORS; v++) {
-      let i = offsets[r] + 4u * v;
+    if (owned.first_row + r >= params.key_length) { continue; }
+    for (var v = 0u; v < BLOCK_VECTORS; v++) {
       for (var c = 0u; c < 4u; c++) {
-        if (4u * v + c < HEAD_SIZE) {
-          key_gradient[i + c] = key_sums[v][r][c];
-          value_gradient[i + c] = value_sums[v][r][c];
-        }
+        let i = 4u * (owned.first_vector + v) + c;
+        if (i >= params.head_size) { continue; }
+        key_gradient[offsets[r] + i] = key_sums[v][r][c];
+        value_gradient[offsets[r] + i] = value_sums[v][r][c];
       }
     }
   }
@@ -315,28 +318,18 @@ fn backward_bias(
 
   var sums = mat4x4f();
   for (var batch = 0u; batch < params.batch; batch++) {
-    let rows = query_offsets(batch, head, q);
-    let visited = key_offsets(batch, head, k);
-    var scores = mat4x4f();
-    var weight_gradients = mat4x4f();
-    for (var v = 0u; v < HEAD_VECTORS; v++) {
-      scores += transpose(keys(visited, v)) * queries(rows, v);
-      weight_gradients += transpose(values(visited, v)) * output_gradients(rows, v);
-    }
-    for (var r = 0u; r < 4u; r++) {
-      for (var c = 0u; c < 4u; c++) {
-        let x = pair(batch, head, q[r], k[c], scores[r][c], weight_gradients[r][c]);
-        sums[r][c] += x.score_gradient;
-      }
-    }
+    let rows = row_indices(batch, head, q);
+    sums += pairs(
+      head, q, k, rows, row_context(rows), masked_keys(batch, k),
+      query_offsets(batch, head, q), key_offsets(batch, head, k)
+    ).score_gradients;
   }
 
   for (var r = 0u; r < 4u; r++) {
     for (var c = 0u; c < 4u; c++) {
-      if (first_query + r < params.query_length && first_key + c < params.key_length) {
-        let i = (head * params.query_length + first_query + r) * params.key_length;
-        bias_gradient[i + first_key + c] = sums[r][c];
-      }
+      if (first_query + r >= params.query_length || first_key + c >= params.key_length) { continue; }
+      let i = (head * params.query_length + first_query + r) * params.key_length;
+      bias_gradient[i + first_key + c] = sums[r][c];
     }
   }
 }

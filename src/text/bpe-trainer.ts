@@ -12,7 +12,7 @@
 
 /** What is to be trained. */
 export interface BpeOptions {
-  /** Entries in all, special tokens and sentinels included. */
+  /** Entries in all, special tokens and sentinels included; fewer come out when the text has no more pairs. */
   readonly vocabularySize: number;
   readonly sentinels: number;
   /** Characters seen less often than this become `<unk>`. */

@@ -188,7 +188,8 @@ function isEntry(value: unknown): value is Entry {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null;
 
-async function sha256(bytes: Uint8Array): Promise<string> {
+/** The SHA-256 of `bytes`, in hexadecimal. */
+export async function sha256(bytes: Uint8Array): Promise<string> {
   // The type allows for shared memory, which WebCrypto refuses and nothing here makes.
   const digest = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
   return new Uint8Array(digest).toHex();

@@ -62,6 +62,9 @@ const families: Readonly<Record<string, Family>> = {
   },
 };
 
+/** The names of the six tasks. */
+export const miniatureTaskNames: readonly string[] = Object.keys(families);
+
 /** Examples per split and task. */
 const sizes: Readonly<Record<Split, number>> = { test: 400, validation: 200, train: 3000 };
 

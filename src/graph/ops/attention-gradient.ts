@@ -12,7 +12,7 @@ import {
   type AttentionOperands,
   attentionSettings,
   attentionSizes,
-  specialised,
+  blocked,
 } from "./attention-problem.ts";
 
 /** What the forward pass made and what came back for it. */
@@ -55,10 +55,10 @@ const contextOp: Op<AttentionAttributes> = {
     const [output, output_gradient, statistics, query, key, ...optional] = inputs;
     const key_mask = attributes.hasKeyMask ? optional.shift() : undefined;
     const seed = attributes.dropout ? optional.shift() : undefined;
-    const { batch, queryLength, keyLength, headSize } = attentionSizes({ query, key }, attributes);
+    const { batch, queryLength, keyLength } = attentionSizes({ query, key }, attributes);
     return [{
       ...attentionSettings({ query, key }, attributes),
-      shader: specialised("attention-context", contextSource, headSize),
+      shader: { name: "attention-context", source: contextSource },
       bindings: {
         output,
         output_gradient,
@@ -119,12 +119,13 @@ function dispatch(
 ): Dispatch {
   const operands = namedInputs(node);
   const { queryLength, headSize } = attentionSizes(operands, node.attributes);
+  const { shader, blocks } = blocked("attention-gradient", registerSource, headSize);
   return {
     ...attentionSettings(operands, node.attributes),
-    shader: specialised("attention-gradient", registerSource, headSize),
+    shader,
     entry,
     bindings: { ...operands, ...outputs },
-    workgroups: linearGrid(tiles),
+    workgroups: linearGrid(entry === "backward_bias" ? tiles : tiles * blocks),
     flops: products * size(operands.key.shape) * queryLength,
   };
 }

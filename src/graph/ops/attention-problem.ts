@@ -5,6 +5,9 @@
 
 import { type Dispatch, type Shader, type Shape, ShapeError, type Tensor } from "../tensor.ts";
 
+/** Features of a block, in vectors of four; see attention.wgsl. */
+const MAX_BLOCK_VECTORS = 8;
+
 /** The problem as plain data; operands come in the order query, key, value, bias, keyMask, seed. */
 export interface AttentionAttributes {
   readonly heads: number;
@@ -86,13 +89,18 @@ export function requireAttention(operands: AttentionOperands, { heads }: Attenti
   if (seed && !is(seed, "u32", 2)) fail("the dropout seed must be u32[2]");
 }
 
-/** An attention shader for one head size: arrays over it must be of constant size. */
-export function specialised(name: string, source: string, headSize: number): Shader {
-  const declaration = "const HEAD_SIZE = 64u;";
-  return {
-    name: `${name}-${headSize}`,
-    source: source.replace(declaration, `const HEAD_SIZE = ${headSize}u;`),
+/**
+ * A shader of the kernels for CPU adapters, whose invocations own four rows by a block of features: the
+ * shader with the block that suits a head, and how many blocks a head has.
+ */
+export function blocked(name: string, source: string, headSize: number) {
+  const vectors = Math.min(MAX_BLOCK_VECTORS, Math.ceil(headSize / 4));
+  const declaration = "const BLOCK_VECTORS = 8u;";
+  const shader: Shader = {
+    name: `${name}-${4 * vectors}`,
+    source: source.replace(declaration, `const BLOCK_VECTORS = ${vectors}u;`),
   };
+  return { shader, blocks: Math.ceil(headSize / (4 * vectors)) };
 }
 
 /** The uniforms and override constants of every attention shader. */
@@ -101,13 +109,14 @@ export function attentionSettings(
   attributes: AttentionAttributes,
 ): Pick<Dispatch, "uniforms" | "constants"> {
   const { heads, causal, maskValue, hasBias, hasKeyMask, dropout } = attributes;
-  const { batch, queryLength, keyLength } = attentionSizes(operands, attributes);
+  const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, attributes);
   return {
     uniforms: {
       batch,
       heads,
       query_length: queryLength,
       key_length: keyLength,
+      head_size: headSize,
       mask_value: maskValue,
       dropout_rate: dropout?.rate ?? 0,
       dropout_site: dropout?.site ?? 0,

@@ -11,9 +11,9 @@ import {
   attentionOperands,
   attentionSettings,
   attentionSizes,
+  blocked,
   operandList,
   requireAttention,
-  specialised,
 } from "./attention-problem.ts";
 
 /** Dropout on attention weights; which ones depends on the seed, the site and their position alone. */
@@ -62,9 +62,10 @@ const attentionOp: Op<AttentionAttributes> = {
     const { query, key, value, bias, keyMask, seed } = operands;
     const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, attributes);
     const { heads } = attributes;
+    const { shader, blocks } = blocked("attention", registerSource, headSize);
     return [{
       ...attentionSettings(operands, attributes),
-      shader: specialised("attention", registerSource, headSize),
+      shader,
       entry: "forward",
       bindings: {
         query,
@@ -76,7 +77,7 @@ const attentionOp: Op<AttentionAttributes> = {
         output,
         statistics,
       },
-      workgroups: linearGrid(batch * heads * Math.ceil(queryLength / 4)),
+      workgroups: linearGrid(batch * heads * blocks * Math.ceil(queryLength / 4)),
       flops: 4 * batch * heads * queryLength * keyLength * headSize,
     }];
   },

@@ -90,6 +90,9 @@ export function planMatmul(
     result: "result",
   };
   const [left, right] = exchanged ? ["b", "a"] as const : ["a", "b"] as const;
+  // Four-wide loads need rows of whole vec4s, in every batch element.
+  const vectorA = (transposeA ? m : k) % 4 === 0 && aStride % 4 === 0;
+  const vectorB = (transposeB ? k : n) % 4 === 0 && bStride % 4 === 0;
   const whole = splits === 1;
   const product: MatmulDispatch = {
     shader: division.shader,
@@ -98,8 +101,8 @@ export function planMatmul(
       ...division.constants,
       transposeA,
       transposeB,
-      vectorA: (transposeA ? m : k) % 4 === 0 && aStride % 4 === 0,
-      vectorB: (transposeB ? k : n) % 4 === 0 && bStride % 4 === 0,
+      vectorA,
+      vectorB,
       ...(exchanged ? { transposeResult: true } : {}),
       ...(whole ? flags : {}),
     },
@@ -117,9 +120,9 @@ export function planMatmul(
     workgroups: grid(division.workgroups, adapter),
     bindings: {
       a: left,
-      aVec4: left,
+      ...(vectorA ? { aVec4: left } : {}),
       b: right,
-      bVec4: right,
+      ...(vectorB ? { bVec4: right } : {}),
       ...(whole ? operands : { result: "scratch" }),
     },
   };

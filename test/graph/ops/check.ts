@@ -77,7 +77,7 @@ export async function checkGradient(
   // The loss is contracted on the host in f64, so that the differences lose few digits.
   const lossAt = async (changed: Record<string, HostArray>) => {
     const { y } = await program.run({ ...given, ...changed }, ["y"]);
-    return y.reduce((sum, value, i) => sum + value * weights[i], 0);
+    return Array.from(y).reduce((sum, value, i) => sum + value * weights[i], 0);
   };
   const analytic = await program.run(given, wanted.map((name) => `d ${name}`));
   for (const name of wanted) {

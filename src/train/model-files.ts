@@ -1,0 +1,137 @@
+/**
+ * Models as they lie in a directory: `config.json`, `model.safetensors` and `tokenizer.json`.
+ *
+ * A directory that holds only what adapter training changed has `backbone.json` in place of a tokenizer:
+ * the directory of the frozen model beneath, with the size and SHA-256 of its weights. So a checkpoint is
+ * a model like any other, and small, and cannot be put on a backbone it was not trained on.
+ */
+
+import { UserError } from "../errors.ts";
+import { readSafetensors } from "../io/safetensors.ts";
+import { createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { sha256 } from "./checkpoint.ts";
+import type { WeightFile } from "./weights.ts";
+
+/** A model's directory, wherever it is. */
+export interface ModelSource {
+  /** What the user calls it: a path, `miniature`. */
+  readonly location: string;
+  /** The bytes of a file in it. */
+  read(file: string): Promise<Uint8Array>;
+  /** Whether it has that file. */
+  exists(file: string): Promise<boolean>;
+}
+
+/** Which backbone a checkpoint stands on. */
+export interface BackboneReference {
+  /** Where its directory was. */
+  readonly model: string;
+  /** Size of its `model.safetensors`. */
+  readonly bytes: number;
+  /** SHA-256 of its `model.safetensors`, in hexadecimal. */
+  readonly sha256: string;
+}
+
+/** What was read from a model's directory; the tensors are checked by {@linkcode matchWeights}. */
+export interface ModelFiles {
+  readonly location: string;
+  /** `config.json` as parsed. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tokenizer: Tokenizer;
+  /** The tokenizer's files, to be saved beside weights that stand alone. */
+  readonly tokenizerFiles: Readonly<Record<string, Uint8Array>>;
+  /** Later files override earlier ones. */
+  readonly weights: readonly WeightFile[];
+  /** How a checkpoint on top of this model refers to it. */
+  readonly reference: BackboneReference;
+}
+
+/** File names in a model's directory. */
+export const modelFile = {
+  config: "config.json",
+  weights: "model.safetensors",
+  tokenizer: "tokenizer.json",
+  tokenizerConfig: "tokenizer_config.json",
+  backbone: "backbone.json",
+} as const;
+
+/**
+ * Reads a model's directory, and that of its backbone if it refers to one.
+ *
+ * @param open finds the directory that `backbone.json` names
+ * @throws {UserError} naming the file that is missing or malformed, or a backbone that is another one
+ */
+export async function readModel(
+  source: ModelSource,
+  open: (model: string) => ModelSource,
+): Promise<ModelFiles> {
+  const { location } = source;
+  for (const file of [modelFile.config, modelFile.weights]) {
+    if (!await source.exists(file)) {
+      throw new UserError(
+        `${location} is not a model: it has no ${file}; a model is a directory with config.json, ` +
+          `model.safetensors and tokenizer.json`,
+      );
+    }
+  }
+  const config = await readObject(source, modelFile.config);
+  const bytes = await source.read(modelFile.weights);
+  const name = `${location}/${modelFile.weights}`;
+  const own = {
+    location,
+    config,
+    weights: [{ name, tensors: readSafetensors(bytes, name) }],
+    reference: { model: location, bytes: bytes.length, sha256: await sha256(bytes) },
+  };
+  if (!await source.exists(modelFile.backbone)) return { ...own, ...await readTokenizer(source) };
+
+  const reference = await readReference(source);
+  const backbone = await readModel(open(reference.model), open);
+  if (backbone.reference.sha256 !== reference.sha256) {
+    throw new UserError(
+      `${location} stands on ${reference.model}, whose model.safetensors is not what it was: ` +
+        `${backbone.reference.bytes} bytes with SHA-256 ${backbone.reference.sha256}, ` +
+        `not ${reference.bytes} with ${reference.sha256}; put the same weights back`,
+    );
+  }
+  return { ...backbone, ...own, weights: [...backbone.weights, ...own.weights] };
+}
+
+async function readTokenizer(source: ModelSource) {
+  const files = [modelFile.tokenizer];
+  const hasConfig = await source.exists(modelFile.tokenizerConfig);
+  const tokenizer = createTokenizer(
+    await readObject(source, modelFile.tokenizer),
+    hasConfig ? await readObject(source, modelFile.tokenizerConfig) : {},
+  );
+  const tokenizerFiles: Record<string, Uint8Array> = {};
+  for (const file of hasConfig ? [...files, modelFile.tokenizerConfig] : files) {
+    tokenizerFiles[file] = await source.read(file);
+  }
+  return { tokenizer, tokenizerFiles };
+}
+
+async function readReference(source: ModelSource): Promise<BackboneReference> {
+  const { model, bytes, sha256 } = await readObject(source, modelFile.backbone);
+  if (typeof model !== "string" || typeof bytes !== "number" || typeof sha256 !== "string") {
+    throw new UserError(
+      `${source.location}/${modelFile.backbone} must name a model with the bytes and sha256 of its weights`,
+    );
+  }
+  return { model, bytes, sha256 };
+}
+
+async function readObject(source: ModelSource, file: string): Promise<Record<string, unknown>> {
+  const text = new TextDecoder().decode(await source.read(file));
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const reason = (error as Error).message.replace(/\s+/g, " ");
+    throw new UserError(`${source.location}/${file} is not valid JSON: ${reason}`);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new UserError(`${source.location}/${file} must hold a JSON object`);
+  }
+  return value as Record<string, unknown>;
+}

@@ -1,0 +1,206 @@
+/**
+ * A fixture directory: a model, a batch, and what the reference implementation computed from them.
+ *
+ * Everything is read and checked against the configuration before anything runs: a directory that does
+ * not hold together is the user's error, and never looks like a numerical miss.
+ */
+
+import { type ModelConfig, parseConfig } from "../../models/config.ts";
+import {
+  parameterAliases,
+  parameterInventory,
+  type ParameterSpecification,
+} from "../../models/inventory.ts";
+import { UserError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { Parameters } from "../graph/parameters.ts";
+import { sameShape } from "../graph/tensor.ts";
+import { readSafetensors, type SafeTensor, toFloat32, toInt32 } from "../io/safetensors.ts";
+import type { Values } from "./comparison.ts";
+import { Fields, parseJson } from "./json.ts";
+
+/** The files of a fixture directory. Paths are relative to it and may start with `../`. */
+export interface FixtureFiles {
+  /** The directory, for messages. */
+  readonly location: string;
+  read(path: string): Promise<Uint8Array>;
+  exists(path: string): Promise<boolean>;
+}
+
+/** Adapter modes of the reference implementation. */
+const REFERENCE_MODES: unknown[] = ["none", "manual", "generated", "task", "manual_specific"];
+
+/** A tensor of a file that holds integers or floats. */
+export interface FileTensor extends Values {
+  readonly values: Float32Array | Int32Array;
+}
+
+/** A directory, read. Files that are not there are undefined. */
+export interface Fixture {
+  readonly location: string;
+  readonly config: ModelConfig;
+  readonly inventory: readonly ParameterSpecification[];
+  readonly weights: ReadonlyMap<string, Float32Array>;
+  readonly meta: Fields;
+  readonly io: ReadonlyMap<string, FileTensor> | undefined;
+  readonly gradients: ReadonlyMap<string, FileTensor> | undefined;
+  readonly gradientStatistics: Fields | undefined;
+  readonly generation: Fields | undefined;
+  readonly training: Training | undefined;
+}
+
+/** Steps of the reference's optimiser. */
+export interface Training {
+  readonly record: Fields;
+  readonly tensors: ReadonlyMap<string, FileTensor>;
+}
+
+/** The directory's model is one that the reference has and this build has not. */
+export class UnsupportedModel extends Error {
+  override name = "UnsupportedModel";
+}
+
+/**
+ * Reads a fixture directory.
+ *
+ * @throws {UserError} naming the file, field or tensor that is missing or wrong
+ * @throws {UnsupportedModel} if the model has adapters of a kind that this build does not do
+ */
+export async function readFixture(files: FixtureFiles): Promise<Fixture> {
+  const path = (name: string) => `${files.location}/${name}`;
+  const json = async (name: string) => parseJson(path(name), await files.read(name));
+  const fields = async (name: string) => new Fields(path(name), await json(name));
+  const tensors = async (name: string) => {
+    const found = readSafetensors(await files.read(name), path(name));
+    return new Map(Array.from(found, ([key, tensor]) => [key, decoded(tensor, key, path(name))]));
+  };
+  const optional = async <T>(name: string, read: (name: string) => Promise<T>) =>
+    await files.exists(name) ? await read(name) : undefined;
+
+  const config = readConfig(await json("config.json"), path("config.json"));
+  const meta = await fields("meta.json");
+  const inventory = parameterInventory(config);
+  const modelFiles = meta.texts("model_files");
+  const stored = await Promise.all(modelFiles.map(async (name) => [name, await tensors(name)] as const));
+  const io = await optional("io.safetensors", tensors);
+  if (io) checkBatch(io, config, path("io.safetensors"));
+  const record = await optional("train.json", fields);
+  return {
+    location: files.location,
+    config,
+    inventory,
+    weights: collectWeights(new Map(stored), config, inventory, files.location),
+    meta,
+    io,
+    gradients: await optional("grads.safetensors", tensors),
+    gradientStatistics: await optional("grad_stats.json", fields),
+    generation: await optional("generate.json", fields),
+    training: record && { record, tensors: await tensors("train.safetensors") },
+  };
+}
+
+/** The fixture's parameters on the device, those that `trainable` names for training. */
+export function placeParameters(
+  gpu: Gpu,
+  { inventory, weights }: Fixture,
+  trainable: (name: string) => boolean,
+): Parameters {
+  const descriptions = inventory.map(({ name, shape }) => ({
+    name,
+    shape,
+    trainable: trainable(name),
+  }));
+  const parameters = new Parameters(gpu, descriptions);
+  for (const [name, values] of weights) parameters.write(name, values);
+  return parameters;
+}
+
+/** A tensor that the directory must have, of the given number of axes. */
+export function required(
+  tensors: ReadonlyMap<string, FileTensor>,
+  name: string,
+  file: string,
+): FileTensor {
+  const tensor = tensors.get(name);
+  if (!tensor) throw new UserError(`${file}: the tensor "${name}" is missing.`);
+  return tensor;
+}
+
+/** A tensor of token ids, [rows, length]. */
+export function requiredIds(
+  tensors: ReadonlyMap<string, FileTensor>,
+  name: string,
+  file: string,
+): { shape: readonly number[]; values: Int32Array } {
+  const { shape, values } = required(tensors, name, file);
+  if (shape.length !== 2 || !(values instanceof Int32Array)) {
+    throw new UserError(`${file}: the tensor "${name}" must be I32 with two axes.`);
+  }
+  return { shape, values };
+}
+
+function readConfig(json: unknown, file: string): ModelConfig {
+  try {
+    return parseConfig(json, file);
+  } catch (error) {
+    const fields = json as Record<string, unknown>;
+    const modes = [fields?.encoder_adapter, fields?.decoder_adapter];
+    if (!modes.every((mode) => REFERENCE_MODES.includes(mode))) throw error;
+    // If nothing but the adapters is in the way, the file is right and this build is what falls short.
+    parseConfig({ ...fields, encoder_adapter: "none", decoder_adapter: "none" }, file);
+    throw new UnsupportedModel((error as Error).message);
+  }
+}
+
+/** Later files win; what the model has no place for (deeper blocks of a shared file) is left out. */
+function collectWeights(
+  files: ReadonlyMap<string, ReadonlyMap<string, FileTensor>>,
+  config: ModelConfig,
+  inventory: readonly ParameterSpecification[],
+  location: string,
+): Map<string, Float32Array> {
+  const aliases = parameterAliases(config);
+  const found = new Map<string, FileTensor & { file: string }>();
+  for (const [file, tensors] of files) {
+    for (const [name, tensor] of tensors) {
+      const parameter = aliases[name] ?? name;
+      const isShadowed = parameter !== name && tensors.has(parameter);
+      if (!isShadowed) found.set(parameter, { ...tensor, file });
+    }
+  }
+  return new Map(inventory.map(({ name, shape }) => {
+    const tensor = found.get(name);
+    if (!tensor) {
+      throw new UserError(
+        `${location}: the model of config.json has a tensor "${name}" [${shape.join(", ")}] that is ` +
+          `in none of ${[...files.keys()].join(", ")}.`,
+      );
+    }
+    if (!sameShape(tensor.shape, shape) || !(tensor.values instanceof Float32Array)) {
+      throw new UserError(
+        `${location}/${tensor.file}: the tensor "${name}" has shape [${tensor.shape.join(", ")}] ` +
+          `where config.json asks for [${shape.join(", ")}] of floats.`,
+      );
+    }
+    return [name, tensor.values];
+  }));
+}
+
+/** An id outside the vocabulary would be read from beyond the embedding's end. */
+function checkBatch(io: ReadonlyMap<string, FileTensor>, config: ModelConfig, file: string): void {
+  for (const name of ["input_ids", "attention_mask", "labels", "decoder_input_ids"]) {
+    const { values } = requiredIds(io, name, file);
+    const wrong = values.find((id) => id < 0 || id >= config.vocabSize);
+    if (wrong !== undefined) {
+      throw new UserError(
+        `${file}: "${name}" holds the id ${wrong}, but the vocabulary has ${config.vocabSize}.`,
+      );
+    }
+  }
+}
+
+function decoded({ dtype, shape, data }: SafeTensor, name: string, file: string): FileTensor {
+  const tensor = { dtype, shape, data };
+  const label = `${name} of ${file}`;
+  return { shape, values: dtype === "I32" ? toInt32(tensor, label) : toFloat32(tensor, label) };
+}

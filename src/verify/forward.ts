@@ -1,0 +1,161 @@
+/**
+ * The forward pass of a fixture: everything between ids and logits that the reference stored, and the
+ * losses.
+ */
+
+import { forward, type Forward } from "../../models/hyperdecoder.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { compile } from "../graph/compile.ts";
+import { input } from "../graph/leaves.ts";
+import { labelSmoothedLoss } from "../graph/ops/label-smoothed-loss.ts";
+import { reshape } from "../graph/ops/reshape.ts";
+import type { Parameters } from "../graph/parameters.ts";
+import type { HostArray } from "../graph/program.ts";
+import type { Tensor } from "../graph/tensor.ts";
+import { type Check, Comparison, notChecked, outcomes, TOLERANCES } from "./comparison.ts";
+import { type FileTensor, type Fixture, requiredIds } from "./fixture.ts";
+
+/** A stored tensor's name, the quantity that it belongs to, and this build's counterpart. */
+interface Counterpart {
+  readonly name: string;
+  readonly quantity: string;
+  readonly tensor: Tensor;
+}
+
+/** What `io.safetensors` gives to the model rather than expects of it. */
+const INPUTS = ["input_ids", "attention_mask", "labels", "labels_neg100", "decoder_input_ids"];
+
+/** Runs the forward pass and compares every stored tensor and loss. */
+export async function checkForward(
+  gpu: Gpu,
+  fixture: Fixture,
+  parameters: Parameters,
+  io: ReadonlyMap<string, FileTensor>,
+): Promise<Check[]> {
+  const graph = fixtureGraph(fixture, parameters, io);
+  const wanted = counterparts(graph.forward).filter(({ name }) => io.has(name));
+  const outputs = Object.fromEntries(wanted.map(({ name, tensor }) => [name, tensor]));
+  const program = await compile(gpu, {
+    outputs: { ...outputs, sums: graph.sums, ignoringPadding: graph.ignoringPadding },
+  });
+  const names = [...Object.keys(outputs), "sums", "ignoringPadding"];
+  const results = await program.run(graph.inputs, names);
+  program.destroy();
+
+  const comparisons = new Map<string, Comparison>();
+  for (const { name, quantity } of wanted) {
+    const comparison = comparisons.get(quantity) ??
+      new Comparison(quantity, TOLERANCES.activation);
+    comparisons.set(quantity, comparison);
+    comparison.tensor(name, results[name], io.get(name)!);
+  }
+  const known = new Set([...INPUTS, ...wanted.map(({ name }) => name)]);
+  const unknown = [...io.keys()].filter((name) => !known.has(name));
+  return [
+    ...outcomes(comparisons.values()),
+    ...unknown.map((name) => notChecked(name, "this build has no such tensor")),
+    ...checkLosses(fixture, results),
+  ];
+}
+
+/** The model on a fixture's batch, with its losses, as a graph and the inputs to run it on. */
+export function fixtureGraph(
+  { config, meta, location }: Fixture,
+  parameters: Parameters,
+  io: ReadonlyMap<string, FileTensor>,
+) {
+  const file = `${location}/io.safetensors`;
+  const leaf = (name: string) => input(name, requiredIds(io, name, file).shape, "i32");
+  const output = forward({ config, weight: (name) => parameters.tensor(name) }, {
+    inputIds: leaf("input_ids"),
+    attentionMask: leaf("attention_mask"),
+    decoderInputIds: leaf("decoder_input_ids"),
+  });
+  const [batch, length] = requiredIds(io, "labels", file).shape;
+  const logits = reshape(output.logits, [batch * length, config.vocabSize]);
+  const flat = (name: string) => reshape(leaf(name), [batch * length]);
+  const smoothing = meta.fields("losses").number("label_smoothing");
+  const labels = flat("labels");
+  const { loss, sums } = labelSmoothedLoss(logits, labels, { smoothing, padId: config.padId });
+  const ignoringPadding = labelSmoothedLoss(
+    logits,
+    io.has("labels_neg100") ? flat("labels_neg100") : labels,
+    { smoothing: 0, padId: io.has("labels_neg100") ? -100 : config.padId },
+  ).sums;
+  const inputs: Record<string, HostArray> = {};
+  for (const name of INPUTS) {
+    if (io.has(name)) inputs[name] = requiredIds(io, name, file).values;
+  }
+  return { forward: output, loss, sums, ignoringPadding, inputs };
+}
+
+function counterparts(output: Forward): Counterpart[] {
+  const { encoder, decoder, conditioning, decoderAdapters, logits } = output;
+  const states = (side: string, tensors: readonly Tensor[]) =>
+    tensors.map((tensor, i) => ({
+      name: `${side}_hidden_states.${i}`,
+      quantity: `${side} hidden states`,
+      tensor,
+    }));
+  const found: Counterpart[] = [
+    ...states("encoder", encoder.hiddenStates),
+    {
+      name: "encoder_last_hidden_state",
+      quantity: "encoder last hidden state",
+      tensor: encoder.lastHiddenState,
+    },
+  ];
+  if (conditioning) {
+    const { pooled, input } = conditioning;
+    found.push(
+      { name: "generated.decoder.pooled", quantity: "pooled encoder output", tensor: pooled },
+      { name: "generated.decoder.hypernet_input", quantity: "hypernetwork input", tensor: input },
+    );
+    for (const [i, weights] of decoderAdapters!.entries()) {
+      const part = (name: string, tensor: Tensor) => ({
+        name: `generated.decoder.${i}.${name}`,
+        quantity: "generated parameters",
+        tensor,
+      });
+      found.push(
+        part("down_weight", weights.downWeight),
+        part("down_bias", weights.downBias),
+        part("up_weight", weights.upWeight),
+        part("up_bias", weights.upBias),
+      );
+    }
+  }
+  return [
+    ...found,
+    ...states("decoder", decoder.hiddenStates),
+    {
+      name: "decoder_last_hidden_state",
+      quantity: "decoder last hidden state",
+      tensor: decoder.lastHiddenState,
+    },
+    { name: "logits", quantity: "logits", tensor: logits },
+  ];
+}
+
+function checkLosses({ meta }: Fixture, results: Record<string, HostArray>): Check[] {
+  const losses = meta.fields("losses");
+  const [smoothed, nll, tokens] = results.sums;
+  const [unsmoothed, , counted] = results.ignoringPadding;
+  const computed: Record<string, number> = {
+    label_smoothed_sum: smoothed,
+    label_smoothed_mean_per_token: smoothed / tokens,
+    nll_sum: nll,
+    ce_mean_ignoring_pad: nll / tokens,
+    ce_mean_neg100_via_model_labels: unsmoothed / counted,
+  };
+  const comparison = new Comparison("losses", TOLERANCES.loss);
+  const count = new Comparison("target tokens", TOLERANCES.exact);
+  const unknown: Check[] = [];
+  for (const name of losses.names) {
+    if (name === "label_smoothing") continue;
+    if (name in computed) comparison.value(name, computed[name], losses.number(name));
+    else unknown.push(notChecked(`losses.${name}`, "this build has no such loss"));
+  }
+  if (meta.has("target_tokens")) count.value("target_tokens", tokens, meta.number("target_tokens"));
+  return [...outcomes([comparison, count]), ...unknown];
+}

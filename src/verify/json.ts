@@ -1,0 +1,99 @@
+/**
+ * A JSON object whose fields are asked for by name and type, so that a wrong file is refused with a
+ * sentence that names it, never half understood.
+ */
+
+import { UserError } from "../errors.ts";
+
+/** The JSON value in a file's bytes. */
+export function parseJson(file: string, bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (error) {
+    throw new UserError(`${file} is not valid JSON: ${(error as Error).message}.`);
+  }
+}
+
+/** See the module's header. */
+export class Fields {
+  readonly #values: Readonly<Record<string, unknown>>;
+
+  /**
+   * @param file what to call the object in errors
+   * @throws {UserError} if `value` is not an object
+   */
+  constructor(readonly file: string, value: unknown) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw new UserError(`${file} must be a JSON object.`);
+    }
+    this.#values = value as Record<string, unknown>;
+  }
+
+  /** The fields' names, in order. */
+  get names(): string[] {
+    return Object.keys(this.#values);
+  }
+
+  /** Whether there is such a field and it is not null. */
+  has(name: string): boolean {
+    return this.#values[name] !== undefined && this.#values[name] !== null;
+  }
+
+  /** A field that is an object. */
+  fields(name: string): Fields {
+    return new Fields(`${this.file}, "${name}",`, this.#values[name]);
+  }
+
+  /** A number; the strings "NaN", "Infinity" and "-Infinity" are numbers too. */
+  number(name: string): number {
+    return this.#read(name, "a number", numberOf(this.#values[name]));
+  }
+
+  /** A list of numbers. */
+  numbers(name: string): number[] {
+    return this.#read(name, "a list of numbers", listOf(this.#values[name], numberOf));
+  }
+
+  /** A list of lists of numbers. */
+  rows(name: string): number[][] {
+    const rows = listOf(this.#values[name], (row) => listOf(row, numberOf));
+    return this.#read(name, "a list of lists of numbers", rows);
+  }
+
+  /** A string. */
+  text(name: string): string {
+    return this.#read(name, "a string", textOf(this.#values[name]));
+  }
+
+  /** A list of strings. */
+  texts(name: string): string[] {
+    return this.#read(name, "a list of strings", listOf(this.#values[name], textOf));
+  }
+
+  /** True or false. */
+  flag(name: string): boolean {
+    const value = this.#values[name];
+    return this.#read(name, "true or false", typeof value === "boolean" ? value : undefined);
+  }
+
+  #read<T>(name: string, expected: string, value: T | undefined): T {
+    if (value !== undefined) return value;
+    const problem = this.has(name) ? `must be ${expected}` : "is missing";
+    throw new UserError(`${this.file}: the field "${name}" ${problem}.`);
+  }
+}
+
+function numberOf(value: unknown): number | undefined {
+  if (typeof value === "number") return value;
+  return ["NaN", "Infinity", "-Infinity"].includes(value as string) ? Number(value) : undefined;
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+function listOf<T>(value: unknown, read: (item: unknown) => T | undefined): T[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const items = value.map(read);
+  return items.includes(undefined) ? undefined : items as T[];
+}

@@ -1,0 +1,220 @@
+/**
+ * The reference's optimiser steps, done again: loss, gradient norm and learning rate of each, and the
+ * parameters at the end.
+ */
+
+import { isAdapterParameter } from "../../models/inventory.ts";
+import { UserError } from "../errors.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { AdamW } from "../optim/adamw.ts";
+import { linearSchedule } from "../optim/schedule.ts";
+import type { Batch } from "../data/batch.ts";
+import { type StepRecord, TrainingStep } from "../train/training-step.ts";
+import { type Check, Comparison, notChecked, outcomes, TOLERANCES } from "./comparison.ts";
+import { type Fixture, placeParameters, requiredIds, type Training } from "./fixture.ts";
+import type { Fields } from "./json.ts";
+import { compareStatistics } from "./statistics.ts";
+
+/** One trajectory: what was done and what came of it. */
+interface Trajectory {
+  /** What its quantities are called. */
+  readonly title: string;
+  /** Before `final.` in tensor names. */
+  readonly prefix: string;
+  readonly updates: number;
+  readonly accumulate: number;
+  readonly warmup: number;
+  /** Of each update. */
+  readonly losses: readonly number[];
+  readonly learningRates: readonly number[];
+  readonly norms: readonly number[];
+}
+
+/** A finished trajectory of this build. */
+interface Outcome {
+  readonly records: readonly StepRecord[];
+  readonly learningRates: readonly number[];
+  readonly final: ReadonlyMap<string, Float32Array>;
+}
+
+/** Trains as the fixture says and compares. */
+export async function checkTraining(
+  gpu: Gpu,
+  fixture: Fixture,
+  { record, tensors }: Training,
+): Promise<Check[]> {
+  const obstacle = obstacleTo(record);
+  if (obstacle) return [notChecked("training", obstacle)];
+  const batches = readBatches(fixture, record.number("batches"), tensors);
+  const checks: Check[] = checkTrainable(fixture, record);
+  for (const trajectory of trajectories(record)) {
+    const outcome = await train(gpu, fixture, record, trajectory, batches);
+    checks.push(...compare(fixture, { record, tensors }, trajectory, outcome));
+  }
+  return checks;
+}
+
+/** What of a training record this build's trainer does not do, as a sentence. */
+function obstacleTo(record: Fields): string | undefined {
+  if (!["adapters", "full"].includes(record.text("mode"))) {
+    return `this build does not train in the mode ${record.text("mode")}`;
+  }
+  if (record.number("gradient_accumulation_steps") !== 1) {
+    return "the form of an accumulated main trajectory is not known";
+  }
+  if (record.number("dropout") > 0) return "dropout is random";
+  if (record.number("label_smoothing") === 0) {
+    return "this build trains on the smoothed sum, not on the mean of an unsmoothed loss";
+  }
+  if (record.text("scheduler") !== "linear") return "this build has the linear schedule only";
+  const { names } = record;
+  const defaults = names.includes("optimizer_defaults") && record.fields("optimizer_defaults");
+  if (defaults && !defaults.flag("correct_bias")) {
+    return "this build's AdamW always corrects its moments' bias";
+  }
+  return undefined;
+}
+
+function trajectories(record: Fields): Trajectory[] {
+  const main: Trajectory = {
+    title: "training",
+    prefix: "",
+    updates: record.number("steps"),
+    accumulate: 1,
+    warmup: record.number("warmup_steps"),
+    losses: record.numbers("loss"),
+    learningRates: record.numbers("lr"),
+    norms: record.numbers("grad_norm_before_clip"),
+  };
+  if (!record.has("accumulation")) return [main];
+  const accumulation = record.fields("accumulation");
+  const accumulate = accumulation.number("gradient_accumulation_steps");
+  const updates = accumulation.number("steps");
+  const parts = accumulation.numbers("loss_per_microbatch_after_division");
+  const rates = accumulation.numbers("lr_per_microbatch");
+  return [main, {
+    title: "accumulation",
+    prefix: "accumulation.",
+    updates,
+    accumulate,
+    warmup: accumulation.number("warmup_steps"),
+    losses: Array.from({ length: updates }, (_, update) =>
+      parts.slice(update * accumulate, (update + 1) * accumulate).reduce((a, b) => a + b, 0)),
+    learningRates: Array.from({ length: updates }, (_, update) => rates[update * accumulate]),
+    norms: accumulation.numbers("grad_norm_before_clip"),
+  }];
+}
+
+async function train(
+  gpu: Gpu,
+  fixture: Fixture,
+  record: Fields,
+  { updates, accumulate, warmup }: Trajectory,
+  batches: readonly Batch[],
+): Promise<Outcome> {
+  const parameters = placeParameters(gpu, fixture, trainableIn(record));
+  const optimizer = new AdamW(parameters);
+  const step = new TrainingStep(fixture.config, parameters, optimizer, {
+    labelSmoothing: record.number("label_smoothing"),
+    dropoutRate: 0,
+    accumulate,
+    seed: 0,
+  });
+  const schedule = linearSchedule(warmup, updates);
+  const [beta1, beta2] = record.numbers("betas");
+  const records: StepRecord[] = [];
+  const learningRates: number[] = [];
+  for (let update = 0; update < updates; update++) {
+    const learningRate = record.number("learning_rate") * schedule(update);
+    await step.run(batches.slice(update * accumulate, (update + 1) * accumulate), update, {
+      learningRate,
+      beta1,
+      beta2,
+      epsilon: record.number("eps"),
+      weightDecay: record.number("weight_decay"),
+      step: update + 1,
+      maxNorm: record.number("max_grad_norm"),
+      gradientScale: 1,
+    });
+    learningRates.push(learningRate);
+    records.push(...await step.readLog(update, update + 1));
+  }
+  const final = await parameters.read();
+  await step.destroy();
+  optimizer.destroy();
+  parameters.destroy();
+  return { records, learningRates, final };
+}
+
+function compare(
+  fixture: Fixture,
+  { record, tensors }: Training,
+  trajectory: Trajectory,
+  { records, learningRates, final }: Outcome,
+): Check[] {
+  const { title, prefix, accumulate } = trajectory;
+  const losses = new Comparison(`${title}: loss per step`, TOLERANCES.loss);
+  const rates = new Comparison(`${title}: learning rate per step`, TOLERANCES.learningRate);
+  const norms = new Comparison(`${title}: gradient norm per step`, TOLERANCES.gradientNorm);
+  for (const [i, { loss, gradNorm }] of records.entries()) {
+    losses.value(`step ${i}`, loss / accumulate, trajectory.losses[i]);
+    rates.value(`step ${i}`, learningRates[i], trajectory.learningRates[i]);
+    norms.value(`step ${i}`, gradNorm, trajectory.norms[i]);
+  }
+
+  // final − reference is the same difference as that of the two updates.
+  const updated = new Comparison(`${title}: final parameters`, TOLERANCES.parameter);
+  const untouched = new Comparison(`${title}: unchanged parameters`, TOLERANCES.exact);
+  const statistics = prefix === "" && record.has("final_stats")
+    ? record.fields("final_stats")
+    : undefined;
+  for (const { name, shape } of fixture.inventory) {
+    const actual = final.get(name)!;
+    const expected = tensors.get(`${prefix}final.${name}`);
+    if (expected) updated.tensor(name, actual, expected);
+    else if (statistics?.has(name)) {
+      compareStatistics(updated, name, actual, statistics.fields(name));
+    } else untouched.tensor(name, actual, { shape, values: fixture.weights.get(name)! });
+  }
+  return outcomes([losses, rates, norms, updated, untouched]);
+}
+
+function trainableIn(record: Fields): (name: string) => boolean {
+  return record.text("mode") === "full" ? () => true : isAdapterParameter;
+}
+
+function checkTrainable({ inventory }: Fixture, record: Fields): Check[] {
+  const comparison = new Comparison("training: trainable parameters", TOLERANCES.exact);
+  const names = inventory.map(({ name }) => name).filter(trainableIn(record));
+  comparison.names(names, record.texts("trainable"));
+  return outcomes([comparison]);
+}
+
+function readBatches(
+  { config, location }: Fixture,
+  count: number,
+  tensors: Training["tensors"],
+): Batch[] {
+  const file = `${location}/train.safetensors`;
+  return Array.from({ length: count }, (_, i) => {
+    const part = (name: string) => requiredIds(tensors, `batch.${i}.${name}`, file);
+    const inputs = part("input_ids"), labels = part("labels");
+    const [batchSize, sourceLength] = inputs.shape;
+    if (labels.shape[0] !== batchSize) {
+      throw new UserError(`${file}: batch ${i} has ${batchSize} sources and ${labels.shape[0]} targets.`);
+    }
+    const count = (ids: Int32Array) => ids.filter((id) => id !== config.padId).length;
+    return {
+      inputIds: inputs.values,
+      attentionMask: part("attention_mask").values,
+      labels: labels.values,
+      batchSize,
+      sourceLength,
+      targetLength: labels.shape[1],
+      tasks: [],
+      sourceTokens: count(inputs.values),
+      targetTokens: count(labels.values),
+      truncated: 0,
+    };
+  });
+}

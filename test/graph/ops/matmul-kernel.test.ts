@@ -1,0 +1,247 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  type MatmulAdapter,
+  type MatmulDispatch,
+  type MatmulOperand,
+  type MatmulProblem,
+  type MatmulVariant,
+  planMatmul,
+} from "../../../src/graph/ops/matmul-kernel.ts";
+import { packUniforms } from "../../../src/gpu/reflection.ts";
+import { pipelineFor } from "../../../src/gpu/pipelines.ts";
+import { READBACK, STORAGE, UNIFORM } from "../../../src/gpu/usage.ts";
+import { testDevice } from "../device.ts";
+
+const test = suite("graph/ops/matmul-kernel");
+const gpu = await testDevice();
+const { device } = gpu;
+const adapter: MatmulAdapter = {
+  isCpu: gpu.isCpu,
+  subgroups: gpu.features.subgroups && gpu.subgroupSize.min === gpu.subgroupSize.max,
+  subgroupSize: gpu.subgroupSize.min,
+  limits: gpu.limits,
+};
+const variants: MatmulVariant[] = adapter.subgroups && adapter.subgroupSize === 8
+  ? ["register", "tiled", "subgroup"]
+  : ["register", "tiled"];
+const layouts = [[false, false], [false, true], [true, false], [true, true]];
+
+/** [batch, m, n, k]: one element, primes, whole vec4s, whole tiles, more than a tile, a split k. */
+const shapes = [
+  [1, 1, 1, 1],
+  [5, 1, 7, 3],
+  [2, 4, 8, 4],
+  [1, 17, 31, 37],
+  [3, 20, 16, 12],
+  [2, 33, 65, 70],
+  [1, 64, 72, 68],
+  [2, 9, 16, 1021],
+  [1, 16, 12, 1024],
+];
+
+for (const variant of variants) {
+  for (const [transposeA, transposeB] of layouts) {
+    const layout = `${transposeA ? "t" : "n"}${transposeB ? "t" : "n"}`;
+    test(`${variant} ${layout} agrees with a plain loop on awkward sizes`, async () => {
+      for (const [batch, m, n, k] of shapes) {
+        const strides = { aStride: m * k, bStride: n * k };
+        await agrees({ batch, m, n, k, transposeA, transposeB, ...strides }, variant);
+      }
+    });
+  }
+
+  test(`${variant} scales, adds the bias, clips, adds the residual, in this order`, async () => {
+    for (const [batch, m, n, k] of [[2, 19, 23, 29], [1, 16, 12, 1024]]) {
+      for (const [bias, relu, residual] of [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]) {
+        await agrees({
+          ...{
+            batch,
+            m,
+            n,
+            k,
+            transposeA: false,
+            transposeB: true,
+            aStride: m * k,
+            bStride: n * k,
+          },
+          alpha: 0.25,
+          epilogue: {
+            bias: !!bias,
+            residual: !!residual,
+            ...(relu ? { activation: "relu" as const } : {}),
+          },
+        }, variant);
+      }
+    }
+  });
+
+  test(`${variant} shares an operand of stride 0 among the batch`, async () => {
+    const sizes = { batch: 3, m: 10, n: 12, k: 20, transposeA: false, transposeB: false };
+    await agrees({ ...sizes, aStride: 0, bStride: 240 }, variant);
+    await agrees({ ...sizes, aStride: 200, bStride: 0 }, variant);
+  });
+
+  test(`${variant} fills its largest blocks`, async () => {
+    const sizes = { batch: 1, m: 130, n: 258, k: 128, transposeA: false, transposeB: true };
+    await agrees({ ...sizes, aStride: 0, bStride: 0 }, variant);
+  });
+
+  test(`${variant} gives the same bits on every run of a split sum`, async () => {
+    const sizes = { batch: 1, m: 16, n: 16, k: 4099, transposeA: true, transposeB: false };
+    const problem = { ...sizes, aStride: 0, bStride: 0 };
+    const operands = operandsOf(problem);
+    assert.is(planMatmul(problem, adapter, variant).length, 2);
+    const first = await run(problem, variant, operands);
+    for (let i = 0; i < 3; i++) assert.equal(await run(problem, variant, operands), first);
+  });
+}
+
+test("folds more workgroups than a dimension holds into two", () => {
+  const sizes = { batch: 1, m: 100_003, n: 100_003, k: 4, transposeA: false, transposeB: false };
+  for (const variant of ["register", "subgroup", "tiled"] as const) {
+    const limits = { maxComputeWorkgroupsPerDimension: 65_535 };
+    const plan = planMatmul({ ...sizes, aStride: 0, bStride: 0 }, { ...adapter, limits }, variant);
+    const [{ workgroups: [x, y, z] }] = plan;
+    assert.ok(x <= 65_535 && y > 1 && y <= 65_535, `${variant}: ${x} × ${y}`);
+    assert.is(z, 1);
+  }
+});
+
+test("computes surplus workgroups of a folded grid without harm", async () => {
+  const sizes = { batch: 7, m: 33, n: 35, k: 8, transposeA: false, transposeB: false };
+  const limits = { maxComputeWorkgroupsPerDimension: 3 };
+  for (const variant of variants) {
+    await agrees({ ...sizes, aStride: 264, bStride: 280 }, variant, { ...adapter, limits });
+  }
+});
+
+test("chooses by the kind of adapter", () => {
+  const sizes = { batch: 1, m: 8, n: 8, k: 8, transposeA: false, transposeB: false };
+  const limits = { maxComputeWorkgroupsPerDimension: 65_535 };
+  const shaderOn = (isCpu: boolean, subgroups: boolean, subgroupSize: number) =>
+    planMatmul({ ...sizes, aStride: 0, bStride: 0 }, { isCpu, subgroups, subgroupSize, limits })[0]
+      .shader;
+  assert.is(shaderOn(true, true, 8), "matmul-subgroup");
+  assert.is(shaderOn(true, true, 4), "matmul");
+  assert.is(shaderOn(true, false, 8), "matmul");
+  assert.is(shaderOn(false, true, 32), "matmul-tiled");
+});
+
+type Operands = Partial<Record<MatmulOperand, Float32Array>>;
+
+/** Runs the problem on data with known values and compares every element with a sum in f64. */
+async function agrees(problem: MatmulProblem, variant: MatmulVariant, on = adapter) {
+  const operands = operandsOf(problem);
+  const result = await run(problem, variant, operands, on);
+  const expected = reference(problem, operands);
+  const tolerance = 1e-6 * (2 + Math.sqrt(problem.k));
+  const wrong = expected.findIndex((value, i) => !(Math.abs(value - result[i]) <= tolerance));
+  const message = `${variant} ${JSON.stringify(problem)}: element ${wrong} is ${result[wrong]}, ` +
+    `not ${expected[wrong]}`;
+  assert.is(wrong, -1, message);
+}
+
+/** Operands with values of [-0.5, 0.5) from a fixed sequence. */
+function operandsOf({ batch, m, n, k, aStride, bStride }: MatmulProblem): Operands {
+  let state = 12_345;
+  const values = (length: number) =>
+    Float32Array.from({ length }, () => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state / 2 ** 32 - 0.5;
+    });
+  return {
+    a: values((aStride === 0 ? 1 : batch) * m * k),
+    b: values((bStride === 0 ? 1 : batch) * k * n),
+    bias: values(n),
+    residual: values(batch * m * n),
+  };
+}
+
+function reference(problem: MatmulProblem, operands: Operands): Float64Array {
+  const { batch, m, n, k, transposeA, transposeB, aStride, bStride, alpha = 1 } = problem;
+  const { a, b, bias, residual } = operands as Required<Operands>;
+  const epilogue = problem.epilogue ?? {};
+  const result = new Float64Array(batch * m * n);
+  for (let i = 0; i < result.length; i++) {
+    const column = i % n;
+    const row = Math.floor(i / n) % m;
+    const z = Math.floor(i / n / m);
+    let sum = 0;
+    for (let step = 0; step < k; step++) {
+      sum += a[z * aStride + (transposeA ? step * m + row : row * k + step)] *
+        b[z * bStride + (transposeB ? column * k + step : step * n + column)];
+    }
+    sum = alpha * sum + (epilogue.bias ? bias[column] : 0);
+    if (epilogue.activation === "relu") sum = Math.max(sum, 0);
+    result[i] = sum + (epilogue.residual ? residual[i] : 0);
+  }
+  return result;
+}
+
+/** Runs the plan of a problem as its own little runtime; the result is all NaN before. */
+async function run(
+  problem: MatmulProblem,
+  variant: MatmulVariant,
+  operands: Operands,
+  on = adapter,
+): Promise<Float32Array> {
+  const plan = planMatmul(problem, on, variant);
+  const bytes = 4 * problem.batch * problem.m * problem.n;
+  const buffers = new Map<MatmulOperand | "unused", GPUBuffer>([
+    ["result", storage(new Float32Array(bytes / 4).fill(NaN))],
+    ["scratch", storage(new Float32Array((plan[0].scratchBytes ?? 16) / 4).fill(NaN))],
+    ["unused", storage(new Float32Array(4))],
+  ]);
+  for (const [name, values] of Object.entries(operands)) {
+    buffers.set(name as MatmulOperand, storage(values));
+  }
+  const encoder = device.createCommandEncoder();
+  const uniforms: GPUBuffer[] = [];
+  for (const dispatch of plan) uniforms.push(await encode(encoder, dispatch, buffers));
+  const staging = device.createBuffer({ size: bytes, usage: READBACK });
+  encoder.copyBufferToBuffer(buffers.get("result")!, 0, staging, 0, bytes);
+  device.queue.submit([encoder.finish()]);
+  await staging.mapAsync(1);
+  const result = new Float32Array(staging.getMappedRange().slice(0));
+  for (const buffer of [...buffers.values(), ...uniforms, staging]) buffer.destroy();
+  gpu.assertHealthy("the test");
+  return result;
+}
+
+/** Encodes one dispatch and returns its uniform buffer. */
+async function encode(
+  encoder: GPUCommandEncoder,
+  { shader, entry, constants, uniforms, workgroups, bindings }: MatmulDispatch,
+  buffers: ReadonlyMap<MatmulOperand | "unused", GPUBuffer>,
+): Promise<GPUBuffer> {
+  const { pipeline, layout, entry: { storage, uniforms: block } } = await pipelineFor(gpu, {
+    name: shader,
+    entry,
+    source: await Deno.readTextFile(new URL(`../../../shaders/${shader}.wgsl`, import.meta.url)),
+    constants: Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, +value])),
+  });
+  const values = new DataView(new ArrayBuffer(block!.byteLength));
+  packUniforms(block!, uniforms, values);
+  const uniform = device.createBuffer({ size: values.byteLength, usage: UNIFORM });
+  device.queue.writeBuffer(uniform, 0, values);
+  const entries = storage.map(({ name, binding }) => {
+    const buffer = buffers.get(bindings[name] ?? "unused")!;
+    return { binding, resource: { buffer } };
+  });
+  entries.push({ binding: block!.binding, resource: { buffer: uniform } });
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, device.createBindGroup({ layout, entries }));
+  pass.dispatchWorkgroups(...workgroups);
+  pass.end();
+  return uniform;
+}
+
+function storage(values: Float32Array): GPUBuffer {
+  const buffer = device.createBuffer({ size: values.byteLength, usage: STORAGE });
+  device.queue.writeBuffer(buffer, 0, values as Float32Array<ArrayBuffer>);
+  return buffer;
+}
+
+test.run();
