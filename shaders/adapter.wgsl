@@ -1,6 +1,6 @@
-// Bottleneck adapter, forward and backward, four rows per invocation. For CPU adapters.
+// Bottleneck adapter, forward and backward, both products in one dispatch. For GPUs.
 //
-//   forward:   hidden = relu(x · down + down_bias)      result = residual + hidden · up + up_bias
+//   forward:   hidden = relu(x · down + down_bias)        result = residual + hidden · up + up_bias
 //   backward:  hidden = dy · upᵀ where gate > 0, else 0   result = hidden · downᵀ     (gate: hidden of forward)
 //
 //   values           [instances, rows, width]       x or dy
@@ -10,12 +10,13 @@
 //   residual, result [instances, rows, width]
 //   gate, hidden     [instances, rows, bottleneck]
 //
-// One invocation takes four rows of one instance through both products, eight columns at a time, so that
-// nothing is shared between invocations and no barrier is needed: what it reads of `hidden` it wrote itself.
+// A workgroup takes up to sixteen rows of one instance through both products; an item of work is one
+// column of four rows, and neighbouring lanes have neighbouring columns. The first product is long and
+// narrow, so its sums are cut into SPLITS parts, each by another lane. `hidden` goes through storage
+// (backward needs it), so the bottleneck has no limit.
 //
-// Invariant: matrices here hold weights by column (column i: the weights of input i for four outputs), so
-// that weights · rows is four rows of four sums. Rows past the end repeat the last one and are not
-// stored. Inputs past a multiple of four are added one by one; outputs past the end are not stored.
+// Invariant: a sum's parts are those of a fixed stride over its inputs, added in order. Rows past the end
+// repeat the last one and are not stored.
 
 struct Params {
   instances: u32,
@@ -28,6 +29,18 @@ struct Params {
   second_bias_stride: u32,
 }
 
+const TILE_ROWS = 16u;
+const SLOTS = 32u;
+const SPLITS = 8u;
+const LANES = SLOTS * SPLITS;
+
+override transposed: bool = false;
+override has_residual: bool = false;
+// Whether `result` is wanted, or `hidden` alone.
+override has_result: bool = true;
+// Whether `width` and `bottleneck` are multiples of four.
+override vectorized: bool = false;
+
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> values: array<vec4f>;
 @group(0) @binding(2) var<storage, read> first: array<vec4f>;
@@ -39,258 +52,166 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> hidden: array<f32>;
 @group(0) @binding(8) var<storage, read_write> result: array<f32>;
 
-const GROUP = 8u;
+var<workgroup> parts: array<vec4f, LANES>;
 
-override transposed: bool = false;
-override has_residual: bool = false;
-// Whether `result` is wanted, or `hidden` alone.
-override has_result: bool = true;
-// Whether `width` and `bottleneck` are multiples of four.
-override vectorized: bool = false;
-
-// Four rows of an instance: their numbers among all rows, the last valid one repeated, and how many count.
-struct Rows {
+// The rows of a workgroup: those of one instance from `start`, in groups of four.
+struct Tile {
   instance: u32,
-  numbers: vec4u,
-  count: u32,
+  start: u32,
+  groups: u32,
 }
 
-// Four rows of eight sums: columns n … n + 3 on the left, n + 4 … n + 7 on the right.
-struct Sums {
-  left: mat4x4f,
-  right: mat4x4f,
+fn tile_of(group_id: vec3u, group_counts: vec3u) -> Tile {
+  let tiles = (params.rows + TILE_ROWS - 1u) / TILE_ROWS;
+  let index = group_id.y * group_counts.x + group_id.x;
+  let start = index % tiles * TILE_ROWS;
+  return Tile(index / tiles, start, (min(TILE_ROWS, params.rows - start) + 3u) / 4u);
 }
 
-fn rows_of(index: u32) -> Rows {
-  let blocks = (params.rows + 3u) / 4u;
-  let instance = index / blocks;
-  let start = index % blocks * 4u;
-  let numbers = min(start + vec4u(0u, 1u, 2u, 3u), vec4u(params.rows - 1u));
-  return Rows(instance, instance * params.rows + numbers, min(4u, params.rows - start));
+// Numbers among all rows of a group's four rows; past the end the last one is repeated.
+fn rows_of(tile: Tile, group: u32) -> vec4u {
+  let rows = tile.start + 4u * group + vec4u(0u, 1u, 2u, 3u);
+  return tile.instance * params.rows + min(rows, vec4u(params.rows - 1u));
+}
+
+// How many of a group's four rows exist.
+fn count_of(tile: Tile, group: u32) -> u32 {
+  return min(4u, params.rows - tile.start - 4u * group);
 }
 
 fn value(i: u32) -> f32 { return values[i / 4u][i % 4u]; }
 fn first_weight(i: u32) -> f32 { return first[i / 4u][i % 4u]; }
 fn second_weight(i: u32) -> f32 { return second[i / 4u][i % 4u]; }
 
-fn four_values(i: u32) -> vec4f {
-  if (vectorized) { return values[i / 4u]; }
-  return vec4f(value(i), value(i + 1u), value(i + 2u), value(i + 3u));
-}
-
-fn four_first(i: u32) -> vec4f {
-  if (vectorized) { return first[i / 4u]; }
-  return vec4f(first_weight(i), first_weight(i + 1u), first_weight(i + 2u), first_weight(i + 3u));
-}
-
-fn four_second(i: u32) -> vec4f {
-  if (vectorized) { return second[i / 4u]; }
-  return vec4f(second_weight(i), second_weight(i + 1u), second_weight(i + 2u), second_weight(i + 3u));
-}
-
-// Weights of inputs k … k + 3 for outputs n … n + 3, of the first and the second product.
-fn first_block(base: u32, k: u32, n: u32) -> mat4x4f {
-  if (transposed) {
-    let i = base + n * params.width + k;
-    return transpose(mat4x4f(
-      four_first(i), four_first(i + params.width),
-      four_first(i + 2u * params.width), four_first(i + 3u * params.width)
-    ));
-  }
-  let i = base + k * params.bottleneck + n;
-  return mat4x4f(
-    four_first(i), four_first(i + params.bottleneck),
-    four_first(i + 2u * params.bottleneck), four_first(i + 3u * params.bottleneck)
-  );
-}
-
-fn second_block(base: u32, k: u32, n: u32) -> mat4x4f {
-  if (transposed) {
-    let i = base + n * params.bottleneck + k;
-    return transpose(mat4x4f(
-      four_second(i), four_second(i + params.bottleneck),
-      four_second(i + 2u * params.bottleneck), four_second(i + 3u * params.bottleneck)
-    ));
-  }
-  let i = base + k * params.width + n;
-  return mat4x4f(
-    four_second(i), four_second(i + params.width),
-    four_second(i + 2u * params.width), four_second(i + 3u * params.width)
-  );
-}
-
-// Weights of input k alone for outputs n … n + 3.
-fn first_row(base: u32, k: u32, n: u32) -> vec4f {
-  if (!transposed) { return four_first(base + k * params.bottleneck + n); }
-  let i = base + n * params.width + k;
-  return vec4f(
-    first_weight(i), first_weight(i + params.width),
-    first_weight(i + 2u * params.width), first_weight(i + 3u * params.width)
-  );
-}
-
-fn second_row(base: u32, k: u32, n: u32) -> vec4f {
-  if (!transposed) { return four_second(base + k * params.width + n); }
-  let i = base + n * params.bottleneck + k;
-  return vec4f(
-    second_weight(i), second_weight(i + params.bottleneck),
-    second_weight(i + 2u * params.bottleneck), second_weight(i + 3u * params.bottleneck)
-  );
-}
-
-fn outer(column: vec4f, row: vec4f) -> mat4x4f {
-  return mat4x4f(row.x * column, row.y * column, row.z * column, row.w * column);
-}
-
-// values · first, columns n … n + 7.
-fn first_product(rows: Rows, n: u32) -> Sums {
-  let base = rows.instance * params.weight_stride;
-  let at = rows.numbers * params.width;
-  var sums = Sums();
-  let whole = params.width / 4u * 4u;
-  for (var k = 0u; k < whole; k += 4u) {
-    let x = mat4x4f(
-      four_values(at.x + k), four_values(at.y + k), four_values(at.z + k), four_values(at.w + k)
-    );
-    sums.left += first_block(base, k, n) * x;
-    sums.right += first_block(base, k, n + 4u) * x;
-  }
-  for (var k = whole; k < params.width; k++) {
-    let x = vec4f(value(at.x + k), value(at.y + k), value(at.z + k), value(at.w + k));
-    sums.left += outer(first_row(base, k, n), x);
-    sums.right += outer(first_row(base, k, n + 4u), x);
-  }
-  return sums;
-}
-
-fn four_hidden(i: u32) -> vec4f {
-  return vec4f(hidden[i], hidden[i + 1u], hidden[i + 2u], hidden[i + 3u]);
-}
-
-// hidden · second, columns n … n + 7.
-fn second_product(rows: Rows, n: u32) -> Sums {
-  let base = rows.instance * params.weight_stride;
-  let at = rows.numbers * params.bottleneck;
-  var sums = Sums();
-  let whole = params.bottleneck / 4u * 4u;
-  for (var k = 0u; k < whole; k += 4u) {
-    let h = mat4x4f(
-      four_hidden(at.x + k), four_hidden(at.y + k), four_hidden(at.z + k), four_hidden(at.w + k)
-    );
-    sums.left += second_block(base, k, n) * h;
-    sums.right += second_block(base, k, n + 4u) * h;
-  }
-  for (var k = whole; k < params.bottleneck; k++) {
-    let h = vec4f(hidden[at.x + k], hidden[at.y + k], hidden[at.z + k], hidden[at.w + k]);
-    sums.left += outer(second_row(base, k, n), h);
-    sums.right += outer(second_row(base, k, n + 4u), h);
-  }
-  return sums;
-}
-
-// Four sums of row r, finished and stored. Called with constant r: an index that varies would force all sums
-// out of registers.
-fn store_hidden(rows: Rows, r: u32, n: u32, sums: vec4f) {
-  if (r >= rows.count) { return; }
-  for (var i = 0u; i < 4u; i++) {
-    let column = n + i;
-    if (column < params.bottleneck) {
-      let at = rows.numbers[r] * params.bottleneck + column;
-      let sum = sums[i] + first_bias[rows.instance * params.first_bias_stride + column];
-      // Not max(): on some drivers max(NaN, 0) is 0, and a NaN must not be hidden.
-      hidden[at] = select(sum, 0.0, sum < 0.0);
+// This lane's part of the sums of values · first in one column, for four rows.
+fn first_part(rows: vec4u, base: u32, column: u32, split: u32) -> vec4f {
+  let at = rows * params.width;
+  let start = base + column * select(1u, params.width, transposed);
+  let step = select(params.bottleneck, 1u, transposed);
+  var sum = vec4f();
+  if (vectorized) {
+    for (var k = 4u * split; k < params.width; k += 4u * SPLITS) {
+      let x = mat4x4f(
+        values[(at.x + k) / 4u], values[(at.y + k) / 4u], values[(at.z + k) / 4u], values[(at.w + k) / 4u]
+      );
+      let i = start + k * step;
+      if (transposed) {
+        sum += first[i / 4u] * x;
+      } else {
+        sum += vec4f(
+          first_weight(i), first_weight(i + step), first_weight(i + 2u * step), first_weight(i + 3u * step)
+        ) * x;
+      }
     }
+    return sum;
   }
+  for (var k = split; k < params.width; k += SPLITS) {
+    let x = vec4f(value(at.x + k), value(at.y + k), value(at.z + k), value(at.w + k));
+    sum += first_weight(start + k * step) * x;
+  }
+  return sum;
 }
 
-fn store_result(rows: Rows, r: u32, n: u32, sums: vec4f) {
-  if (r >= rows.count) { return; }
-  for (var i = 0u; i < 4u; i++) {
-    let column = n + i;
-    if (column < params.width) {
-      let at = rows.numbers[r] * params.width + column;
-      var sum = sums[i] + second_bias[rows.instance * params.second_bias_stride + column];
+// Adds up the parts of an item's sums.
+fn sum_of_parts(slot: u32) -> vec4f {
+  var sum = parts[slot];
+  for (var split = 1u; split < SPLITS; split++) { sum += parts[split * SLOTS + slot]; }
+  return sum;
+}
+
+// The sums of hidden · second in one column, for four rows.
+fn second_sums(rows: vec4u, base: u32, column: u32) -> vec4f {
+  let at = rows * params.bottleneck;
+  let start = base + column * select(1u, params.bottleneck, transposed);
+  let step = select(params.width, 1u, transposed);
+  var sum = vec4f();
+  for (var k = 0u; k < params.bottleneck; k++) {
+    let h = vec4f(hidden[at.x + k], hidden[at.y + k], hidden[at.z + k], hidden[at.w + k]);
+    sum += second_weight(start + k * step) * h;
+  }
+  return sum;
+}
+
+@compute @workgroup_size(LANES)
+fn forward(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(workgroup_id) group_id: vec3u,
+  @builtin(num_workgroups) group_counts: vec3u,
+) {
+  let tile = tile_of(group_id, group_counts);
+  if (tile.instance >= params.instances) { return; }
+  let base = tile.instance * params.weight_stride;
+  let slot = lane % SLOTS;
+  let hidden_items = tile.groups * params.bottleneck;
+  for (var begin = 0u; begin < hidden_items; begin += SLOTS) {
+    let item = begin + slot;
+    let column = item % params.bottleneck;
+    let group = item / params.bottleneck;
+    let rows = rows_of(tile, group);
+    if (item < hidden_items) { parts[lane] = first_part(rows, base, column, lane / SLOTS); }
+    workgroupBarrier();
+    if (lane < SLOTS && item < hidden_items) {
+      let bias = first_bias[tile.instance * params.first_bias_stride + column];
+      let sums = sum_of_parts(slot) + bias;
+      for (var r = 0u; r < count_of(tile, group); r++) {
+        // Not max(): on some drivers max(NaN, 0) is 0, and a NaN must not be hidden.
+        hidden[rows[r] * params.bottleneck + column] = select(sums[r], 0.0, sums[r] < 0.0);
+      }
+    }
+    workgroupBarrier();
+  }
+  storageBarrier();
+  for (var item = lane; item < tile.groups * params.width; item += LANES) {
+    let column = item % params.width;
+    let group = item / params.width;
+    let rows = rows_of(tile, group);
+    let bias = second_bias[tile.instance * params.second_bias_stride + column];
+    let sums = second_sums(rows, base, column) + bias;
+    for (var r = 0u; r < count_of(tile, group); r++) {
+      let at = rows[r] * params.width + column;
+      var sum = sums[r];
       if (has_residual) { sum += residual[at]; }
       result[at] = sum;
     }
   }
 }
 
-fn store_hidden_gradient(rows: Rows, r: u32, n: u32, sums: vec4f) {
-  if (r >= rows.count) { return; }
-  for (var i = 0u; i < 4u; i++) {
-    let column = n + i;
-    if (column < params.bottleneck) {
-      let at = rows.numbers[r] * params.bottleneck + column;
-      hidden[at] = select(sums[i], 0.0, gate[at] <= 0.0);
+@compute @workgroup_size(LANES)
+fn backward(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(workgroup_id) group_id: vec3u,
+  @builtin(num_workgroups) group_counts: vec3u,
+) {
+  let tile = tile_of(group_id, group_counts);
+  if (tile.instance >= params.instances) { return; }
+  let base = tile.instance * params.weight_stride;
+  let slot = lane % SLOTS;
+  let hidden_items = tile.groups * params.bottleneck;
+  for (var begin = 0u; begin < hidden_items; begin += SLOTS) {
+    let item = begin + slot;
+    let column = item % params.bottleneck;
+    let group = item / params.bottleneck;
+    let rows = rows_of(tile, group);
+    if (item < hidden_items) { parts[lane] = first_part(rows, base, column, lane / SLOTS); }
+    workgroupBarrier();
+    if (lane < SLOTS && item < hidden_items) {
+      let sums = sum_of_parts(slot);
+      for (var r = 0u; r < count_of(tile, group); r++) {
+        let at = rows[r] * params.bottleneck + column;
+        hidden[at] = select(sums[r], 0.0, gate[at] <= 0.0);
+      }
     }
-  }
-}
-
-fn store_input_gradient(rows: Rows, r: u32, n: u32, sums: vec4f) {
-  if (r >= rows.count) { return; }
-  for (var i = 0u; i < 4u; i++) {
-    let column = n + i;
-    if (column < params.width) {
-      let at = rows.numbers[r] * params.width + column;
-      result[at] = sums[i];
-    }
-  }
-}
-
-@compute @workgroup_size(GROUP)
-fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let rows = rows_of(id.y * (groups.x * GROUP) + id.x);
-  if (rows.instance >= params.instances) { return; }
-  for (var n = 0u; n < params.bottleneck; n += 8u) {
-    let sums = first_product(rows, n);
-    store_hidden(rows, 0u, n, sums.left[0]);
-    store_hidden(rows, 0u, n + 4u, sums.right[0]);
-    store_hidden(rows, 1u, n, sums.left[1]);
-    store_hidden(rows, 1u, n + 4u, sums.right[1]);
-    store_hidden(rows, 2u, n, sums.left[2]);
-    store_hidden(rows, 2u, n + 4u, sums.right[2]);
-    store_hidden(rows, 3u, n, sums.left[3]);
-    store_hidden(rows, 3u, n + 4u, sums.right[3]);
-  }
-  for (var n = 0u; n < params.width; n += 8u) {
-    let sums = second_product(rows, n);
-    store_result(rows, 0u, n, sums.left[0]);
-    store_result(rows, 0u, n + 4u, sums.right[0]);
-    store_result(rows, 1u, n, sums.left[1]);
-    store_result(rows, 1u, n + 4u, sums.right[1]);
-    store_result(rows, 2u, n, sums.left[2]);
-    store_result(rows, 2u, n + 4u, sums.right[2]);
-    store_result(rows, 3u, n, sums.left[3]);
-    store_result(rows, 3u, n + 4u, sums.right[3]);
-  }
-}
-
-@compute @workgroup_size(GROUP)
-fn backward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let rows = rows_of(id.y * (groups.x * GROUP) + id.x);
-  if (rows.instance >= params.instances) { return; }
-  for (var n = 0u; n < params.bottleneck; n += 8u) {
-    let sums = first_product(rows, n);
-    store_hidden_gradient(rows, 0u, n, sums.left[0]);
-    store_hidden_gradient(rows, 0u, n + 4u, sums.right[0]);
-    store_hidden_gradient(rows, 1u, n, sums.left[1]);
-    store_hidden_gradient(rows, 1u, n + 4u, sums.right[1]);
-    store_hidden_gradient(rows, 2u, n, sums.left[2]);
-    store_hidden_gradient(rows, 2u, n + 4u, sums.right[2]);
-    store_hidden_gradient(rows, 3u, n, sums.left[3]);
-    store_hidden_gradient(rows, 3u, n + 4u, sums.right[3]);
+    workgroupBarrier();
   }
   if (!has_result) { return; }
-  for (var n = 0u; n < params.width; n += 8u) {
-    let sums = second_product(rows, n);
-    store_input_gradient(rows, 0u, n, sums.left[0]);
-    store_input_gradient(rows, 0u, n + 4u, sums.right[0]);
-    store_input_gradient(rows, 1u, n, sums.left[1]);
-    store_input_gradient(rows, 1u, n + 4u, sums.right[1]);
-    store_input_gradient(rows, 2u, n, sums.left[2]);
-    store_input_gradient(rows, 2u, n + 4u, sums.right[2]);
-    store_input_gradient(rows, 3u, n, sums.left[3]);
-    store_input_gradient(rows, 3u, n + 4u, sums.right[3]);
+  storageBarrier();
+  for (var item = lane; item < tile.groups * params.width; item += LANES) {
+    let column = item % params.width;
+    let group = item / params.width;
+    let rows = rows_of(tile, group);
+    let sums = second_sums(rows, base, column);
+    for (var r = 0u; r < count_of(tile, group); r++) {
+      result[rows[r] * params.width + column] = sums[r];
+    }
   }
 }

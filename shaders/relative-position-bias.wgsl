@@ -1,27 +1,27 @@
-// T5's relative position bias: from a table of buckets to what is added to attention scores, and back.
+// T5's relative position bias: bias[head, q, k] = table[bucket(k − (q + query_offset)), head], and its gradient.
 //
-//   table         [buckets, heads]
-//   bias          [heads, queries, keys]     bias[h, q, k] = table[bucket(k − q), h]
-//   diagonals     [heads, queries + keys − 1]  the bias's adjoint summed along each diagonal
-//   table_gradient [buckets, heads]
+//   table           [buckets, heads]
+//   bias            [heads, query_length, key_length]
+//   bias_gradient   as bias
+//   diagonals       [heads, query_length + key_length − 1]: bias_gradient summed along k − q
+//   table_gradient  as table
 //
-// The bias depends on k − q alone, so an invocation of `forward` and `sum_diagonals` owns a diagonal; one of
-// `sum_buckets` owns an entry of the table and adds its diagonals in order. No atomics: deterministic.
+// Which distances share a bucket depends on a logarithm whose rounding differs between adapters, so the host
+// works it out: bucket n of one direction begins at distance FIRST_DISTANCES[n].
 //
-// Which bucket a distance falls into is decided on the host, because the logarithm of some distances lies
-// so close to a whole number that a shader's log would put them elsewhere than the reference does. The
-// host replaces the array below; the last entry also stands for every greater distance.
+// The gradient is two sums, each by one invocation in a fixed order: along diagonals (all pairs of one distance),
+// then over the distances of a bucket.
 
-const bucket_of_distance = array<u32, 3>(0u, 1u, 2u);
-const last_distance = 2u;
+// Replaced when the shader is specialised.
+const FIRST_DISTANCES = array<u32, 2>(0u, 1u);
+const BIDIRECTIONAL = true;
+const DIRECTION_BUCKETS = 2u;
 
 struct Params {
   heads: u32,
-  queries: u32,
-  keys: u32,
-  buckets: u32,
-  // First bucket of keys after the query; 0 where these count as distance 0 (decoder).
-  later_offset: u32,
+  query_length: u32,
+  key_length: u32,
+  query_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -29,68 +29,66 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> bias: array<f32>;
 @group(0) @binding(3) var<storage, read> bias_gradient: array<f32>;
 @group(0) @binding(4) var<storage, read_write> diagonals: array<f32>;
-@group(0) @binding(5) var<storage, read> all_diagonals: array<f32>;
+@group(0) @binding(5) var<storage, read> diagonal_sums: array<f32>;
 @group(0) @binding(6) var<storage, read_write> table_gradient: array<f32>;
 
-// Diagonal d holds the pairs with k − q = d − (queries − 1).
-fn bucket(diagonal: u32) -> u32 {
-  var of_distance = bucket_of_distance;
-  let later = diagonal + 1u > params.queries;
-  if (later && params.later_offset == 0u) { return of_distance[0]; }
-  let middle = params.queries - 1u;
-  let distance = select(middle - diagonal, diagonal - middle, later);
-  return of_distance[min(distance, last_distance)] + select(0u, params.later_offset, later);
-}
-
-struct Diagonal {
-  head: u32,
-  index: u32,
-  // Queries first up to (not including) end have a key on it.
-  first: u32,
-  end: u32,
-}
-
-fn diagonal_of(i: u32) -> Diagonal {
-  let count = params.queries + params.keys - 1u;
-  let index = i % count;
-  let middle = params.queries - 1u;
-  let first = select(middle - index, 0u, index > middle);
-  return Diagonal(i / count, index, first, min(params.queries, params.keys + middle - index));
-}
-
-fn element(d: Diagonal, query: u32) -> u32 {
-  let key = query + d.index + 1u - params.queries;
-  return (d.head * params.queries + query) * params.keys + key;
+// The row of the table for a position relative to the query.
+fn bucket(position: i32) -> u32 {
+  let backward = BIDIRECTIONAL && position <= 0;
+  let distance = u32(select(max(-position, 0), abs(position), BIDIRECTIONAL));
+  var result = 0u;
+  for (var n = 1u; n < DIRECTION_BUCKETS; n++) {
+    result += select(0u, 1u, distance >= FIRST_DISTANCES[n]);
+  }
+  return result + select(0u, DIRECTION_BUCKETS, BIDIRECTIONAL && !backward);
 }
 
 @compute @workgroup_size(64)
-fn forward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * (groups.x * 64u) + id.x;
-  if (i >= params.heads * (params.queries + params.keys - 1u)) { return; }
-  let d = diagonal_of(i);
-  let value = table[bucket(d.index) * params.heads + d.head];
-  for (var query = d.first; query < d.end; query++) { bias[element(d, query)] = value; }
+fn forward(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+) {
+  let index = id.y * workgroups.x * 64u + id.x;
+  if (index >= params.heads * params.query_length * params.key_length) { return; }
+  let k = index % params.key_length;
+  let q = index / params.key_length % params.query_length;
+  let head = index / (params.key_length * params.query_length);
+  bias[index] = table[bucket(i32(k) - i32(q + params.query_offset)) * params.heads + head];
 }
 
 @compute @workgroup_size(64)
-fn sum_diagonals(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * (groups.x * 64u) + id.x;
-  if (i >= params.heads * (params.queries + params.keys - 1u)) { return; }
-  let d = diagonal_of(i);
+fn sum_diagonals(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+) {
+  let index = id.y * workgroups.x * 64u + id.x;
+  let count = params.query_length + params.key_length - 1u;
+  if (index >= params.heads * count) { return; }
+  let head = index / count;
+  // k − q, from −(query_length − 1) up.
+  let distance = i32(index % count) - i32(params.query_length - 1u);
   var sum = 0.0;
-  for (var query = d.first; query < d.end; query++) { sum += bias_gradient[element(d, query)]; }
-  diagonals[i] = sum;
+  let first = u32(max(-distance, 0));
+  let end = u32(min(i32(params.query_length), i32(params.key_length) - distance));
+  for (var q = first; q < end; q++) {
+    let k = u32(i32(q) + distance);
+    sum += bias_gradient[(head * params.query_length + q) * params.key_length + k];
+  }
+  diagonals[index] = sum;
 }
 
 @compute @workgroup_size(64)
 fn sum_buckets(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= params.buckets * params.heads) { return; }
-  let wanted = id.x / params.heads;
-  let count = params.queries + params.keys - 1u;
-  let first = (id.x % params.heads) * count;
+  let buckets = select(1u, 2u, BIDIRECTIONAL) * DIRECTION_BUCKETS;
+  if (id.x >= buckets * params.heads) { return; }
+  let row = id.x / params.heads;
+  let head = id.x % params.heads;
+  let count = params.query_length + params.key_length - 1u;
   var sum = 0.0;
-  for (var diagonal = 0u; diagonal < count; diagonal++) {
-    if (bucket(diagonal) == wanted) { sum += all_diagonals[first + diagonal]; }
+  for (var i = 0u; i < count; i++) {
+    let distance = i32(i) - i32(params.query_length - 1u + params.query_offset);
+    // Not a product with 0 or 1: that would spread a NaN of one distance to every bucket.
+    if (bucket(distance) == row) { sum += diagonal_sums[head * count + i]; }
   }
   table_gradient[id.x] = sum;
 }

@@ -105,6 +105,15 @@ export class AdamW {
     }
   }
 
+  /** Gives the optimiser's memory back. */
+  destroy(): void {
+    for (const { gradients, firstMoment, secondMoment, sum, decayMask } of this.#states) {
+      for (const variable of [gradients, firstMoment, secondMoment, sum, decayMask]) {
+        variable?.buffer.destroy();
+      }
+    }
+  }
+
   #gathered(gradients: ReadonlyMap<string, Tensor>): Tensor[] {
     return this.#states.map(({ slab, gradients: target }) => {
       // A parameter without a gradient keeps zeros here, so its moments stay zero and it stays itself.

@@ -37,6 +37,16 @@ export interface TaskResult {
   readonly scores: Partial<Record<MetricName, number>>;
 }
 
+/** The result of an evaluation. */
+export interface Evaluation {
+  /** For each data set, in order. */
+  readonly tasks: readonly TaskResult[];
+  /** The mean over tasks of the mean over a task's metrics, in percent. */
+  readonly average: number;
+  /** Sources and targets that were longer than the limits and were cut. */
+  readonly truncated: number;
+}
+
 /** What is evaluated, and who may watch or stop it. */
 export interface EvaluationOptions {
   readonly split: Split;
@@ -47,45 +57,62 @@ export interface EvaluationOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+/** The answers to some examples. */
+export interface Answers {
+  /** In the order of the examples. */
+  readonly texts: readonly string[];
+  /** Sources and targets that were longer than the limits and were cut. */
+  readonly truncated: number;
+}
+
+/**
+ * Has a model answer the sources of `examples`.
+ *
+ * @returns `undefined` when the signal stopped it
+ */
+export async function answer(
+  { decoder, tokenizer, limits }: Answering,
+  examples: readonly Example[],
+  { signal, onProgress }: Pick<EvaluationOptions, "signal" | "onProgress"> = {},
+): Promise<Answers | undefined> {
+  const texts: string[] = new Array(examples.length);
+  let done = 0, truncated = 0;
+  for (const batch of evaluationBatches(examples, tokenizer, limits)) {
+    if (signal?.aborted) return undefined;
+    const ids = await decoder.generate(batch);
+    batch.indices.forEach((example, row) => texts[example] = tokenizer.decode(ids[row]));
+    truncated += batch.truncated;
+    onProgress?.(done += batch.indices.length, examples.length);
+  }
+  return { texts, truncated };
+}
+
 /**
  * Evaluates a model on one split of some tasks.
  *
- * @returns a result for each data set, or `undefined` when the signal stopped it
+ * @returns `undefined` when the signal stopped it
  */
 export async function evaluate(
   model: Answering,
   datasets: readonly Dataset[],
-  { split, limit, signal, onProgress }: EvaluationOptions,
-): Promise<TaskResult[] | undefined> {
-  const chosen = datasets.map(({ task, splits }) => spread(splits[split] ?? [], limit, task.name));
-  const examples = chosen.flat();
-  const predictions: string[] = new Array(examples.length);
-  let done = 0;
+  { split, limit, ...watch }: EvaluationOptions,
+): Promise<Evaluation | undefined> {
+  const chosen = datasets.map(({ splits }) => spread(splits[split] ?? [], limit));
   // Tasks share batches: fewer of them, and fewer shapes to compile.
-  for (const batch of evaluationBatches(examples, model.tokenizer, model.limits)) {
-    if (signal?.aborted) return undefined;
-    const answers = await model.decoder.generate(batch);
-    batch.indices.forEach((example, row) => {
-      predictions[example] = model.tokenizer.decode(answers[row]);
-    });
-    onProgress?.(done += batch.indices.length, examples.length);
-  }
-  let start = 0;
-  return datasets.map(({ task }, i) => {
-    const written = chosen[i].map((example, j) => ({
+  const answers = await answer(model, chosen.flat(), watch);
+  if (answers === undefined) return undefined;
+  let next = 0;
+  const tasks = datasets.map(({ task }, i) => {
+    const predictions = chosen[i].map((example) => ({
       ...example,
-      prediction: predictions[start + j],
+      prediction: answers.texts[next++],
     }));
-    start += written.length;
-    const texts = written.map(({ prediction }) => prediction);
-    const targets = written.map(({ target }) => target);
-    return { task, predictions: written, scores: score(task, texts, targets) };
+    const texts = predictions.map(({ prediction }) => prediction);
+    const targets = predictions.map(({ target }) => target);
+    return { task, predictions, scores: score(task, texts, targets) };
   });
-}
-
-/** The mean over tasks of the mean over a task's metrics, in percent. */
-export function averageScore(results: readonly Pick<TaskResult, "scores">[]): number {
-  return results.reduce((sum, { scores }) => sum + meanScore(scores), 0) / results.length;
+  const sum = tasks.reduce((sum, { scores }) => sum + meanScore(scores), 0);
+  return { tasks, average: sum / tasks.length, truncated: answers.truncated };
 }
 
 /** What always answering with the most frequent training target scores on a split, by metric. */
@@ -100,11 +127,8 @@ export function majorityBaseline(
   return score(task, targets.map(() => majority), targets);
 }
 
-function spread(examples: readonly Example[], limit = Infinity, task: string): readonly Example[] {
-  if (examples.length === 0) throw new Error(`the task ${task} has no such split`);
+function spread(examples: readonly Example[], limit = Infinity): readonly Example[] {
   if (examples.length <= limit) return examples;
-  return Array.from(
-    { length: limit },
-    (_, i) => examples[Math.floor(i * examples.length / limit)],
-  );
+  const step = examples.length / limit;
+  return Array.from({ length: limit }, (_, i) => examples[Math.floor(i * step)]);
 }

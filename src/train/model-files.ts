@@ -74,64 +74,72 @@ export async function readModel(
       );
     }
   }
-  const config = await readObject(source, modelFile.config);
-  const bytes = await source.read(modelFile.weights);
+  const config = parseObject(
+    await source.read(modelFile.config),
+    `${location}/${modelFile.config}`,
+  );
+  const weights = await source.read(modelFile.weights);
   const name = `${location}/${modelFile.weights}`;
   const own = {
     location,
     config,
-    weights: [{ name, tensors: readSafetensors(bytes, name) }],
-    reference: { model: location, bytes: bytes.length, sha256: await sha256(bytes) },
+    weights: [{ name, tensors: readSafetensors(weights, name) }],
+    reference: { model: location, bytes: weights.length, sha256: await sha256(weights) },
   };
   if (!await source.exists(modelFile.backbone)) return { ...own, ...await readTokenizer(source) };
 
-  const reference = await readReference(source);
+  const bytes = await source.read(modelFile.backbone);
+  const reference = parseReference(bytes, `${location}/${modelFile.backbone}`);
   const backbone = await readModel(open(reference.model), open);
-  if (backbone.reference.sha256 !== reference.sha256) {
-    throw new UserError(
-      `${location} stands on ${reference.model}, whose model.safetensors is not what it was: ` +
-        `${backbone.reference.bytes} bytes with SHA-256 ${backbone.reference.sha256}, ` +
-        `not ${reference.bytes} with ${reference.sha256}; put the same weights back`,
-    );
-  }
+  checkBackbone(reference, backbone, location);
   return { ...backbone, ...own, weights: [...backbone.weights, ...own.weights] };
 }
 
-async function readTokenizer(source: ModelSource) {
-  const files = [modelFile.tokenizer];
-  const hasConfig = await source.exists(modelFile.tokenizerConfig);
-  const tokenizer = createTokenizer(
-    await readObject(source, modelFile.tokenizer),
-    hasConfig ? await readObject(source, modelFile.tokenizerConfig) : {},
-  );
-  const tokenizerFiles: Record<string, Uint8Array> = {};
-  for (const file of hasConfig ? [...files, modelFile.tokenizerConfig] : files) {
-    tokenizerFiles[file] = await source.read(file);
+/** Reads a `backbone.json`; `file` is its name, for errors. */
+export function parseReference(bytes: Uint8Array, file: string): BackboneReference {
+  const { model, bytes: size, sha256 } = parseObject(bytes, file);
+  if (typeof model !== "string" || typeof size !== "number" || typeof sha256 !== "string") {
+    throw new UserError(`${file} must name a model with the bytes and sha256 of its weights`);
   }
+  return { model, bytes: size, sha256 };
+}
+
+/** Checks that a checkpoint stands on this very model. @throws {UserError} if the weights differ */
+export function checkBackbone(
+  expected: BackboneReference,
+  { reference }: ModelFiles,
+  checkpoint: string,
+): void {
+  if (reference.sha256 === expected.sha256) return;
+  throw new UserError(
+    `${checkpoint} was trained on other weights than ${reference.model}/${modelFile.weights} holds ` +
+      `(${reference.bytes} bytes, SHA-256 ${reference.sha256}): it needs those of ${expected.bytes} ` +
+      `bytes, SHA-256 ${expected.sha256}`,
+  );
+}
+
+async function readTokenizer(source: ModelSource) {
+  const tokenizerFiles: Record<string, Uint8Array> = {};
+  const read = async (file: string) => {
+    tokenizerFiles[file] = await source.read(file);
+    return parseObject(tokenizerFiles[file], `${source.location}/${file}`);
+  };
+  const json = await read(modelFile.tokenizer);
+  const hasConfig = await source.exists(modelFile.tokenizerConfig);
+  const tokenizer = createTokenizer(json, hasConfig ? await read(modelFile.tokenizerConfig) : {});
   return { tokenizer, tokenizerFiles };
 }
 
-async function readReference(source: ModelSource): Promise<BackboneReference> {
-  const { model, bytes, sha256 } = await readObject(source, modelFile.backbone);
-  if (typeof model !== "string" || typeof bytes !== "number" || typeof sha256 !== "string") {
-    throw new UserError(
-      `${source.location}/${modelFile.backbone} must name a model with the bytes and sha256 of its weights`,
-    );
-  }
-  return { model, bytes, sha256 };
-}
-
-async function readObject(source: ModelSource, file: string): Promise<Record<string, unknown>> {
-  const text = new TextDecoder().decode(await source.read(file));
+function parseObject(bytes: Uint8Array, file: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(new TextDecoder().decode(bytes));
   } catch (error) {
     const reason = (error as Error).message.replace(/\s+/g, " ");
-    throw new UserError(`${source.location}/${file} is not valid JSON: ${reason}`);
+    throw new UserError(`${file} is not valid JSON: ${reason}`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new UserError(`${source.location}/${file} must hold a JSON object`);
+    throw new UserError(`${file} must hold a JSON object`);
   }
   return value as Record<string, unknown>;
 }

@@ -140,7 +140,9 @@ export function resolveSettings(
     .every((mode) => mode === undefined || mode === "none");
   const adapters = isBackbone && train === "adapters" ? recipe : options;
   const config = parseConfig({ ...json, ...fields(adapters) }, file);
-  if (train === "adapters" && config.encoderAdapter === "none" && config.decoderAdapter === "none") {
+  if (
+    train === "adapters" && config.encoderAdapter === "none" && config.decoderAdapter === "none"
+  ) {
     throw new UserError(
       "the model has no adapters to train: give it some with --encoder-adapter manual or " +
         "--decoder-adapter generated, or train all of it with --train all",
@@ -167,9 +169,7 @@ export function resolveSettings(
 
 /** The factor on the learning rate that the settings ask for. */
 export function scheduleOf({ schedule, warmupSteps, steps }: Settings): Schedule {
-  return schedule === "linear"
-    ? linearSchedule(warmupSteps, steps)
-    : constantSchedule(warmupSteps);
+  return schedule === "linear" ? linearSchedule(warmupSteps, steps) : constantSchedule(warmupSteps);
 }
 
 /** The options of the recipe that were given. */

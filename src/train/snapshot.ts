@@ -69,7 +69,9 @@ export function readSnapshot(
 ): Snapshot {
   const read = (file: string, prefixes: readonly string[]) => {
     const name = `${location}/${file}`;
-    if (files[file] === undefined) throw new UserError(`${name} is missing: use another checkpoint`);
+    if (files[file] === undefined) {
+      throw new UserError(`${name} is missing: use another checkpoint`);
+    }
     const tensors = readSafetensors(files[file], name);
     const trainable = parameters.descriptions.filter(({ trainable }) => trainable);
     return prefixes.map((prefix) =>

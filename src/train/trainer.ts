@@ -62,7 +62,9 @@ export class Trainer {
   ) {
     const { accumulate, dropout, labelSmoothing, logEvery, seed } = settings;
     if (logEvery > LOG_SLOTS) {
-      throw new UserError(`--log-every is ${logEvery}, but the log holds ${LOG_SLOTS} steps at most`);
+      throw new UserError(
+        `--log-every is ${logEvery}, but the log holds ${LOG_SLOTS} steps at most`,
+      );
     }
     this.#settings = settings;
     this.#batch = batch;
@@ -112,7 +114,9 @@ export class Trainer {
     return records.map(({ loss, targetTokens, gradNorm }, i) => {
       if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
         throw new UserError(
-          `training diverged at step ${first + i + 1}: the loss is ${loss} and the gradient's norm ` +
+          `training diverged at step ${
+            first + i + 1
+          }: the loss is ${loss} and the gradient's norm ` +
             `${gradNorm}; try a learning rate below ${this.#settings.learningRate}`,
         );
       }

@@ -113,6 +113,13 @@ export class TrainingStep {
     }));
   }
 
+  /** Gives the memory of all programs and of the log back; parameters and optimiser are the caller's. */
+  async destroy(): Promise<void> {
+    for (const program of await Promise.all(this.#programs.values())) program.destroy();
+    this.#programs.clear();
+    this.#log.buffer.destroy();
+  }
+
   /** The compiled program for a batch's shape. */
   #program(batch: Batch): Promise<Program> {
     const { batchSize, sourceLength, targetLength } = batch;

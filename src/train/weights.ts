@@ -42,7 +42,9 @@ const UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.
  * floating-point type, or missing
  */
 export function matchWeights(config: ModelConfig, files: readonly WeightFile[]): Weights {
-  const inventory = new Map(parameterInventory(config).map((parameter) => [parameter.name, parameter]));
+  const inventory = new Map(
+    parameterInventory(config).map((parameter) => [parameter.name, parameter]),
+  );
   const aliases = parameterAliases(config);
   const found = new Map<string, SafeTensor>();
   for (const { name: file, tensors } of files) {

@@ -36,6 +36,9 @@ interface Attributes {
 /** Invocations that share a row on a GPU. */
 const GPU_LANES = 256;
 
+/** Logits of a row whose gradient one workgroup writes: its invocations · vec4s each · 4. */
+const STRETCH = 64 * 16 * 4;
+
 /**
  * Σ over rows of (1 − ε)·(−lp[label]) + (ε / V)·Σ_v(−lp[v]), lp = log_softmax(logits): a sum over labels
  * that are not padding, not a mean.
@@ -117,17 +120,15 @@ const lossGradientOp: Op<Attributes> = {
     { inputs: [logits, labels, normalizers, dLoss], outputs: [result], attributes },
   ) {
     const [rows, columns] = logits.shape;
+    const wholeFours = columns % 4 === 0;
     return [{
       shader: { name: "label-smoothed-loss-gradient", source: gradientSource },
-      constants: { rows_are_whole_fours: Number(columns % 4 === 0) },
-      uniforms: {
-        count: rows * columns,
-        columns,
-        padding: attributes.padId,
-        smoothing: attributes.smoothing,
-      },
+      entry: wholeFours ? "by_row" : "by_element",
+      uniforms: { rows, columns, padding: attributes.padId, smoothing: attributes.smoothing },
       bindings: { logits, labels, normalizers, loss_gradient: dLoss, result },
-      workgroups: elementGrid(result, 4),
+      workgroups: wholeFours
+        ? linearGrid(rows * Math.ceil(columns / STRETCH), 1)
+        : elementGrid(result, 4),
       flops: 4 * rows * columns,
     }];
   },

@@ -1,0 +1,82 @@
+/** Where models and runs are, as the commands name them. */
+
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { suggestion, UserError } from "../../src/errors.ts";
+import {
+  appendLine,
+  directorySource,
+  directoryStore,
+  exists,
+  listDirectory,
+  readBytes,
+} from "../../src/platform/files.ts";
+import { type ModelFiles, type ModelSource, readModel } from "../../src/train/model-files.ts";
+import { RunDirectory } from "../../src/train/run-directory.ts";
+
+/** Where runs go that are not told otherwise. */
+export const RUNS = "runs";
+
+const embedded = fileURLToPath(new URL("../../models/miniature", import.meta.url));
+
+/** The absolute path of a model's directory, or `miniature` as it is. */
+export function modelName(name: string): string {
+  return name === "miniature" ? name : resolve(name);
+}
+
+/** Reads the model of that name, with its backbone. @throws {UserError} as `readModel` does */
+export async function openModel(name: string): Promise<ModelFiles> {
+  if (name !== "miniature" && !await exists(name)) {
+    throw new UserError(
+      `there is no model at ${name}${suggestion(name, ["miniature"])}: ` +
+        `give a directory with config.json, model.safetensors and tokenizer.json`,
+    );
+  }
+  return await readModel(modelSource(name), modelSource);
+}
+
+/** The directory of a model by its name. */
+export function modelSource(name: string): ModelSource {
+  const root = name === "miniature" ? embedded : name;
+  return {
+    location: name,
+    read: (file) => readBytes(`${root}/${file}`),
+    exists: (file) => exists(`${root}/${file}`),
+  };
+}
+
+/** A folder of data files by its path. */
+export function dataSource(root: string) {
+  return { root, ...directorySource(root) };
+}
+
+/** The run at a path, whether or not there is one yet. */
+export function runDirectory(root: string): RunDirectory {
+  return new RunDirectory({
+    ...directoryStore(root),
+    exists: (file) => exists(`${root}/${file}`),
+    append: (file, line) => appendLine(`${root}/${file}`, line),
+    checkpoints: directoryStore(`${root}/checkpoints`),
+  });
+}
+
+/** A path for a new run, named after this moment: `runs/2026-01-31-17-05-59`. */
+export function newRunPath(): string {
+  return `${RUNS}/${new Date().toISOString().slice(0, 19).replace(/[T:]/g, "-")}`;
+}
+
+/** The path of the newest run that was named by `newRunPath`, if there is one. */
+export async function newestRunPath(): Promise<string | undefined> {
+  if (!await exists(RUNS)) return undefined;
+  const names = await listDirectory(RUNS);
+  const newest = names.findLast((name) => /^\d{4}(-\d\d){5}$/.test(name));
+  return newest && `${RUNS}/${newest}`;
+}
+
+/** Checks that there is a run at a path. */
+export async function requireRun(root: string): Promise<void> {
+  if (await exists(`${root}/config.json`)) return;
+  throw new UserError(
+    `there is no run at ${root}: give the directory that deno task train wrote (${RUNS}/…)`,
+  );
+}

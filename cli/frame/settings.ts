@@ -1,0 +1,90 @@
+/** The flags of a training run: one for each setting, with its defaults in the help. */
+
+import { type Command, Option } from "commander";
+import { defaults, type Options } from "../../src/train/settings.ts";
+import { LOG_SLOTS } from "../../src/train/training-step.ts";
+import {
+  fraction,
+  list,
+  numeric,
+  positiveInteger,
+  positiveNumber,
+  wholeNumber,
+  withConfig,
+} from "./config.ts";
+
+const notNegative = numeric("a number of at least 0", (value) => value >= 0 && value < Infinity);
+
+const warmup = numeric(
+  "a whole number of updates, or a share of them below 1",
+  (value) => value >= 0 && (value < 1 || Number.isSafeInteger(value)),
+);
+
+const logPeriod = numeric(
+  `a whole number from 1 to ${LOG_SLOTS}`,
+  (value) => Number.isSafeInteger(value) && value >= 1 && value <= LOG_SLOTS,
+);
+
+/** Gives `command` a flag for every setting of a run, and `--config`. */
+export function withSettings(command: Command): Command {
+  const encoderModes = ["none", "manual"];
+  const decoderModes = ["none", "manual", "generated"];
+  return withConfig(
+    command
+      .option("--model <directory>", 'a model\'s directory, or "miniature" (default)')
+      .option("--data <directory>", "where GLUE's folders are")
+      .option("--tasks <names>", "tasks, separated by commas (default: the miniature six)", list)
+      .addOption(
+        new Option("--train <what>", "which parameters change (default: adapters)")
+          .choices(["adapters", "all"]),
+      )
+      .option("--steps <count>", help("optimiser updates", "steps"), positiveInteger)
+      .option("--batch-size <count>", help("examples per batch", "batchSize"), positiveInteger)
+      .option("--accumulate <count>", help("batches per update", "accumulate"), positiveInteger)
+      .option("--learning-rate <rate>", help("peak rate", "learningRate"), positiveNumber)
+      .addOption(
+        new Option("--schedule <name>", help("learning rate after warm-up", "schedule"))
+          .choices(["linear", "constant"]),
+      )
+      .option("--warmup-steps <count>", help("updates, or their share", "warmupSteps"), warmup)
+      .option("--weight-decay <factor>", help("decoupled decay", "weightDecay"), notNegative)
+      .option("--label-smoothing <share>", help("of the target", "labelSmoothing"), fraction)
+      .option("--max-grad-norm <norm>", help("0: no clipping", "maxGradNorm"), notNegative)
+      .option("--dropout <share>", help("of activations", "dropout"), fraction)
+      .option("--temperature <value>", help("of task mixing", "temperature"), positiveNumber)
+      .addOption(
+        new Option("--encoder-adapter <mode>", help("encoder's adapters", "encoderAdapter"))
+          .choices(encoderModes),
+      )
+      .addOption(
+        new Option("--decoder-adapter <mode>", help("decoder's adapters", "decoderAdapter"))
+          .choices(decoderModes),
+      )
+      .option("--encoder-adapter-dim <size>", help("size", "encoderAdapterDim"), positiveInteger)
+      .option("--decoder-adapter-dim <size>", help("size", "decoderAdapterDim"), positiveInteger)
+      .option(
+        "--hypernetwork-bottleneck <size>",
+        help("size", "hypernetworkBottleneck"),
+        positiveInteger,
+      )
+      .option("--max-source-length <ids>", help("longer is cut", "maxSourceLength"), positiveInteger)
+      .option("--max-target-length <ids>", help("longer is cut", "maxTargetLength"), positiveInteger)
+      .option("--seed <number>", "of all random choices (default: 0)", wholeNumber)
+      .option("--eval-every <steps>", help("0: never", "evalEvery"), wholeNumber)
+      .option("--eval-limit <count>", help("examples per task", "evalLimit"), positiveInteger)
+      .option("--save-every <steps>", help("0: only at the end", "saveEvery"), wholeNumber)
+      .option("--log-every <steps>", help("readings of the log", "logEvery"), logPeriod),
+  );
+}
+
+/** A description that ends with the setting's defaults. */
+function help(text: string, setting: keyof typeof defaults.miniature): string {
+  const [t5, miniature] = [defaults.t5[setting], defaults.miniature[setting]];
+  if (t5 === undefined) return `${text} (default: the model's; miniature: ${miniature})`;
+  return t5 === miniature
+    ? `${text} (default: ${t5})`
+    : `${text} (default: ${t5}; miniature: ${miniature})`;
+}
+
+/** What a parsed command says of the settings. */
+export type SettingOptions = Options;

@@ -1,0 +1,99 @@
+/**
+ * One step of the decoder with everything before it cached: the same layers as in t5.ts, for a single
+ * position.
+ *
+ * The keys and values of earlier positions, and of the encoder, lie in variables; so do the adapters
+ * that the hypernetwork generated once for the instance. A step reads and writes only these, so that
+ * many steps can be queued at once.
+ */
+
+import { add } from "../src/graph/ops/add.ts";
+import { attentionStep } from "../src/graph/ops/attention-step.ts";
+import { cacheWrite } from "../src/graph/ops/cache-write.ts";
+import { linear } from "../src/graph/ops/matmul.ts";
+import { reshape } from "../src/graph/ops/reshape.ts";
+import type { Tensor } from "../src/graph/tensor.ts";
+import {
+  type AdaptLayer,
+  CROSS_MASK,
+  embed,
+  feedForward,
+  finalNorm,
+  type Model,
+  norm,
+  positionTable,
+  project,
+} from "./t5.ts";
+
+/** Keys and values of one attention layer, [B, length, heads × headDim] each. */
+export interface KeyValues {
+  readonly key: Tensor;
+  readonly value: Tensor;
+}
+
+/** What a step reads besides the token. */
+export interface DecoderCache {
+  /** By layer; overwritten at the current position. */
+  readonly self: readonly KeyValues[];
+  /** By layer; computed from the encoder's output. */
+  readonly cross: readonly KeyValues[];
+  /** i32[B, S]. */
+  readonly encoderMask: Tensor;
+}
+
+/** Keys and values of the encoder's output [B, S, D], by decoder layer. */
+export function crossKeyValues(model: Model, encoded: Tensor): KeyValues[] {
+  return Array.from({ length: model.config.decoderLayers }, (_, i) => {
+    const name = `decoder.block.${i}.layer.1.EncDecAttention`;
+    return {
+      key: linear(encoded, model.weight(`${name}.k.weight`)),
+      value: linear(encoded, model.weight(`${name}.v.weight`)),
+    };
+  });
+}
+
+/**
+ * Logits after one more token.
+ *
+ * @param ids i32[B], the tokens at `position`
+ * @param position u32[1]
+ * @returns [B, V]; the cache's writes happen because the logits depend on them
+ */
+export function decodeStep(
+  model: Model,
+  ids: Tensor,
+  position: Tensor,
+  cache: DecoderCache,
+  adapt?: AdaptLayer,
+): Tensor {
+  const { config } = model;
+  const { heads, modelDim } = config;
+  const [batch] = ids.shape;
+  const rows = (x: Tensor) => reshape(x, [batch, x.shape.at(-1)!]);
+  let h = reshape(embed(model, ids), [batch, 1, modelDim]);
+  for (let i = 0; i < config.decoderLayers; i++) {
+    const block = `decoder.block.${i}.layer`;
+    const part = (name: string, x: Tensor) => linear(x, model.weight(`${block}.${name}.weight`));
+
+    const own = norm(model, `${block}.0.layer_norm`, h);
+    const { key, value } = cache.self[i];
+    const context = attentionStep(
+      rows(part("0.SelfAttention.q", own)),
+      cacheWrite(key, rows(part("0.SelfAttention.k", own)), position),
+      cacheWrite(value, rows(part("0.SelfAttention.v", own)), position),
+      { heads, position, table: model.weight(positionTable("decoder")) },
+    );
+    h = add(part("0.SelfAttention.o", reshape(context, [batch, 1, context.shape[1]])), h);
+
+    const query = norm(model, `${block}.1.layer_norm`, h);
+    const read = attentionStep(
+      rows(part("1.EncDecAttention.q", query)),
+      cache.cross[i].key,
+      cache.cross[i].value,
+      { heads, keyMask: cache.encoderMask, maskValue: CROSS_MASK },
+    );
+    h = add(part("1.EncDecAttention.o", reshape(read, [batch, 1, read.shape[1]])), h);
+    h = feedForward(model, `${block}.2`, i, h, adapt);
+  }
+  return rows(project(model, finalNorm(model, "decoder", h)));
+}

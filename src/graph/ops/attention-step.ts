@@ -1,0 +1,139 @@
+/**
+ * Attention of one new query per row over a cache of keys and values: a step of generation.
+ */
+
+import source from "../../../shaders/attention-step.wgsl" with { type: "text" };
+import { linearGrid } from "../dispatch.ts";
+import { apply, type Op, sameShape, ShapeError, type Tensor } from "../tensor.ts";
+import { blocked } from "./attention-problem.ts";
+import { withBuckets } from "./position-buckets.ts";
+
+/** What `attentionStep` may be given besides query, keys and values. */
+export interface AttentionStepOptions {
+  readonly heads: number;
+  /** u32[1]: index of the newest key, where the query stands. Later keys are left out. */
+  readonly position?: Tensor | undefined;
+  /** [buckets, heads]: table of a position bias that looks backward only. Needs a position. */
+  readonly table?: Tensor | undefined;
+  /** From about here on, all distances share one bucket; 128 unless given. */
+  readonly maxDistance?: number;
+  /** i32[batch, keyLength], 0 where a key is masked. */
+  readonly keyMask?: Tensor | undefined;
+  /** What is added to the score of a masked key; 0 unless given. */
+  readonly maskValue?: number;
+}
+
+/** Operands come in the order query, key, value, position, table, keyMask. */
+interface Attributes {
+  readonly heads: number;
+  readonly hasPosition: boolean;
+  readonly hasTable: boolean;
+  readonly hasKeyMask: boolean;
+  readonly maxDistance: number;
+  readonly maskValue: number;
+}
+
+function operands(inputs: readonly Tensor[], { hasPosition, hasTable, hasKeyMask }: Attributes) {
+  const [query, key, value, ...optional] = inputs;
+  const position = hasPosition ? optional.shift() : undefined;
+  const table = hasTable ? optional.shift() : undefined;
+  const key_mask = hasKeyMask ? optional.shift() : undefined;
+  return {
+    query,
+    key,
+    value,
+    ...(position && { position }),
+    ...(table && { table }),
+    ...(key_mask && { key_mask }),
+  };
+}
+
+const attentionStepOp: Op<Attributes> = {
+  name: "attentionStep",
+  shape(inputs, attributes) {
+    const { heads } = attributes;
+    const { query, key, value, position, table, key_mask } = operands(inputs, attributes);
+    const fail = (message: string): never => {
+      throw new ShapeError("attentionStep", message, inputs);
+    };
+    const [batch, width] = query.shape;
+    const [, keyLength] = key.shape;
+    if (query.shape.length !== 2 || width % heads !== 0) {
+      fail(`the query must be [batch, features] with features for ${heads} heads`);
+    }
+    if ([key, value].some(({ shape }) => !sameShape(shape, [batch, keyLength, width]))) {
+      fail("key and value must be [batch, length, features] with the query's batch and features");
+    }
+    if (position && (position.dtype !== "u32" || !sameShape(position.shape, [1]))) {
+      fail("the position must be u32[1]");
+    }
+    if (table && (!position || table.shape.length !== 2 || table.shape[1] !== heads)) {
+      fail(`the table must be [buckets, ${heads}] and needs a position`);
+    }
+    if (key_mask && (key_mask.dtype !== "i32" || !sameShape(key_mask.shape, [batch, keyLength]))) {
+      fail(`the key mask must be i32[${batch}, ${keyLength}]`);
+    }
+    return [query];
+  },
+  kernel({ inputs, attributes, outputs: [output] }, gpu) {
+    const { heads, hasPosition, hasTable, hasKeyMask, maxDistance, maskValue } = attributes;
+    const given = operands(inputs, attributes);
+    const [batch, width] = output.shape;
+    const [, keyLength] = given.key.shape;
+    const headSize = width / heads;
+    const { shader, blocks } = blocked("attention-step", source, headSize);
+    const buckets = given.table?.shape[0];
+    return [{
+      shader: buckets === undefined ? shader : {
+        name: `${shader.name}-${buckets}-${maxDistance}`,
+        source: withBuckets(shader.source, { buckets, bidirectional: false, maxDistance }),
+      },
+      entry: gpu.isCpu ? "by_invocation" : "by_workgroup",
+      constants: {
+        has_position: Number(hasPosition),
+        has_table: Number(hasTable),
+        has_key_mask: Number(hasKeyMask),
+      },
+      uniforms: {
+        batch,
+        heads,
+        key_length: keyLength,
+        head_size: headSize,
+        mask_value: maskValue,
+      },
+      bindings: { ...given, output },
+      workgroups: gpu.isCpu
+        ? linearGrid(batch * heads * blocks)
+        : [Math.ceil(headSize / 64), heads, batch],
+      flops: 4 * batch * keyLength * width,
+    }];
+  },
+};
+
+/**
+ * `attention` of the query at `position` (self-attention over a cache), or over all keys where no
+ * position is given (cross-attention). It has no gradient.
+ *
+ * @param query [batch, heads · headSize]
+ * @param key [batch, keyLength, heads · headSize]
+ * @param value as key
+ * @returns as query
+ * @throws {ShapeError} when operands do not fit
+ */
+export function attentionStep(
+  query: Tensor,
+  key: Tensor,
+  value: Tensor,
+  options: AttentionStepOptions,
+): Tensor {
+  const { heads, position, table, maxDistance = 128, keyMask, maskValue = 0 } = options;
+  const inputs = [query, key, value, position, table, keyMask].filter((t) => t !== undefined);
+  return apply(attentionStepOp, inputs, {
+    heads,
+    hasPosition: position !== undefined,
+    hasTable: table !== undefined,
+    hasKeyMask: keyMask !== undefined,
+    maxDistance,
+    maskValue,
+  });
+}

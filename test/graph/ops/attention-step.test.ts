@@ -1,0 +1,109 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { compile } from "../../../src/graph/compile.ts";
+import { input, read } from "../../../src/graph/leaves.ts";
+import { attention } from "../../../src/graph/ops/attention.ts";
+import { attentionStep } from "../../../src/graph/ops/attention-step.ts";
+import { cacheWrite } from "../../../src/graph/ops/cache-write.ts";
+import { relativePositionBias } from "../../../src/graph/ops/relative-position-bias.ts";
+import { reshape } from "../../../src/graph/ops/reshape.ts";
+import { ShapeError } from "../../../src/graph/tensor.ts";
+import { testDevice } from "../device.ts";
+import { assertClose, evaluate, operand, values } from "./check.ts";
+import { asHardware } from "./hardware.ts";
+
+const test = suite("attentionStep");
+const device = await testDevice();
+const strategies = { "this adapter's kernel": device, "GPU kernel": asHardware(device) };
+
+for (const [strategy, gpu] of Object.entries(strategies)) {
+  for (const [headSize, length, position] of [[5, 7, 0], [16, 9, 5], [32, 64, 63], [96, 130, 128]]) {
+    test(`${strategy}: query ${position} of ${length}, ${headSize} features, is that row of attention`, async () => {
+      const batch = 2, heads = 3, width = heads * headSize;
+      const operands = {
+        query: operand([batch, length, width], 1),
+        key: operand([batch, length, width], 2),
+        value: operand([batch, length, width], 3),
+        table: operand([32, heads], 4),
+        row: {
+          shape: [batch, width],
+          values: Float32Array.from(
+            { length: batch * width },
+            (_, i) =>
+              values([batch, length, width], 1)[
+                (Math.floor(i / width) * length + position) * width + i % width
+              ],
+          ),
+        },
+        position: { shape: [1], values: Uint32Array.of(position) },
+      };
+      const { all, step } = await evaluate(gpu, operands, (leaves) => {
+        const { query, key, value, table, row, position } = leaves;
+        const bias = relativePositionBias(table, {
+          queryLength: length,
+          keyLength: length,
+          bidirectional: false,
+        });
+        return {
+          all: attention(query, key, value, { heads, bias, causal: true, maskValue: -1e4 }),
+          step: attentionStep(row, key, value, { heads, position, table }),
+        };
+      });
+      for (let b = 0; b < batch; b++) {
+        const at = (b * length + position) * width;
+        assertClose(step.slice(b * width, (b + 1) * width), all.slice(at, at + width));
+      }
+    });
+  }
+
+  test(`${strategy}: over masked keys without a position, it is attention of one query`, async () => {
+    const batch = 3, heads = 2, headSize = 12, length = 70, width = heads * headSize;
+    const mask = Int32Array.from({ length: batch * length }, (_, i) => Number(i % length < [70, 3, 0][Math.floor(i / length)]));
+    const operands = {
+      query: operand([batch, width], 1),
+      key: operand([batch, length, width], 2),
+      value: operand([batch, length, width], 3),
+      keyMask: { shape: [batch, length], values: mask },
+    };
+    const { one, step } = await evaluate(gpu, operands, ({ query, key, value, keyMask }) => {
+      const options = { heads, keyMask, maskValue: -1e9 };
+      return {
+        one: attention(reshape(query, [batch, 1, width]), key, value, options),
+        step: attentionStep(query, key, value, options),
+      };
+    });
+    assertClose(step, one);
+  });
+}
+
+test("cacheWrite changes one row of the variable and keeps the others", async () => {
+  const shape = [2, 3, 5];
+  const buffer = device.device.createBuffer({ size: 120 + 8, usage: 128 | 8 | 4 });
+  device.device.queue.writeBuffer(buffer, 0, new Float32Array(30).fill(-1));
+  const cache = read({ name: "cache", shape, dtype: "f32", buffer });
+  const written = cacheWrite(cache, input("row", [2, 5]), input("position", [1], "u32"));
+  const program = await compile(device, { outputs: { written } });
+  const row = Float32Array.from({ length: 10 }, (_, i) => i);
+  await program.run({ row, position: Uint32Array.of(2) });
+  const result = await program.run({ row, position: Uint32Array.of(1) }, ["written"]);
+  const none = [-1, -1, -1, -1, -1], first = [0, 1, 2, 3, 4], second = [5, 6, 7, 8, 9];
+  assert.equal([...result.written], [...none, ...first, ...first, ...none, ...second, ...second]);
+  const beyond = await program.run({ row: row.map((x) => -x), position: Uint32Array.of(3) }, ["written"]);
+  assert.equal(beyond.written, result.written, "a position beyond the cache");
+  program.destroy();
+  buffer.destroy();
+});
+
+test("operands that do not fit are refused", () => {
+  const query = input("query", [2, 8]), key = input("key", [2, 5, 8]);
+  const position = input("position", [1], "u32"), table = input("table", [32, 2]);
+  const refused = (f: () => unknown, message: RegExp) =>
+    assert.throws(f, (error: Error) => error instanceof ShapeError && message.test(error.message));
+  refused(() => attentionStep(query, key, key, { heads: 3 }), /3 heads/);
+  refused(() => attentionStep(query, key, input("v", [2, 4, 8]), { heads: 2 }), /key and value/);
+  refused(() => attentionStep(query, key, key, { heads: 2, table }), /needs a position/);
+  refused(() => attentionStep(query, key, key, { heads: 4, table, position }), /\[buckets, 4\]/);
+  refused(() => cacheWrite(key, input("row", [2, 7]), position), /middle axis/);
+});
+
+test.run();
