@@ -1,18 +1,219 @@
 /** `deno task train`: trains a Hyperdecoder, or goes on with a run. */
 
 import { Command } from "commander";
-import { TrainingBatches } from "../src/data/batch.ts";
-import { Mixture } from "../src/data/mixture.ts";
 import { loadDatasets } from "../src/data/tasks.ts";
-import type { Dataset } from "../src/data/types.ts";
 import { UserError } from "../src/errors.ts";
-import { GreedyDecoder } from "../src/generate/greedy.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
 import { hasCheckpoint } from "../src/train/checkpoint.ts";
-import { evaluate, type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
+import { type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
 import { Run } from "../src/train/run.ts";
 import type { MetricsLine } from "../src/train/run-directory.ts";
-import { type Options, resolveSettings, type Settings } from "../src/train/settings.ts";
-import { Trainer } from "../src/train/trainer.ts";
-import { matchWeights, placeWeights } from "../src/train/weights.ts";
-import { isAdapterParameter } from "../models/inventory.ts";
+import { type Options, resolveSettings } from "../src/train/settings.ts";
+import { matchModel } from "../src/train/model-files.ts";
+import { run } from "./frame/command.ts";
+import { onInterrupt } from "./frame/interrupt.ts";
+import {
+  dataSource,
+  modelName,
+  newestRunPath,
+  newRunPath,
+  openModel,
+  requireRun,
+  runDirectory,
+} from "./frame/places.ts";
+import { profileTable } from "./frame/profile.ts";
+import { createProgress, type Progress } from "./frame/progress.ts";
+import { gainTable, scoreLine } from "./frame/scores.ts";
+import { withSettings } from "./frame/settings.ts";
+import { resolve } from "node:path";
+
+/** Flags that are no settings of a run. */
+interface Flags extends Options {
+  readonly out?: string;
+  readonly resume?: string | true;
+  readonly profile?: true;
+  readonly json?: true;
+  readonly config?: string;
+}
+
+/** The command, ready to parse. */
+export function trainCommand(): Command {
+  return withSettings(new Command("deno task train"))
+    .description(
+      "Train a Hyperdecoder. With no flags at all: the embedded model on the embedded tasks.\n" +
+        "Ctrl-C saves and exits with code 130; --resume goes on from there.",
+    )
+    .option("--out <directory>", "where the run goes (default: runs/ and the time)")
+    .option(
+      "--resume [directory]",
+      "go on with a run: that of the directory, of --out, or the newest",
+    )
+    .option("--profile", "measure the kernels of one update instead of training")
+    .option("--json", "print metrics as lines of JSON on stdout instead of the bar")
+    .action(train);
+}
+
+async function train({ out, resume, profile, json, config: _, ...said }: Flags): Promise<void> {
+  const resumed = resume === undefined ? undefined : await runToResume(resume, out);
+  const options = resumed ? await settingsOfRun(resumed, withPaths(said)) : withPaths(said);
+  const run = await prepare(options, resumed ?? out ?? newRunPath());
+  if (profile) return console.log(profileTable(await run.trainer.profile()));
+
+  const { directory } = run.parts;
+  if (!resumed) await directory.create(run.parts.settings);
+  else if (await hasCheckpoint(directory.store.checkpoints)) await run.restore("latest");
+  await directory.trim(run.trainer.step);
+  await (json ? trainInJson(run) : trainWithBar(run));
+}
+
+/** The run that `--resume` means. */
+async function runToResume(resume: string | true, out: string | undefined): Promise<string> {
+  if (typeof resume === "string" && out !== undefined && resolve(resume) !== resolve(out)) {
+    throw new UserError(`--resume ${resume} and --out ${out} name two runs: leave one out`);
+  }
+  const run = resume === true ? out ?? await newestRunPath() : resume;
+  if (run === undefined) throw new UserError("there is no run to resume in runs/: name one");
+  await requireRun(run);
+  return run;
+}
+
+/** The settings a run was begun with. @throws {UserError} if what was said now differs from them */
+async function settingsOfRun(run: string, said: Options): Promise<Options> {
+  const command = withSettings(new Command()).action(() => {});
+  await command.parseAsync(["--config", `${run}/config.json`], { from: "user" });
+  const { config: _, ...settings } = command.opts<Flags>();
+  for (const [key, now] of Object.entries(said)) {
+    const before = settings[key as keyof Options];
+    if (JSON.stringify(now) === JSON.stringify(before)) continue;
+    throw new UserError(
+      `${key} is ${JSON.stringify(now)} here, but ${run} was begun with ${
+        JSON.stringify(before)
+      }: ` +
+        `leave it out to resume, or begin a new run`,
+    );
+  }
+  return settings;
+}
+
+/** Paths that mean the same from another working directory. */
+function withPaths(options: Options): Options {
+  const { model, data } = options;
+  return {
+    ...options,
+    ...(model !== undefined && { model: modelName(model) }),
+    ...(data !== undefined && { data: resolve(data) }),
+  };
+}
+
+/** Checks everything that can be checked before the model is on the device, then puts it there. */
+async function prepare(options: Options, out: string): Promise<Run> {
+  const { data } = options;
+  const base = await openModel(options.model ?? "miniature");
+  const datasets = await loadDatasets({
+    ...(options.tasks && { tasks: options.tasks }),
+    ...(data !== undefined && { data: dataSource(data) }),
+  });
+  const tasks = datasets.map(({ task }) => task.name);
+  const resolved = resolveSettings(options, base.config, `${base.location}/config.json`, tasks);
+  const weights = matchModel(base, resolved.config);
+  const directory = runDirectory(out);
+  const gpu = await acquireGpu();
+  announce(gpu);
+  return new Run({ gpu, ...resolved, base, weights, datasets, directory });
+}
+
+/** Trains with a bar for people, and ends with the table of the test split. */
+async function trainWithBar(run: Run): Promise<void> {
+  const { trainer, parts: { settings, directory } } = run;
+  const { steps, maxSourceLength, maxTargetLength } = settings;
+  const progress = createProgress({ total: steps, start: trainer.step });
+  const signal = onInterrupt(progress.log);
+  let told = false;
+  try {
+    progress.log(`Training ${settings.tasks.join(", ")} in ${directory.store.location}`);
+    await run.train({
+      signal,
+      onMetrics: (lines) => {
+        show(lines, progress);
+        if (trainer.truncated === 0 || told) return;
+        told = true;
+        progress.log(
+          `Some texts are longer than ${maxSourceLength} (source) or ${maxTargetLength} (target) ` +
+            `ids and are cut.`,
+        );
+      },
+    });
+  } finally {
+    progress.stop();
+  }
+  if (trainer.truncated > 0) {
+    console.error(
+      `${trainer.truncated} sources and targets were longer than the limits and were cut.`,
+    );
+  }
+  const result = await test(run, signal);
+  if (result === undefined) return;
+  const { datasets } = run.parts;
+  console.log(`\nTest split, ${describeWeights(run)}:\n`);
+  console.log(gainTable(result.tasks.map(({ task, scores }, i) => ({
+    name: task.name,
+    scores,
+    baseline: majorityBaseline(datasets[i], "test"),
+  }))));
+  console.log(`\nThe run is in ${directory.store.location}`);
+}
+
+/** Trains with metrics as lines on stdout, the last of them the scores on the test split. */
+async function trainInJson(run: Run): Promise<void> {
+  const signal = onInterrupt();
+  const print = (line: object) => console.log(JSON.stringify(line));
+  await run.train({ signal, onMetrics: (lines) => lines.forEach(print) });
+  const result = await test(run, signal);
+  if (result === undefined) return;
+  const { datasets, directory } = run.parts;
+  print({
+    run: directory.store.location,
+    truncated: run.trainer.truncated,
+    test: Object.fromEntries(result.tasks.map(({ task, scores }) => [task.name, scores])),
+    majority: Object.fromEntries(
+      datasets.map((dataset) => [dataset.task.name, majorityBaseline(dataset, "test")]),
+    ),
+    average: result.average,
+  });
+}
+
+/** Scores the best weights on the test split; `undefined` if it was interrupted, before or now. */
+async function test(run: Run, signal: AbortSignal): Promise<Evaluation | undefined> {
+  const { location } = run.parts.directory.store;
+  let result: Evaluation | undefined;
+  if (!signal.aborted) {
+    if (run.best) await run.restore("best");
+    result = await run.evaluate({ split: "test", signal });
+  }
+  if (signal.aborted) {
+    console.error(`Saved; go on with: deno task train --resume ${location}`);
+    Deno.exitCode = 130;
+  }
+  return result;
+}
+
+function describeWeights({ best, parts: { settings } }: Run): string {
+  return best ? `weights of step ${best.step}, the best on validation` : `step ${settings.steps}`;
+}
+
+/** Shows what was logged: updates in the bar, evaluations on a line of their own. */
+function show(lines: readonly MetricsLine[], progress: Progress): void {
+  const updates = lines.filter((line) => "loss" in line);
+  const last = updates.at(-1);
+  if (last) {
+    const tokens = updates.reduce((sum, { targetTokens }) => sum + targetTokens, 0);
+    const loss = updates.reduce((sum, line) => sum + line.loss * line.targetTokens, 0) / tokens;
+    progress.update(last.step, { loss, tokensPerSecond: last.tokensPerSecond });
+  }
+  for (const line of lines) {
+    if (!("evaluation" in line)) continue;
+    progress.log(`step ${line.step}: validation ${scoreLine(line.average, line.evaluation)}`);
+  }
+}
+
+if (import.meta.main) await run(trainCommand());

@@ -67,8 +67,16 @@ export function withSettings(command: Command): Command {
         help("size", "hypernetworkBottleneck"),
         positiveInteger,
       )
-      .option("--max-source-length <ids>", help("longer is cut", "maxSourceLength"), positiveInteger)
-      .option("--max-target-length <ids>", help("longer is cut", "maxTargetLength"), positiveInteger)
+      .option(
+        "--max-source-length <ids>",
+        help("longer is cut", "maxSourceLength"),
+        positiveInteger,
+      )
+      .option(
+        "--max-target-length <ids>",
+        help("longer is cut", "maxTargetLength"),
+        positiveInteger,
+      )
       .option("--seed <number>", "of all random choices (default: 0)", wholeNumber)
       .option("--eval-every <steps>", help("0: never", "evalEvery"), wholeNumber)
       .option("--eval-limit <count>", help("examples per task", "evalLimit"), positiveInteger)

@@ -5,7 +5,7 @@
  * variant leaves unused still has its place.
  */
 
-import { type Gpu } from "./device.ts";
+import type { Gpu } from "./device.ts";
 import { typedError } from "./errors.ts";
 import { type EntryPoint, reflect } from "./reflection.ts";
 

@@ -5,7 +5,7 @@
  * the shares are what counts.
  */
 
-import { type Gpu } from "./device.ts";
+import type { Gpu } from "./device.ts";
 import type { Pipeline } from "./pipelines.ts";
 import { QUERY_RESOLVE, READBACK } from "./usage.ts";
 

@@ -6,7 +6,7 @@
  * for, one copy back.
  */
 
-import { type Gpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { type KernelTime, timeDispatches } from "../gpu/profiler.ts";
 import type { Pipeline } from "../gpu/pipelines.ts";
 import type { InputAttributes } from "./leaves.ts";

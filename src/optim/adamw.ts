@@ -32,23 +32,23 @@ export interface OptimizerStep {
 /** Optimiser state on the device, and the graphs that change it. */
 export class AdamW {
   readonly #states: readonly SlabState[];
+  readonly #decays: (name: string) => boolean;
 
   /**
    * @param parameters what is trained
    * @param decays which parameters weight decay applies to
    */
   constructor(readonly parameters: Parameters, decays: (name: string) => boolean = isDecayed) {
+    this.#decays = decays;
     const { gpu } = parameters;
     this.#states = parameters.slabs.map((slab, i) => {
       const make = (name: string) => createVariable(gpu, `${name} ${i}`, [slab.length]);
-      const decayMask = createVariable(gpu, `decay mask ${i}`, [slab.length / DECAY_BLOCK]);
-      writeVariable(gpu, decayMask, decayFactors(slab, decays));
       return {
         slab,
         gradients: make("gradients"),
         firstMoment: make("first moments"),
         secondMoment: make("second moments"),
-        decayMask,
+        decayMask: createVariable(gpu, `decay mask ${i}`, [slab.length / DECAY_BLOCK]),
       };
     });
   }
@@ -82,7 +82,9 @@ export class AdamW {
   }
 
   /** Moments by parameter name, for a checkpoint. */
-  async readMoments(): Promise<{ first: Map<string, Float32Array>; second: Map<string, Float32Array> }> {
+  async readMoments(): Promise<
+    { first: Map<string, Float32Array>; second: Map<string, Float32Array> }
+  > {
     const first = new Map<string, Float32Array>(), second = new Map<string, Float32Array>();
     for (const { slab, firstMoment, secondMoment } of this.#states) {
       for (const part of await this.parameters.readSlab(firstMoment, slab)) first.set(...part);
@@ -115,8 +117,11 @@ export class AdamW {
   }
 
   #gathered(gradients: ReadonlyMap<string, Tensor>): Tensor[] {
-    return this.#states.map(({ slab, gradients: target }) => {
-      // A parameter without a gradient keeps zeros here, so its moments stay zero and it stays itself.
+    return this.#states.map(({ slab, gradients: target, decayMask }) => {
+      // A parameter without a gradient is skipped: with zeros here its moments stay zero, and it is not
+      // decayed either.
+      const decays = (name: string) => gradients.has(name) && this.#decays(name);
+      writeVariable(this.parameters.gpu, decayMask, decayFactors(slab, decays));
       const entries = slab.entries.filter(({ name }) => gradients.has(name));
       const parts = entries.map(({ name }) => gradients.get(name)!);
       return gather(read(target), parts, entries.map(({ offset }) => offset));
@@ -125,7 +130,9 @@ export class AdamW {
 
   #sum(i: number): Variable {
     const state = this.#states[i];
-    return state.sum ??= createVariable(this.parameters.gpu, `gradient sum ${i}`, [state.slab.length]);
+    return state.sum ??= createVariable(this.parameters.gpu, `gradient sum ${i}`, [
+      state.slab.length,
+    ]);
   }
 
   #apply(gradients: readonly Tensor[], hyper: Tensor): OptimizerStep {
@@ -159,4 +166,3 @@ function decayFactors(slab: Slab, decays: (name: string) => boolean): Float32Arr
   }
   return factors;
 }
-

@@ -5,7 +5,7 @@
  * so they stay out of it: Deno's own `info` command downloads them and tells where they lie.
  */
 import { brotliDecompressSync } from "node:zlib";
-import { parseTar } from "npm:nanotar@0.3.0";
+import { parseTar } from "nanotar";
 
 /**
  * The directory of an npm package, downloaded into Deno's cache if need be.

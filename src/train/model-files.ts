@@ -6,11 +6,12 @@
  * a model like any other, and small, and cannot be put on a backbone it was not trained on.
  */
 
+import type { ModelConfig } from "../../models/config.ts";
 import { UserError } from "../errors.ts";
 import { readSafetensors } from "../io/safetensors.ts";
-import { createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { checkTokenizerFits, createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { sha256 } from "./checkpoint.ts";
-import type { WeightFile } from "./weights.ts";
+import { matchWeights, type WeightFile, type Weights } from "./weights.ts";
 
 /** A model's directory, wherever it is. */
 export interface ModelSource {
@@ -116,6 +117,25 @@ export function checkBackbone(
       `(${reference.bytes} bytes, SHA-256 ${reference.sha256}): it needs those of ${expected.bytes} ` +
       `bytes, SHA-256 ${expected.sha256}`,
   );
+}
+
+/**
+ * Holds a model's files against a configuration: that the tokenizer fits, and every tensor.
+ *
+ * @throws {UserError} naming what does not fit
+ */
+export function matchModel(
+  { tokenizer, weights, location }: ModelFiles,
+  config: ModelConfig,
+): Weights {
+  checkTokenizerFits(tokenizer, config.vocabSize);
+  if (tokenizer.eosId !== config.eosId) {
+    throw new UserError(
+      `${location}: the tokenizer ends a sequence with id ${tokenizer.eosId}, ` +
+        `the model's config.json with eos_token_id ${config.eosId}; use the model's own tokenizer.json`,
+    );
+  }
+  return matchWeights(config, weights);
 }
 
 async function readTokenizer(source: ModelSource) {

@@ -6,29 +6,36 @@
  */
 
 import type { ModelConfig } from "../../models/config.ts";
+import { isAdapterParameter } from "../../models/inventory.ts";
+import { TrainingBatches } from "../data/batch.ts";
+import { Mixture } from "../data/mixture.ts";
+import type { Dataset } from "../data/types.ts";
+import { GreedyDecoder } from "../generate/greedy.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { loadCheckpoint, saveCheckpoint, type Which } from "./checkpoint.ts";
-import type { Evaluation } from "./evaluate.ts";
+import { type Answering, evaluate, type Evaluation, type EvaluationOptions } from "./evaluate.ts";
 import { checkBackbone, modelFile, type ModelFiles, parseReference } from "./model-files.ts";
 import type { MetricsLine, RunDirectory } from "./run-directory.ts";
 import type { Settings } from "./settings.ts";
 import { readSnapshot, snapshotFiles } from "./snapshot.ts";
-import type { Trainer } from "./trainer.ts";
+import { Trainer } from "./trainer.ts";
+import { placeWeights, type Weights } from "./weights.ts";
 
-/** The parts of a run. */
+/** What a run is made of. */
 export interface RunParts {
+  readonly gpu: Gpu;
   readonly settings: Settings;
   readonly config: ModelConfig;
-  /** The model that training began from. */
+  /** The model that training begins from, and its weights. */
   readonly base: ModelFiles;
-  readonly trainer: Trainer;
+  readonly weights: Weights;
+  readonly datasets: readonly Dataset[];
   readonly directory: RunDirectory;
-  /** Evaluates on the validation split; `undefined` when the signal stopped it. */
-  evaluate(signal?: AbortSignal): Promise<Evaluation | undefined>;
 }
 
 /** Who watches a run. */
 export interface RunWatcher {
-  /** Called with every line of metrics, after it was written. */
+  /** Called with lines of metrics after they were written. */
   onMetrics?(lines: readonly MetricsLine[]): void;
   /** Stops the run at the next step, which is then saved. */
   readonly signal?: AbortSignal;
@@ -44,10 +51,29 @@ interface RunState {
 
 /** See the module's header. */
 export class Run {
+  readonly trainer: Trainer;
+  readonly #model: Answering;
   #state: RunState = { evaluated: 0 };
   #saved = 0;
 
-  constructor(readonly parts: RunParts) {}
+  /** @throws {UserError} if a task has nothing to train on */
+  constructor(readonly parts: RunParts) {
+    const { gpu, settings, config, base, weights, datasets } = parts;
+    const { seed, temperature } = settings;
+    const isTrainable = settings.train === "all" ? () => true : isAdapterParameter;
+    const batches = new TrainingBatches(
+      new Mixture(datasets, { seed, temperature }),
+      base.tokenizer,
+      settings,
+    );
+    const parameters = placeWeights(gpu, config, weights, isTrainable, seed);
+    this.trainer = new Trainer(config, parameters, settings, (index) => batches.batch(index));
+    this.#model = {
+      decoder: new GreedyDecoder(config, parameters, { maxLength: settings.maxTargetLength + 1 }),
+      tokenizer: base.tokenizer,
+      limits: settings,
+    };
+  }
 
   /** The best evaluation so far. */
   get best(): RunState["best"] {
@@ -60,13 +86,12 @@ export class Run {
    * @throws {UserError} if it is damaged, or was trained on another backbone
    */
   async restore(which: Which): Promise<void> {
-    const { trainer, base, directory } = this.parts;
-    const { checkpoints } = directory.store;
+    const { base, directory: { store: { checkpoints } } } = this.parts;
     const { step, files, state } = await loadCheckpoint(checkpoints, which);
     const { location } = checkpoints;
     const backbone = files[modelFile.backbone];
     if (backbone) checkBackbone(parseReference(backbone, modelFile.backbone), base, location);
-    trainer.restore(readSnapshot(files, step, trainer.parameters, location));
+    this.trainer.restore(readSnapshot(files, step, this.trainer.parameters, location));
     this.#state = state as RunState;
     this.#saved = step;
   }
@@ -77,9 +102,9 @@ export class Run {
    * @throws {UserError} when training diverges; the last checkpoint then is one from before
    */
   async train(watcher: RunWatcher = {}): Promise<void> {
-    const { trainer, settings: { steps, saveEvery } } = this.parts;
+    const { trainer, parts: { settings: { steps, saveEvery } } } = this;
     while (true) {
-      const isBest = await this.#evaluate(watcher);
+      const isBest = await this.#validate(watcher);
       const isOver = trainer.step === steps || watcher.signal?.aborted;
       if (isBest || isOver || isMultiple(trainer.step, saveEvery)) await this.#save(isBest);
       if (isOver) return;
@@ -87,13 +112,23 @@ export class Run {
     }
   }
 
+  /** Scores the model as it is now. */
+  async evaluate(options: EvaluationOptions): Promise<Evaluation | undefined> {
+    return await evaluate(this.#model, this.parts.datasets, options);
+  }
+
   /** Evaluates if this step is due and has not been: a stopped run may have been saved before that. */
-  async #evaluate(watcher: RunWatcher): Promise<boolean> {
-    const { trainer: { step }, settings: { steps, evalEvery }, evaluate } = this.parts;
+  async #validate(watcher: RunWatcher): Promise<boolean> {
+    const { trainer: { step }, parts: { settings } } = this;
     const { best, evaluated } = this.#state;
-    const isDue = evalEvery > 0 && (isMultiple(step, evalEvery) || step === steps);
+    const isDue = settings.evalEvery > 0 &&
+      (isMultiple(step, settings.evalEvery) || step === settings.steps);
     if (!isDue || step === evaluated || watcher.signal?.aborted) return false;
-    const result = await evaluate(watcher.signal);
+    const result = await this.evaluate({
+      split: "validation",
+      limit: settings.evalLimit,
+      ...(watcher.signal && { signal: watcher.signal }),
+    });
     if (result === undefined) return false;
 
     const { average, tasks } = result;
@@ -105,7 +140,7 @@ export class Run {
   }
 
   async #save(best: boolean): Promise<void> {
-    const { trainer, config, base, directory } = this.parts;
+    const { trainer, parts: { config, base, directory } } = this;
     if (trainer.step === this.#saved && !best) return;
     const snapshot = await trainer.snapshot();
     const files = snapshotFiles(snapshot, config, base, trainer.parameters);
@@ -121,7 +156,8 @@ export class Run {
 
   /** The next step at which something is to be done. */
   #nextStop(): number {
-    const { trainer: { step }, settings: { steps, logEvery, evalEvery, saveEvery } } = this.parts;
+    const { trainer: { step }, parts: { settings } } = this;
+    const { steps, logEvery, evalEvery, saveEvery } = settings;
     const periods = [logEvery, evalEvery, saveEvery].filter((period) => period > 0);
     return Math.min(steps, ...periods.map((every) => (Math.floor(step / every) + 1) * every));
   }

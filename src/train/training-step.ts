@@ -12,7 +12,7 @@ import type { Batch } from "../data/batch.ts";
 import { compile } from "../graph/compile.ts";
 import { gradients } from "../graph/gradients.ts";
 import { input, read, type Variable } from "../graph/leaves.ts";
-import { type AdamWSettings, adamWHyper } from "../graph/ops/adamw.ts";
+import { adamWHyper, type AdamWSettings } from "../graph/ops/adamw.ts";
 import { labelSmoothedLoss } from "../graph/ops/label-smoothed-loss.ts";
 import { LOG_COLUMNS, record } from "../graph/ops/record.ts";
 import { reshape } from "../graph/ops/reshape.ts";
@@ -140,7 +140,11 @@ export class TrainingStep {
     const dropout = settings.dropoutRate > 0
       ? new Dropout(settings.dropoutRate, input("seed", [2], "u32"))
       : undefined;
-    const model: Model = { config: this.config, weight: (name) => parameters.tensor(name), dropout };
+    const model: Model = {
+      config: this.config,
+      weight: (name) => parameters.tensor(name),
+      dropout,
+    };
     const { logits } = forward(model, {
       inputIds: input("inputIds", [batch, source], "i32"),
       attentionMask: input("attentionMask", [batch, source], "i32"),
@@ -190,5 +194,7 @@ export function batchInputs(batch: Batch, config: ModelConfig): Record<string, H
 
 /** The inputs that the program has a use for. */
 function pick(program: Program, inputs: Record<string, HostArray>): Record<string, HostArray> {
-  return Object.fromEntries(Object.entries(inputs).filter(([name]) => program.inputNames.has(name)));
+  return Object.fromEntries(
+    Object.entries(inputs).filter(([name]) => program.inputNames.has(name)),
+  );
 }

@@ -81,7 +81,9 @@ export async function readFixture(files: FixtureFiles): Promise<Fixture> {
   const meta = await fields("meta.json");
   const inventory = parameterInventory(config);
   const modelFiles = meta.texts("model_files");
-  const stored = await Promise.all(modelFiles.map(async (name) => [name, await tensors(name)] as const));
+  const stored = await Promise.all(
+    modelFiles.map(async (name) => [name, await tensors(name)] as const),
+  );
   const io = await optional("io.safetensors", tensors);
   if (io) checkBatch(io, config, path("io.safetensors"));
   const record = await optional("train.json", fields);
@@ -172,7 +174,9 @@ function collectWeights(
     const tensor = found.get(name);
     if (!tensor) {
       throw new UserError(
-        `${location}: the model of config.json has a tensor "${name}" [${shape.join(", ")}] that is ` +
+        `${location}: the model of config.json has a tensor "${name}" [${
+          shape.join(", ")
+        }] that is ` +
           `in none of ${[...files.keys()].join(", ")}.`,
       );
     }

@@ -3,7 +3,7 @@
  * losses.
  */
 
-import { forward, type Forward } from "../../models/hyperdecoder.ts";
+import { type Forward, forward } from "../../models/hyperdecoder.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { compile } from "../graph/compile.ts";
 import { input } from "../graph/leaves.ts";
@@ -14,6 +14,7 @@ import type { HostArray } from "../graph/program.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { type Check, Comparison, notChecked, outcomes, TOLERANCES } from "./comparison.ts";
 import { type FileTensor, type Fixture, requiredIds } from "./fixture.ts";
+import { PREDICTION_STEP } from "./generation.ts";
 
 /** A stored tensor's name, the quantity that it belongs to, and this build's counterpart. */
 interface Counterpart {
@@ -137,7 +138,7 @@ function counterparts(output: Forward): Counterpart[] {
   ];
 }
 
-function checkLosses({ meta }: Fixture, results: Record<string, HostArray>): Check[] {
+function checkLosses({ meta, generation }: Fixture, results: Record<string, HostArray>): Check[] {
   const losses = meta.fields("losses");
   const [smoothed, nll, tokens] = results.sums;
   const [unsmoothed, , counted] = results.ignoringPadding;
@@ -155,6 +156,10 @@ function checkLosses({ meta }: Fixture, results: Record<string, HostArray>): Che
     if (name === "label_smoothing") continue;
     if (name in computed) comparison.value(name, computed[name], losses.number(name));
     else unknown.push(notChecked(`losses.${name}`, "this build has no such loss"));
+  }
+  if (generation?.has(PREDICTION_STEP)) {
+    const expected = generation.fields(PREDICTION_STEP).number("loss");
+    comparison.value("loss of the trainer's prediction step", smoothed, expected);
   }
   if (meta.has("target_tokens")) count.value("target_tokens", tokens, meta.number("target_tokens"));
   return [...outcomes([comparison, count]), ...unknown];

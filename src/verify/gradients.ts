@@ -46,7 +46,10 @@ export async function checkGradients(
   }
   const untouched = new Comparison("parameters without gradient", TOLERANCES.exact);
   const names = fixture.inventory.map(({ name }) => name);
-  untouched.names(names.filter((name) => !computed.has(name)), meta.texts("params_without_gradient"));
+  untouched.names(
+    names.filter((name) => !computed.has(name)),
+    meta.texts("params_without_gradient"),
+  );
   return outcomes([whole, summaries, untouched]);
 }
 

@@ -98,8 +98,11 @@ function trajectories(record: Fields): Trajectory[] {
     updates,
     accumulate,
     warmup: accumulation.number("warmup_steps"),
-    losses: Array.from({ length: updates }, (_, update) =>
-      parts.slice(update * accumulate, (update + 1) * accumulate).reduce((a, b) => a + b, 0)),
+    losses: Array.from(
+      { length: updates },
+      (_, update) =>
+        parts.slice(update * accumulate, (update + 1) * accumulate).reduce((a, b) => a + b, 0),
+    ),
     learningRates: Array.from({ length: updates }, (_, update) => rates[update * accumulate]),
     norms: accumulation.numbers("grad_norm_before_clip"),
   }];
@@ -201,7 +204,9 @@ function readBatches(
     const inputs = part("input_ids"), labels = part("labels");
     const [batchSize, sourceLength] = inputs.shape;
     if (labels.shape[0] !== batchSize) {
-      throw new UserError(`${file}: batch ${i} has ${batchSize} sources and ${labels.shape[0]} targets.`);
+      throw new UserError(
+        `${file}: batch ${i} has ${batchSize} sources and ${labels.shape[0]} targets.`,
+      );
     }
     const count = (ids: Int32Array) => ids.filter((id) => id !== config.padId).length;
     return {

@@ -17,6 +17,9 @@ import { matmul, type MatmulOptions } from "./matmul.ts";
 /** Rows that a workgroup of the fused kernel takes. */
 const TILE_ROWS = 16;
 
+/** Elements that an invocation of the epilogues takes. */
+const STRETCH = 16;
+
 /** Sizes of an adapter. */
 export interface AdapterProblem {
   readonly batch: number;
@@ -112,11 +115,11 @@ export function backwardDispatches(
 
 /** sums [B, N] = the sum over the rows of each instance of `summands` [B, T, N]. */
 export function instanceSums(summands: Tensor, sums: Tensor): Dispatch {
-  const [, rows, columns] = summands.shape;
+  const [instances, rows, columns] = summands.shape;
   return {
     shader: { name: "adapter-epilogue", source: epilogueSource },
     entry: "sum_rows",
-    uniforms: { count: size(sums.shape), rows, columns, bias_stride: 0 },
+    uniforms: { instances, rows, columns, bias_stride: 0 },
     bindings: { summands, sums },
     workgroups: elementGrid(sums),
     flops: size(summands.shape),
@@ -175,16 +178,15 @@ function epilogue(
   shared: boolean,
   operands: Readonly<Record<string, Tensor>>,
 ): Dispatch {
-  const count = size(values.shape);
-  const [, rows, columns] = values.shape;
+  const [instances, rows, columns] = values.shape;
   return {
     shader: { name: "adapter-epilogue", source: epilogueSource },
     entry,
     ...(entry === "add_bias" &&
       { constants: { has_residual: Number(operands.residual !== undefined) } }),
-    uniforms: { count, rows, columns, bias_stride: shared ? 0 : columns },
+    uniforms: { instances, rows, columns, bias_stride: shared ? 0 : columns },
     bindings: { ...operands, values },
-    workgroups: elementGrid(values),
-    flops: count,
+    workgroups: linearGrid(instances * rows * Math.ceil(columns / STRETCH)),
+    flops: size(values.shape),
   };
 }

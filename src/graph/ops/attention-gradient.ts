@@ -4,15 +4,19 @@
  */
 
 import contextSource from "../../../shaders/attention-context.wgsl" with { type: "text" };
-import registerSource from "../../../shaders/attention-gradient.wgsl" with { type: "text" };
+import blockedSource from "../../../shaders/attention-gradient.wgsl" with { type: "text" };
+import tiledSource from "../../../shaders/attention-gradient-tiled.wgsl" with { type: "text" };
+import type { Gpu } from "../../gpu/device.ts";
 import { linearGrid } from "../dispatch.ts";
-import { apply, applyAll, type Dispatch, type Node, type Op, size, type Tensor } from "../tensor.ts";
+import { apply, applyAll, type Node, type Op, size, type Tensor } from "../tensor.ts";
 import {
   type AttentionAttributes,
   type AttentionOperands,
   attentionSettings,
   attentionSizes,
   blocked,
+  TILE,
+  tiled,
 } from "./attention-problem.ts";
 
 /** What the forward pass made and what came back for it. */
@@ -76,31 +80,42 @@ const contextOp: Op<AttentionAttributes> = {
 const queryGradientOp: Op<AttentionAttributes> = {
   name: "attention query gradient",
   shape: ([query]) => [query],
-  kernel(node) {
-    const { batch, queryLength } = attentionSizes(namedInputs(node), node.attributes);
-    const tiles = batch * node.attributes.heads * Math.ceil(queryLength / 4);
-    return [dispatch(node, "backward_query", { query_gradient: node.outputs[0] }, tiles, 6)];
+  kernel(node, gpu) {
+    const { batch, queryLength, blocks } = sizes(node);
+    const { heads } = node.attributes;
+    const workgroups = gpu.isCpu
+      ? linearGrid(batch * heads * blocks * Math.ceil(queryLength / 4))
+      : [Math.ceil(queryLength / TILE), heads, batch] as const;
+    const outputs = { query_gradient: node.outputs[0] };
+    return [{ ...backward(node, gpu, outputs, 6), entry: "backward_query", workgroups }];
   },
 };
 
 const keyValueGradientOp: Op<AttentionAttributes> = {
   name: "attention key and value gradient",
   shape: ([, key, value]) => [key, value],
-  kernel(node) {
-    const [key_gradient, value_gradient] = node.outputs;
-    const { batch, keyLength } = attentionSizes(namedInputs(node), node.attributes);
-    const tiles = batch * node.attributes.heads * Math.ceil(keyLength / 4);
-    return [dispatch(node, "backward_key_value", { key_gradient, value_gradient }, tiles, 8)];
+  kernel(node, gpu) {
+    const { batch, keyLength, blocks } = sizes(node);
+    const { heads } = node.attributes;
+    const workgroups = gpu.isCpu
+      ? linearGrid(batch * heads * blocks * Math.ceil(keyLength / 4))
+      : [Math.ceil(keyLength / TILE), heads, batch] as const;
+    const outputs = { key_gradient: node.outputs[0], value_gradient: node.outputs[1] };
+    return [{ ...backward(node, gpu, outputs, 8), entry: "backward_key_value", workgroups }];
   },
 };
 
 const biasGradientOp: Op<AttentionAttributes> = {
   name: "attention bias gradient",
   shape: ([, , , , , bias]) => [bias],
-  kernel(node) {
-    const { queryLength, keyLength } = attentionSizes(namedInputs(node), node.attributes);
-    const tiles = node.attributes.heads * Math.ceil(queryLength / 4) * Math.ceil(keyLength / 4);
-    return [dispatch(node, "backward_bias", { bias_gradient: node.outputs[0] }, tiles, 4)];
+  kernel(node, gpu) {
+    const { queryLength, keyLength } = sizes(node);
+    const { heads } = node.attributes;
+    const workgroups = gpu.isCpu
+      ? linearGrid(heads * Math.ceil(queryLength / 4) * Math.ceil(keyLength / 4))
+      : [Math.ceil(keyLength / TILE), Math.ceil(queryLength / TILE), heads] as const;
+    const outputs = { bias_gradient: node.outputs[0] };
+    return [{ ...backward(node, gpu, outputs, 4), entry: "backward_bias", workgroups }];
   },
 };
 
@@ -109,23 +124,26 @@ function namedInputs({ inputs }: Node<AttentionAttributes>) {
   return { query, key, value, output_gradient, context, ...(bias && { bias }) };
 }
 
-/** A backward dispatch; `products` counts floating-point operations per query, key and feature. */
-function dispatch(
+function sizes(node: Node<AttentionAttributes>) {
+  const sizes = attentionSizes(namedInputs(node), node.attributes);
+  return { ...sizes, blocks: blocked("", "", sizes.headSize).blocks };
+}
+
+/** What backward dispatches share; `operations` are those per query, key and feature. */
+function backward(
   node: Node<AttentionAttributes>,
-  entry: string,
+  gpu: Gpu,
   outputs: Readonly<Record<string, Tensor>>,
-  tiles: number,
-  products: number,
-): Dispatch {
+  operations: number,
+) {
   const operands = namedInputs(node);
   const { queryLength, headSize } = attentionSizes(operands, node.attributes);
-  const { shader, blocks } = blocked("attention-gradient", registerSource, headSize);
   return {
     ...attentionSettings(operands, node.attributes),
-    shader,
-    entry,
+    shader: gpu.isCpu
+      ? blocked("attention-gradient", blockedSource, headSize).shader
+      : tiled("attention-gradient-tiled", tiledSource, headSize),
     bindings: { ...operands, ...outputs },
-    workgroups: linearGrid(entry === "backward_bias" ? tiles : tiles * blocks),
-    flops: products * size(operands.key.shape) * queryLength,
+    flops: operations * size(operands.key.shape) * queryLength,
   };
 }

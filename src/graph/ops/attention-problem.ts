@@ -65,7 +65,10 @@ export function attentionSizes(
 }
 
 /** Throws `ShapeError` unless the operands fit. */
-export function requireAttention(operands: AttentionOperands, { heads }: AttentionAttributes): void {
+export function requireAttention(
+  operands: AttentionOperands,
+  { heads }: AttentionAttributes,
+): void {
   const { query, key, value, bias, keyMask, seed } = operands;
   const fail = (message: string): never => {
     throw new ShapeError("attention", message, operandList(operands));
@@ -101,6 +104,18 @@ export function blocked(name: string, source: string, headSize: number) {
     source: source.replace(declaration, `const BLOCK_VECTORS = ${vectors}u;`),
   };
   return { shader, blocks: Math.ceil(headSize / (4 * vectors)) };
+}
+
+/** Queries or keys that a workgroup of the kernels for GPUs owns. */
+export const TILE = 32;
+
+/** A shader of the kernels for GPUs, with as many chunks of 32 features as a head has. */
+export function tiled(name: string, source: string, headSize: number): Shader {
+  const chunks = Math.ceil(headSize / TILE);
+  return {
+    name: `${name}-${TILE * chunks}`,
+    source: source.replace("const CHUNKS = 2u;", `const CHUNKS = ${chunks}u;`),
+  };
 }
 
 /** The uniforms and override constants of every attention shader. */

@@ -2,7 +2,8 @@
  * Multi-head attention in one dispatch, without anything of size queryLength · keyLength in memory.
  */
 
-import registerSource from "../../../shaders/attention.wgsl" with { type: "text" };
+import blockedSource from "../../../shaders/attention.wgsl" with { type: "text" };
+import tiledSource from "../../../shaders/attention-tiled.wgsl" with { type: "text" };
 import { linearGrid } from "../dispatch.ts";
 import { applyAll, type Op, type Tensor } from "../tensor.ts";
 import { attentionGradients } from "./attention-gradient.ts";
@@ -14,6 +15,8 @@ import {
   blocked,
   operandList,
   requireAttention,
+  TILE,
+  tiled,
 } from "./attention-problem.ts";
 
 /** Dropout on attention weights; which ones depends on the seed, the site and their position alone. */
@@ -57,15 +60,15 @@ const attentionOp: Op<AttentionAttributes> = {
     const forward = { output, statistics, outputGradient: outputGradient! };
     return attentionGradients(attributes, operands, forward, needed);
   },
-  kernel({ inputs, attributes, outputs: [output, statistics] }) {
+  kernel({ inputs, attributes, outputs: [output, statistics] }, gpu) {
     const operands = attentionOperands(inputs, attributes);
     const { query, key, value, bias, keyMask, seed } = operands;
     const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, attributes);
     const { heads } = attributes;
-    const { shader, blocks } = blocked("attention", registerSource, headSize);
+    const { shader, blocks } = blocked("attention", blockedSource, headSize);
     return [{
       ...attentionSettings(operands, attributes),
-      shader,
+      shader: gpu.isCpu ? shader : tiled("attention-tiled", tiledSource, headSize),
       entry: "forward",
       bindings: {
         query,
@@ -77,7 +80,9 @@ const attentionOp: Op<AttentionAttributes> = {
         output,
         statistics,
       },
-      workgroups: linearGrid(batch * heads * blocks * Math.ceil(queryLength / 4)),
+      workgroups: gpu.isCpu
+        ? linearGrid(batch * heads * blocks * Math.ceil(queryLength / 4))
+        : [Math.ceil(queryLength / TILE), heads, batch],
       flops: 4 * batch * heads * queryLength * keyLength * headSize,
     }];
   },

@@ -9,7 +9,11 @@ const cacheWriteOp: Op<null> = {
     const [cache, row, position] = inputs;
     const [batch, , rowSize] = cache.shape;
     if (cache.shape.length !== 3 || !sameShape(row.shape, [batch, rowSize])) {
-      throw new ShapeError("cacheWrite", "the row must be the cache without its middle axis", inputs);
+      throw new ShapeError(
+        "cacheWrite",
+        "the row must be the cache without its middle axis",
+        inputs,
+      );
     }
     if (position.dtype !== "u32" || size(position.shape) !== 1) {
       throw new ShapeError("cacheWrite", "the position must be one u32", inputs);

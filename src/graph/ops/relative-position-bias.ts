@@ -29,7 +29,9 @@ const relativePositionBiasOp: Op<Attributes> = {
   name: "relativePositionBias",
   shape([table], { queryLength, keyLength, bidirectional }) {
     if (table.shape.length !== 2 || table.dtype !== "f32") {
-      throw new ShapeError("relativePositionBias", "the table must be f32[buckets, heads]", [table]);
+      throw new ShapeError("relativePositionBias", "the table must be f32[buckets, heads]", [
+        table,
+      ]);
     }
     const [buckets, heads] = table.shape;
     const least = bidirectional ? 4 : 2;

@@ -10,15 +10,16 @@ import { reshape } from "../../../src/graph/ops/reshape.ts";
 import { ShapeError } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
 import { assertClose, evaluate, operand, values } from "./check.ts";
-import { asHardware } from "./hardware.ts";
+import { variants } from "./variants.ts";
 
 const test = suite("attentionStep");
 const device = await testDevice();
-const strategies = { "this adapter's kernel": device, "GPU kernel": asHardware(device) };
 
-for (const [strategy, gpu] of Object.entries(strategies)) {
-  for (const [headSize, length, position] of [[5, 7, 0], [16, 9, 5], [32, 64, 63], [96, 130, 128]]) {
-    test(`${strategy}: query ${position} of ${length}, ${headSize} features, is that row of attention`, async () => {
+for (const [variant, gpu] of variants(device)) {
+  for (
+    const [headSize, length, position] of [[5, 7, 0], [16, 9, 5], [32, 64, 63], [96, 130, 128]]
+  ) {
+    test(`${variant}: query ${position} of ${length}, ${headSize} features, is that row of attention`, async () => {
       const batch = 2, heads = 3, width = heads * headSize;
       const operands = {
         query: operand([batch, length, width], 1),
@@ -56,9 +57,12 @@ for (const [strategy, gpu] of Object.entries(strategies)) {
     });
   }
 
-  test(`${strategy}: over masked keys without a position, it is attention of one query`, async () => {
+  test(`${variant}: over masked keys without a position, it is attention of one query`, async () => {
     const batch = 3, heads = 2, headSize = 12, length = 70, width = heads * headSize;
-    const mask = Int32Array.from({ length: batch * length }, (_, i) => Number(i % length < [70, 3, 0][Math.floor(i / length)]));
+    const mask = Int32Array.from(
+      { length: batch * length },
+      (_, i) => Number(i % length < [70, 3, 0][Math.floor(i / length)]),
+    );
     const operands = {
       query: operand([batch, width], 1),
       key: operand([batch, length, width], 2),
@@ -88,7 +92,9 @@ test("cacheWrite changes one row of the variable and keeps the others", async ()
   const result = await program.run({ row, position: Uint32Array.of(1) }, ["written"]);
   const none = [-1, -1, -1, -1, -1], first = [0, 1, 2, 3, 4], second = [5, 6, 7, 8, 9];
   assert.equal([...result.written], [...none, ...first, ...first, ...none, ...second, ...second]);
-  const beyond = await program.run({ row: row.map((x) => -x), position: Uint32Array.of(3) }, ["written"]);
+  const beyond = await program.run({ row: row.map((x) => -x), position: Uint32Array.of(3) }, [
+    "written",
+  ]);
   assert.equal(beyond.written, result.written, "a position beyond the cache");
   program.destroy();
   buffer.destroy();

@@ -1,14 +1,17 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import type { Gpu } from "../../../src/gpu/device.ts";
+import { compile } from "../../../src/graph/compile.ts";
 import { gradients } from "../../../src/graph/gradients.ts";
 import { input } from "../../../src/graph/leaves.ts";
-import { attention } from "../../../src/graph/ops/attention.ts";
+import { attention, type AttentionOptions } from "../../../src/graph/ops/attention.ts";
 import { matmul } from "../../../src/graph/ops/matmul.ts";
 import { reshape } from "../../../src/graph/ops/reshape.ts";
 import { ShapeError, size, type Tensor } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
 import { referenceAttention } from "./attention-reference.ts";
-import { assertClose, evaluate, type Operand, operand, values } from "./check.ts";
+import { assertClose, evaluate, type Operand, operand } from "./check.ts";
+import { variants } from "./variants.ts";
 
 const test = suite("attention");
 const device = await testDevice();
@@ -30,7 +33,7 @@ interface Case {
 }
 
 /** Runs a case forward and backward and compares everything with the f64 reference. */
-async function check(given: Case, gpu = device): Promise<void> {
+async function check(given: Case, gpu: Gpu): Promise<void> {
   const { batch = 2, heads = 2, queryLength, keyLength, headSize, rate, scale = 1 } = given;
   const { causal = false, maskValue = -1e4, tolerance = 1e-4, keyMask } = given;
   const width = heads * headSize;
@@ -76,7 +79,11 @@ async function check(given: Case, gpu = device): Promise<void> {
   }, operands.outputGradient.values);
   const compare = (name: string, reference: Float64Array) => {
     const largest = reference.reduce((a, b) => Math.max(a, Math.abs(b)), 1e-6);
-    assertClose(results[name], reference, { absolute: tolerance * largest, relative: 0, what: name });
+    assertClose(results[name], reference, {
+      absolute: tolerance * largest,
+      relative: 0,
+      what: name,
+    });
   };
   compare("output", expected.output);
   compare("d query", expected.query);
@@ -94,7 +101,13 @@ function lengthMask(keyLength: number, ...lengths: number[]): Int32Array {
 }
 
 const cases: Record<string, Case> = {
-  "one query, one key, one feature": { batch: 1, heads: 1, queryLength: 1, keyLength: 1, headSize: 1 },
+  "one query, one key, one feature": {
+    batch: 1,
+    heads: 1,
+    queryLength: 1,
+    keyLength: 1,
+    headSize: 1,
+  },
   "sizes that are multiples of no tile": { queryLength: 7, keyLength: 13, headSize: 5 },
   "tiles that are just full": { queryLength: 32, keyLength: 64, headSize: 32, bias: true },
   "one key more than a tile": { queryLength: 33, keyLength: 33, headSize: 16, bias: true },
@@ -115,7 +128,13 @@ const cases: Record<string, Case> = {
     causal: true,
     keyMask: lengthMask(9, 9, 4),
   },
-  "rows without a key": { queryLength: 6, keyLength: 5, headSize: 8, keyMask: lengthMask(5, 0, 5), tolerance: 2e-3 },
+  "rows without a key": {
+    queryLength: 6,
+    keyLength: 5,
+    headSize: 8,
+    keyMask: lengthMask(5, 0, 5),
+    tolerance: 2e-3,
+  },
   "dropout": {
     queryLength: 10,
     keyLength: 37,
@@ -124,12 +143,59 @@ const cases: Record<string, Case> = {
     keyMask: lengthMask(37, 37, 20),
     rate: 0.3,
   },
-  "scores in the hundreds": { queryLength: 8, keyLength: 8, headSize: 16, scale: 12, tolerance: 1e-3 },
+  "scores in the hundreds": {
+    queryLength: 8,
+    keyLength: 8,
+    headSize: 16,
+    scale: 12,
+    tolerance: 1e-3,
+  },
   "tiny operands": { queryLength: 8, keyLength: 8, headSize: 16, scale: 1e-12 },
 };
 
-for (const [name, given] of Object.entries(cases)) {
-  test(`${name}: result and gradients are the reference's`, () => check(given));
+for (const [variant, gpu] of variants(device)) {
+  for (const [name, given] of Object.entries(cases)) {
+    test(`${variant}, ${name}: result and gradients are the reference's`, () => check(given, gpu));
+  }
 }
+
+test("a frozen bias costs no dispatch in the backward pass", async () => {
+  const query = input("query", [1, 4, 8]), bias = input("bias", [2, 4, 4]);
+  const output = attention(query, query, query, { heads: 2, bias, maskValue: -1e4 });
+  const loss = matmul(reshape(output, [1, 32]), input("weights", [32, 1]));
+  const dispatches = async (...wanted: Tensor[]) => {
+    const [gradient, ...rest] = gradients(loss, wanted);
+    const outputs = { gradient: gradient!, ...(rest.length > 0 && { bias: rest[0]! }) };
+    return (await compile(device, { outputs })).dispatchCount;
+  };
+  assert.is(await dispatches(query, bias), await dispatches(query) + 1);
+});
+
+test("NaN in one value reaches every query that can see it, and no other row", async () => {
+  const value = operand([2, 4, 8], 3);
+  value.values[0] = NaN;
+  const operands = { query: operand([2, 4, 8], 1), key: operand([2, 4, 8], 2), value };
+  for (const [variant, gpu] of variants(device)) {
+    const { output } = await evaluate(gpu, operands, ({ query, key, value }) => ({
+      output: attention(query, key, value, { heads: 2, maskValue: -1e4 }),
+    }));
+    const expected = Array.from(output, (_, i) => i < 32 && i % 8 === 0);
+    assert.equal(Array.from(output, Number.isNaN), expected, variant);
+  }
+});
+
+test("operands that do not fit are refused", () => {
+  const query = input("query", [2, 3, 8]), key = input("key", [2, 5, 8]);
+  const refused = (f: () => unknown, message: RegExp) =>
+    assert.throws(f, (error: Error) => error instanceof ShapeError && message.test(error.message));
+  const attend = (options: Partial<AttentionOptions>, value = key) => () =>
+    attention(query, key, value, { heads: 2, maskValue: -1e4, ...options });
+  refused(attend({ heads: 3 }), /3 heads/);
+  refused(attend({}, input("value", [2, 4, 8])), /key and value/);
+  refused(attend({ bias: input("bias", [1, 3, 5]) }), /bias must be f32\[2, 3, 5\]/);
+  refused(attend({ keyMask: input("mask", [2, 3], "i32") }), /key mask must be i32\[2, 5\]/);
+  const dropout = { rate: 0.1, seed: input("seed", [1], "u32"), site: 0 };
+  refused(attend({ dropout }), /seed must be u32\[2\]/);
+});
 
 test.run();

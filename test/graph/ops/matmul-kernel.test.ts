@@ -224,7 +224,7 @@ async function encode(
   const values = new DataView(new ArrayBuffer(block!.byteLength));
   packUniforms(block!, uniforms, values);
   const uniform = device.createBuffer({ size: values.byteLength, usage: UNIFORM });
-  device.queue.writeBuffer(uniform, 0, values);
+  device.queue.writeBuffer(uniform, 0, values.buffer);
   const entries = storage.map(({ name, binding }) => {
     const buffer = buffers.get(bindings[name] ?? "unused")!;
     return { binding, resource: { buffer } };

@@ -1,0 +1,116 @@
+/**
+ * `deno task verify`: checks this build on this machine's adapter against the reference implementation.
+ *
+ * Exits with 0 if every quantity is within its tolerance, with 1 if one is not or a directory cannot be
+ * checked, with 2 if a directory is not a sound fixture.
+ */
+
+import { Command } from "commander";
+import { fileURLToPath } from "node:url";
+import { UserError } from "../src/errors.ts";
+import { acquireGpu, announce } from "../src/platform/adapter.ts";
+import { exists, listDirectory, readBytes } from "../src/platform/files.ts";
+import type { Check } from "../src/verify/comparison.ts";
+import { type Report, verifyDirectory } from "../src/verify/verify.ts";
+import { run } from "./frame/command.ts";
+import { table } from "./frame/table.ts";
+
+/** The fixtures that come with the project. */
+const SHIPPED = fileURLToPath(new URL("../test/fixtures/golden", import.meta.url));
+
+/** Sentences printed of one quantity that missed. */
+const NOTES_SHOWN = 5;
+
+const command = new Command("verify")
+  .description(
+    "Checks that this machine's GPU computes what the reference implementation does: hidden states,\n" +
+      "generated parameters, losses, gradients, training and generation.",
+  )
+  .argument(
+    "[directories...]",
+    "fixture directories, or directories of them (default: those shipped)",
+  )
+  .option("--json", "print one JSON object instead of tables")
+  .action(async (directories: string[], { json = false }: { json?: boolean }) => {
+    const roots = directories.length > 0 ? directories : [SHIPPED];
+    const cases = (await Promise.all(roots.map(casesIn))).flat();
+    const gpu = await acquireGpu();
+    announce(gpu);
+    const reports: Report[] = [];
+    for (const location of cases) {
+      const report = await verifyDirectory(gpu, {
+        location,
+        read: (path) => readBytes(`${location}/${path}`),
+        exists: (path) => exists(`${location}/${path}`),
+      });
+      reports.push(report);
+      if (!json) console.log(`${format(report)}\n`);
+    }
+    const passed = reports.every((report) => report.passed);
+    if (json) console.log(JSON.stringify({ adapter: gpu.adapterName, passed, reports }, null, 2));
+    else console.log(summary(reports));
+    gpu.destroy();
+    Deno.exitCode = passed ? 0 : 1;
+  });
+
+/** A fixture directory stands for itself, any other for the fixture directories in it. */
+async function casesIn(root: string): Promise<string[]> {
+  const directory = root.replace(/(?<=.)\/+$/, "");
+  if (await exists(`${directory}/meta.json`)) return [directory];
+  const inside: string[] = [];
+  for (const name of await listDirectory(directory)) {
+    if (await exists(`${directory}/${name}/meta.json`)) inside.push(`${directory}/${name}`);
+  }
+  if (inside.length > 0) return inside;
+  throw new UserError(
+    `${directory} is no fixture directory: neither it nor a directory in it holds a meta.json.`,
+  );
+}
+
+function format({ directory, obstacle, checks }: Report): string {
+  const rows = checks.map((check) => [
+    check.quantity,
+    check.values || "–",
+    check.worstError === undefined ? "–" : number(check.worstError),
+    check.tolerance === undefined ? "–" : `${number(check.tolerance)} ${check.unit}`,
+    check.verdict,
+  ]);
+  const lines = [directory];
+  if (rows.length > 0) {
+    lines.push(table(["quantity", "values", "worst error", "tolerance", "verdict"], rows));
+  }
+  lines.push(...checks.flatMap(remarks));
+  if (obstacle) lines.push(`Not checked, and so not passed: ${obstacle}`);
+  return lines.join("\n");
+}
+
+/** What a table's row has no room for. */
+function remarks({ quantity, verdict, notes }: Check): string[] {
+  if (verdict === "not checked") return [`not checked: ${quantity}: ${notes[0]}`];
+  const more = notes.length - NOTES_SHOWN;
+  return [
+    ...notes.slice(0, NOTES_SHOWN).map((note) => `miss: ${quantity}: ${note}`),
+    ...more > 0 ? [`miss: ${quantity}: and ${more} more (all of them with --json)`] : [],
+  ];
+}
+
+function number(value: number): string {
+  return value === 0
+    ? "0"
+    : value.toExponential(0) === value.toExponential()
+    ? value.toExponential()
+    : value.toExponential(1);
+}
+
+function summary(reports: readonly Report[]): string {
+  const count = (verdict: Check["verdict"]) =>
+    reports.flatMap(({ checks }) => checks).filter((check) => check.verdict === verdict).length;
+  const failed = reports.filter(({ passed }) => !passed).map(({ directory }) => directory);
+  const figures = `${count("pass")} quantities pass, ${count("miss")} miss, ` +
+    `${count("not checked")} not checked`;
+  return failed.length === 0
+    ? `${figures}: this adapter computes what the reference does.`
+    : `${figures}. Not passed: ${failed.join(", ")}.`;
+}
+
+await run(command);

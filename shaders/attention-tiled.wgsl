@@ -1,0 +1,260 @@
+// Attention by tiles in workgroup memory, for GPUs: output = dropout(softmax(q·kᵀ + shift)) · v, per head.
+//
+//   query       [batch, query_length, heads · head_size]
+//   key, value  [batch, key_length, heads · head_size]
+//   bias        [heads, query_length, key_length]     read only if has_bias
+//   key_mask    [batch, key_length], 0 where masked   read only if has_key_mask
+//   seed        [2]                                   read only if has_dropout
+//   output      as query
+//   statistics  [batch, heads, query_length, 2]: maximum of the scores, 1 / Σ exp(score − maximum)
+//
+// Values and their meaning are those of attention.wgsl. A workgroup of 8×8 invocations owns 32 query rows of one
+// head and goes over the keys 32 at a time with an online softmax. Operands pass through workgroup memory in
+// chunks of 32 features, so that any head size fits; an invocation (y, g) computes a 4×4 matrix of every product:
+// scores of rows y + 8·r and keys g + 8·c, features 4·g … 4·g + 3 of rows y + 8·r. The order of all sums is fixed.
+//
+// Matrices hold one query row per column: scores[row][key], sums[chunk][row].
+
+// Chunks of 32 features of a head; replaced when the shader is specialised, so that arrays over them stay in
+// registers.
+const CHUNKS = 2u;
+
+struct Params {
+  batch: u32,
+  heads: u32,
+  query_length: u32,
+  key_length: u32,
+  head_size: u32,
+  mask_value: f32,
+  dropout_rate: f32,
+  dropout_site: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> query: array<f32>;
+@group(0) @binding(2) var<storage, read> key: array<f32>;
+@group(0) @binding(3) var<storage, read> value: array<f32>;
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(5) var<storage, read> key_mask: array<i32>;
+@group(0) @binding(6) var<storage, read> seed: array<u32>;@group(0) @binding(7) var<storage, read_write> output: array<f32>;
+@group(0) @binding(8) var<storage, read_write> statistics: array<f32>;
+
+override has_bias: bool = false;
+override has_key_mask: bool = false;
+override has_dropout: bool = false;
+override causal: bool = false;
+
+const LOWEST = -3.4028234e38;
+
+// Vectors from one row of a tile to the next: one more than the eight that hold a chunk, so that a column's rows
+// lie in different banks.
+const STRIDE = 9u;
+
+var<workgroup> left: array<vec4f, 288>;
+var<workgroup> right: array<vec4f, 288>;
+// Weights of the pairs: vector g of row holds columns g, g + 8, g + 16 and g + 24.
+var<workgroup> weights: array<vec4f, 288>;
+// One vector over an invocation's four rows, per invocation.
+var<workgroup> partial: array<vec4f, 64>;
+
+// Features 4·vector … 4·vector + 3 of a head that begins at `offset`; zeros beyond the head.
+fn query_vector(offset: u32, vector: u32) -> vec4f {
+  let i = 4u * vector + vec4u(0, 1, 2, 3);
+  let j = offset + min(i, vec4u(params.head_size - 1u));
+  let x = vec4f(query[j.x], query[j.y], query[j.z], query[j.w]);
+  return select(vec4f(), x, i < vec4u(params.head_size));
+}
+
+fn key_vector(offset: u32, vector: u32) -> vec4f {
+  let i = 4u * vector + vec4u(0, 1, 2, 3);
+  let j = offset + min(i, vec4u(params.head_size - 1u));
+  let x = vec4f(key[j.x], key[j.y], key[j.z], key[j.w]);
+  return select(vec4f(), x, i < vec4u(params.head_size));
+}
+
+fn value_vector(offset: u32, vector: u32) -> vec4f {
+  let i = 4u * vector + vec4u(0, 1, 2, 3);
+  let j = offset + min(i, vec4u(params.head_size - 1u));
+  let x = vec4f(value[j.x], value[j.y], value[j.z], value[j.w]);
+  return select(vec4f(), x, i < vec4u(params.head_size));
+}
+
+// A chunk of 32 rows of one head into a tile. Rows beyond the last one are copies of it.
+fn load_queries(batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
+  for (var i = lane; i < 256u; i += 64u) {
+    let row = min(first_row + i / 8u, params.query_length - 1u);
+    let offset = ((batch * params.query_length + row) * params.heads + head) * params.head_size;
+    left[i / 8u * STRIDE + i % 8u] = query_vector(offset, 8u * chunk + i % 8u);
+  }
+}
+
+fn load_keys(batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
+  for (var i = lane; i < 256u; i += 64u) {
+    let row = min(first_row + i / 8u, params.key_length - 1u);
+    let offset = ((batch * params.key_length + row) * params.heads + head) * params.head_size;
+    right[i / 8u * STRIDE + i % 8u] = key_vector(offset, 8u * chunk + i % 8u);
+  }
+}
+
+fn load_values(batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
+  for (var i = lane; i < 256u; i += 64u) {
+    let row = min(first_row + i / 8u, params.key_length - 1u);
+    let offset = ((batch * params.key_length + row) * params.heads + head) * params.head_size;
+    right[i / 8u * STRIDE + i % 8u] = value_vector(offset, 8u * chunk + i % 8u);
+  }
+}
+
+// Products of this invocation's four rows of `left` and four rows of `right`, over one chunk.
+fn tile_product(y: u32, g: u32) -> mat4x4f {
+  var products = mat4x4f();
+  for (var v = 0u; v < 8u; v++) {
+    let rows = mat4x4f(
+      left[y * STRIDE + v], left[(y + 8u) * STRIDE + v],
+      left[(y + 16u) * STRIDE + v], left[(y + 24u) * STRIDE + v]
+    );
+    let columns = mat4x4f(
+      right[g * STRIDE + v], right[(g + 8u) * STRIDE + v],
+      right[(g + 16u) * STRIDE + v], right[(g + 24u) * STRIDE + v]
+    );
+    products += transpose(columns) * rows;
+  }
+  return products;
+}
+
+// Rows of `right` summed by the weights of this invocation's four rows: features 4·g … 4·g + 3 of the chunk.
+fn weighted_sum(y: u32, g: u32) -> mat4x4f {
+  var sum = mat4x4f();
+  for (var j = 0u; j < 8u; j++) {
+    let values = mat4x4f(
+      right[j * STRIDE + g], right[(j + 8u) * STRIDE + g],
+      right[(j + 16u) * STRIDE + g], right[(j + 24u) * STRIDE + g]
+    );
+    let factors = mat4x4f(
+      weights[y * STRIDE + j], weights[(y + 8u) * STRIDE + j],
+      weights[(y + 16u) * STRIDE + j], weights[(y + 24u) * STRIDE + j]
+    );
+    sum += values * factors;
+  }
+  return sum;
+}
+
+fn set_weights(y: u32, g: u32, values: mat4x4f) {
+  for (var r = 0u; r < 4u; r++) { weights[(y + 8u * r) * STRIDE + g] = values[r]; }
+}
+
+// Which of four elements of [batch, heads, query_length, key_length] dropout keeps, times 1 / (1 − rate).
+// The hash is pcg3d (Jarzynski & Olano 2020) of (element, site ^ seed[0], seed[1]), of which one word is used.
+fn kept(element: vec4u) -> vec4f {
+  var x = element * 1664525u + 1013904223u;
+  var y = vec4u((params.dropout_site ^ seed[0]) * 1664525u + 1013904223u);
+  var z = vec4u(seed[1] * 1664525u + 1013904223u);
+  x += y * z; y += z * x; z += x * y;
+  x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
+  x += y * z;
+  let uniform_numbers = vec4f(x >> vec4u(8u)) * (1.0 / 16777216.0);
+  let scale = vec4f(1.0 / (1.0 - params.dropout_rate));
+  return select(vec4f(), scale, uniform_numbers >= vec4f(params.dropout_rate));
+}
+
+// What is added to the scores of a query, to four keys of which `masked` are.
+fn shift(head: u32, q: u32, k: vec4u, masked: vec4<bool>) -> vec4f {
+  var sum = vec4f();
+  if (has_bias) {
+    let i = (head * params.query_length + q) * params.key_length + k;
+    sum = vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
+  }
+  let after = k > vec4u(q);
+  return sum + select(vec4f(), vec4f(params.mask_value), masked | (after & vec4<bool>(causal)));
+}
+
+fn masked_keys(batch: u32, k: vec4u) -> vec4<bool> {
+  if (!has_key_mask) { return vec4<bool>(); }
+  let i = batch * params.key_length + k;
+  return vec4i(key_mask[i.x], key_mask[i.y], key_mask[i.z], key_mask[i.w]) == vec4i();
+}
+
+@compute @workgroup_size(64)
+fn forward(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let g = lane % 8u;
+  let y = lane / 8u;
+  let first_query = 32u * group.x;
+  let head = group.y;
+  let batch = group.z;
+  let own_rows = first_query + y + vec4u(0, 8, 16, 24);
+  let q = min(own_rows, vec4u(params.query_length - 1u));
+  let rows = (batch * params.heads + head) * params.query_length + q;
+
+  var sums: array<mat4x4f, CHUNKS>;
+  var maximum = vec4f(LOWEST);
+  // Of the keys that this invocation sees; summed over invocations at the end.
+  var total = vec4f();
+  for (var first_key = 0u; first_key < params.key_length; first_key += 32u) {
+    let columns = first_key + g + vec4u(0, 8, 16, 24);
+    let exists = columns < vec4u(params.key_length);
+    let k = min(columns, vec4u(params.key_length - 1u));
+
+    var scores = mat4x4f();
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
+      load_queries(batch, head, first_query, chunk, lane);
+      load_keys(batch, head, first_key, chunk, lane);
+      workgroupBarrier();
+      scores += tile_product(y, g);
+      workgroupBarrier();
+    }
+
+    let masked = masked_keys(batch, k);
+    var highest = maximum;
+    for (var r = 0u; r < 4u; r++) {
+      let row = select(vec4f(LOWEST), scores[r] + shift(head, q[r], k, masked), exists);
+      scores[r] = row;
+      highest[r] = max(highest[r], max(max(row.x, row.y), max(row.z, row.w)));
+    }
+    partial[lane] = highest;
+    workgroupBarrier();
+    for (var j = 0u; j < 8u; j++) { highest = max(highest, partial[8u * y + j]); }
+    let rescale = exp(maximum - highest);
+    maximum = highest;
+    total *= rescale;
+    for (var r = 0u; r < 4u; r++) {
+      let row = select(vec4f(), exp(scores[r] - highest[r]), exists);
+      total[r] += (row.x + row.y) + (row.z + row.w);
+      scores[r] = row;
+      if (has_dropout) { scores[r] *= kept(rows[r] * params.key_length + k); }
+    }
+    set_weights(y, g, scores);
+
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
+      load_values(batch, head, first_key, chunk, lane);
+      workgroupBarrier();
+      let old = sums[chunk];
+      sums[chunk] = mat4x4f(
+        old[0] * rescale.x, old[1] * rescale.y, old[2] * rescale.z, old[3] * rescale.w
+      ) + weighted_sum(y, g);
+      workgroupBarrier();
+    }
+  }
+
+  partial[lane] = total;
+  workgroupBarrier();
+  total = vec4f();
+  for (var j = 0u; j < 8u; j++) { total += partial[8u * y + j]; }
+  let normaliser = 1.0 / total;
+  for (var r = 0u; r < 4u; r++) {
+    if (own_rows[r] >= params.query_length) { continue; }
+    if (g == 0u) {
+      statistics[2u * rows[r]] = maximum[r];
+      statistics[2u * rows[r] + 1u] = normaliser[r];
+    }
+    let offset = ((batch * params.query_length + q[r]) * params.heads + head) * params.head_size;
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
+      let x = sums[chunk][r] * normaliser[r];
+      for (var c = 0u; c < 4u; c++) {
+        let i = 32u * chunk + 4u * g + c;
+        if (i < params.head_size) { output[offset + i] = x[c]; }
+      }
+    }
+  }
+}
