@@ -16,6 +16,8 @@ import type { Gpu } from "../gpu/device.ts";
 import { Parameters } from "../graph/parameters.ts";
 import { sameShape } from "../graph/tensor.ts";
 import { readSafetensors, type SafeTensor, toFloat32, toInt32 } from "../io/safetensors.ts";
+import type { Batch } from "../data/batch.ts";
+import { readBatch } from "./batch.ts";
 import type { Values } from "./comparison.ts";
 import { Fields, parseJson } from "./json.ts";
 
@@ -42,11 +44,17 @@ export interface Fixture {
   readonly inventory: readonly ParameterSpecification[];
   readonly weights: ReadonlyMap<string, Float32Array>;
   readonly meta: Fields;
-  readonly io: ReadonlyMap<string, FileTensor> | undefined;
+  readonly stored: Stored | undefined;
   readonly gradients: ReadonlyMap<string, FileTensor> | undefined;
   readonly gradientStatistics: Fields | undefined;
   readonly generation: Fields | undefined;
   readonly training: Training | undefined;
+}
+
+/** `io.safetensors`: a batch and what came of it. */
+export interface Stored {
+  readonly batch: Batch;
+  readonly tensors: ReadonlyMap<string, FileTensor>;
 }
 
 /** Steps of the reference's optimiser. */
@@ -85,15 +93,14 @@ export async function readFixture(files: FixtureFiles): Promise<Fixture> {
     modelFiles.map(async (name) => [name, await tensors(name)] as const),
   );
   const io = await optional("io.safetensors", tensors);
-  if (io) checkBatch(io, config, path("io.safetensors"));
   const record = await optional("train.json", fields);
   return {
     location: files.location,
     config,
     inventory,
-    weights: collectWeights(new Map(stored), config, inventory, files.location),
+    weights: collectWeights(new Map(weightFiles), config, inventory, files.location),
     meta,
-    io,
+    stored: io && { batch: readBatch(io, "", config, path("io.safetensors")), tensors: io },
     gradients: await optional("grads.safetensors", tensors),
     gradientStatistics: await optional("grad_stats.json", fields),
     generation: await optional("generate.json", fields),
@@ -115,30 +122,6 @@ export function placeParameters(
   const parameters = new Parameters(gpu, descriptions);
   for (const [name, values] of weights) parameters.write(name, values);
   return parameters;
-}
-
-/** A tensor that the directory must have, of the given number of axes. */
-export function required(
-  tensors: ReadonlyMap<string, FileTensor>,
-  name: string,
-  file: string,
-): FileTensor {
-  const tensor = tensors.get(name);
-  if (!tensor) throw new UserError(`${file}: the tensor "${name}" is missing.`);
-  return tensor;
-}
-
-/** A tensor of token ids, [rows, length]. */
-export function requiredIds(
-  tensors: ReadonlyMap<string, FileTensor>,
-  name: string,
-  file: string,
-): { shape: readonly number[]; values: Int32Array } {
-  const { shape, values } = required(tensors, name, file);
-  if (shape.length !== 2 || !(values instanceof Int32Array)) {
-    throw new UserError(`${file}: the tensor "${name}" must be I32 with two axes.`);
-  }
-  return { shape, values };
 }
 
 function readConfig(json: unknown, file: string): ModelConfig {
@@ -188,19 +171,6 @@ function collectWeights(
     }
     return [name, tensor.values];
   }));
-}
-
-/** An id outside the vocabulary would be read from beyond the embedding's end. */
-function checkBatch(io: ReadonlyMap<string, FileTensor>, config: ModelConfig, file: string): void {
-  for (const name of ["input_ids", "attention_mask", "labels", "decoder_input_ids"]) {
-    const { values } = requiredIds(io, name, file);
-    const wrong = values.find((id) => id < 0 || id >= config.vocabSize);
-    if (wrong !== undefined) {
-      throw new UserError(
-        `${file}: "${name}" holds the id ${wrong}, but the vocabulary has ${config.vocabSize}.`,
-      );
-    }
-  }
 }
 
 function decoded({ dtype, shape, data }: SafeTensor, name: string, file: string): FileTensor {

@@ -31,10 +31,11 @@ export async function checkForward(
   gpu: Gpu,
   fixture: Fixture,
   parameters: Parameters,
-  io: ReadonlyMap<string, FileTensor>,
+  stored: Stored,
 ): Promise<Check[]> {
-  const graph = fixtureGraph(fixture, parameters, io);
-  const wanted = counterparts(graph.forward).filter(({ name }) => io.has(name));
+  const { tensors } = stored;
+  const graph = fixtureGraph(fixture, parameters, stored);
+  const wanted = counterparts(graph.forward).filter(({ name }) => tensors.has(name));
   const outputs = Object.fromEntries(wanted.map(({ name, tensor }) => [name, tensor]));
   const program = await compile(gpu, {
     outputs: { ...outputs, sums: graph.sums, ignoringPadding: graph.ignoringPadding },
@@ -48,10 +49,10 @@ export async function checkForward(
     const comparison = comparisons.get(quantity) ??
       new Comparison(quantity, TOLERANCES.activation);
     comparisons.set(quantity, comparison);
-    comparison.tensor(name, results[name], io.get(name)!);
+    comparison.tensor(name, results[name], tensors.get(name)!);
   }
   const known = new Set([...INPUTS, ...wanted.map(({ name }) => name)]);
-  const unknown = [...io.keys()].filter((name) => !known.has(name));
+  const unknown = [...tensors.keys()].filter((name) => !known.has(name));
   return [
     ...outcomes(comparisons.values()),
     ...unknown.map((name) => notChecked(name, "this build has no such tensor")),
@@ -61,33 +62,24 @@ export async function checkForward(
 
 /** The model on a fixture's batch, with its losses, as a graph and the inputs to run it on. */
 export function fixtureGraph(
-  { config, meta, location }: Fixture,
+  { config, meta }: Fixture,
   parameters: Parameters,
-  io: ReadonlyMap<string, FileTensor>,
+  { batch, tensors }: Stored,
 ) {
-  const file = `${location}/io.safetensors`;
-  const leaf = (name: string) => input(name, requiredIds(io, name, file).shape, "i32");
+  const { batchSize, sourceLength, targetLength } = batch;
+  const inputs = batchInputs(batch, config);
+  const source = (name: string) => input(name, [batchSize, sourceLength], "i32");
   const output = forward({ config, weight: (name) => parameters.tensor(name) }, {
-    inputIds: leaf("input_ids"),
-    attentionMask: leaf("attention_mask"),
-    decoderInputIds: leaf("decoder_input_ids"),
+    inputIds: source("inputIds"),
+    attentionMask: source("attentionMask"),
+    decoderInputIds: input("decoderInputIds", [batchSize, targetLength], "i32"),
   });
-  const [batch, length] = requiredIds(io, "labels", file).shape;
-  const logits = reshape(output.logits, [batch * length, config.vocabSize]);
-  const flat = (name: string) => reshape(leaf(name), [batch * length]);
+  const rows = batchSize * targetLength;
+  const logits = reshape(output.logits, [rows, config.vocabSize]);
+  const labels = reshape(input("labels", [batchSize, targetLength], "i32"), [rows]);
   const smoothing = meta.fields("losses").number("label_smoothing");
-  const labels = flat("labels");
   const { loss, sums } = labelSmoothedLoss(logits, labels, { smoothing, padId: config.padId });
-  const ignoringPadding = labelSmoothedLoss(
-    logits,
-    io.has("labels_neg100") ? flat("labels_neg100") : labels,
-    { smoothing: 0, padId: io.has("labels_neg100") ? -100 : config.padId },
-  ).sums;
-  const inputs: Record<string, HostArray> = {};
-  for (const name of INPUTS) {
-    if (io.has(name)) inputs[name] = requiredIds(io, name, file).values;
-  }
-  return { forward: output, loss, sums, ignoringPadding, inputs };
+  return { forward: output, logits, loss, sums, inputs };
 }
 
 function counterparts(output: Forward): Counterpart[] {

@@ -10,7 +10,11 @@ import { createVariable, writeVariable } from "../../../src/graph/variables.ts";
 
 /** The leaf of a new variable that holds `values`. */
 export function variable(gpu: Gpu, name: string, shape: Shape, values: HostArray): Tensor {
-  const dtype = values instanceof Float32Array ? "f32" : values instanceof Int32Array ? "i32" : "u32";
+  const dtype = values instanceof Float32Array
+    ? "f32"
+    : values instanceof Int32Array
+    ? "i32"
+    : "u32";
   const variable = createVariable(gpu, name, shape, dtype);
   writeVariable(gpu, variable, values);
   return read(variable);
