@@ -11,7 +11,12 @@ import { miniatureText } from "../src/data/miniature/mixture.ts";
 import { mixPassages, paragraphs, PretrainingBatches } from "../src/data/pretraining.ts";
 import { UserError } from "../src/errors.ts";
 import { Parameters } from "../src/graph/parameters.ts";
-import { fromFloat32, readSafetensors, toFloat32, writeSafetensors } from "../src/io/safetensors.ts";
+import {
+  fromFloat32,
+  readSafetensors,
+  toFloat32,
+  writeSafetensors,
+} from "../src/io/safetensors.ts";
 import { AdamW } from "../src/optim/adamw.ts";
 import { linearSchedule } from "../src/optim/schedule.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
@@ -30,7 +35,13 @@ import { hasCheckpoint, loadCheckpoint, saveCheckpoint } from "../src/train/chec
 import { drawParameter } from "../src/train/initialise.ts";
 import { LOG_SLOTS, TrainingStep } from "../src/train/training-step.ts";
 import { run } from "./frame/command.ts";
-import { fraction, positiveInteger, positiveNumber, wholeNumber, withConfig } from "./frame/config.ts";
+import {
+  fraction,
+  positiveInteger,
+  positiveNumber,
+  wholeNumber,
+  withConfig,
+} from "./frame/config.ts";
 import { onInterrupt } from "./frame/interrupt.ts";
 import { createProgress } from "./frame/progress.ts";
 
@@ -101,7 +112,9 @@ async function pretrain(options: Options): Promise<void> {
   if (await hasCheckpoint(store)) {
     const { step, files } = await loadCheckpoint(store);
     const part = (name: string) =>
-      new Map(Array.from(readSafetensors(files[name], name), ([key, t]) => [key, toFloat32(t, key)]));
+      new Map(
+        Array.from(readSafetensors(files[name], name), ([key, t]) => [key, toFloat32(t, key)]),
+      );
     for (const [name, values] of part("model.safetensors")) parameters.write(name, values);
     optimizer.writeMoments(part("first-moments.safetensors"), part("second-moments.safetensors"));
     start = step;
@@ -170,7 +183,12 @@ async function pretrain(options: Options): Promise<void> {
           throw new UserError(`The loss is ${loss} at update ${done}; lower --learning-rate.`);
         }
         const tokensPerSecond = 1000 * tokens / (performance.now() - since);
-        const line = { step: done, loss, learningRate, tokensPerSecond: Math.round(tokensPerSecond) };
+        const line = {
+          step: done,
+          loss,
+          learningRate,
+          tokensPerSecond: Math.round(tokensPerSecond),
+        };
         await appendLine(`${options.out}/metrics.jsonl`, JSON.stringify(line));
         progress.update(done, { loss, tokensPerSecond });
         [tokens, since, logged] = [0, performance.now(), done];
@@ -185,19 +203,27 @@ async function pretrain(options: Options): Promise<void> {
   }
   const weights = pack(await parameters.read(), "F16");
   await writeAtomic(`${options.out}/model.safetensors`, weights);
-  await writeAtomic(`${options.out}/config.json`, JSON.stringify(formatConfig(config), null, 2) + "\n");
+  await writeAtomic(
+    `${options.out}/config.json`,
+    JSON.stringify(formatConfig(config), null, 2) + "\n",
+  );
   console.error(`Wrote ${options.out}/model.safetensors, ${weights.length} bytes.`);
 }
 
 /** All books of a directory, in order of their names. */
 async function readBooks(directory: string): Promise<string[]> {
   if (!await exists(directory)) throw new UserError(`--text: there is no directory ${directory}.`);
-  const names = (await listDirectory(directory)).filter((name) => /\.txt(\.gz)?$/.test(name)).sort();
-  if (names.length === 0) throw new UserError(`--text: ${directory} has no *.txt or *.txt.gz files.`);
+  const names = (await listDirectory(directory)).filter((name) => /\.txt(\.gz)?$/.test(name))
+    .sort();
+  if (names.length === 0) {
+    throw new UserError(`--text: ${directory} has no *.txt or *.txt.gz files.`);
+  }
   return await Promise.all(names.map(async (name) => {
     const bytes = await readBytes(`${directory}/${name}`);
     const stream = new Blob([bytes]).stream();
-    const plain = name.endsWith(".gz") ? stream.pipeThrough(new DecompressionStream("gzip")) : stream;
+    const plain = name.endsWith(".gz")
+      ? stream.pipeThrough(new DecompressionStream("gzip"))
+      : stream;
     return await new Response(plain).text();
   }));
 }

@@ -24,7 +24,7 @@ import {
 import { profileTable } from "./frame/profile.ts";
 import { createProgress, type Progress } from "./frame/progress.ts";
 import { gainTable, scoreLine } from "./frame/scores.ts";
-import { withSettings } from "./frame/settings.ts";
+import { readSettings, withSettings } from "./frame/settings.ts";
 import { resolve } from "node:path";
 
 /** Flags that are no settings of a run. */
@@ -79,9 +79,7 @@ async function runToResume(resume: string | true, out: string | undefined): Prom
 
 /** The settings a run was begun with. @throws {UserError} if what was said now differs from them */
 async function settingsOfRun(run: string, said: Options): Promise<Options> {
-  const command = withSettings(new Command()).action(() => {});
-  await command.parseAsync(["--config", `${run}/config.json`], { from: "user" });
-  const { config: _, ...settings } = command.opts<Flags>();
+  const settings = await readSettings(run);
   for (const [key, now] of Object.entries(said)) {
     const before = settings[key as keyof Options];
     if (JSON.stringify(now) === JSON.stringify(before)) continue;

@@ -44,7 +44,7 @@ struct Stretch {
 fn stretch_of(index: u32) -> Stretch {
   let stretches = (params.columns + STRETCH - 1u) / STRETCH;
   let row = index / stretches;
-  if (row >= params.instances * params.rows) { return Stretch(); }
+  if (row >= params.instances * params.rows) { return Stretch(0u, 0u, 0u); }
   let column = (index - row * stretches) * STRETCH;
   let begin = row * params.columns + column;
   let end = begin + min(STRETCH, params.columns - column);

@@ -70,8 +70,8 @@ fn tile_of(group_id: vec3u, group_counts: vec3u) -> Tile {
 
 // Numbers among all rows of a group's four rows; past the end the last one is repeated.
 fn rows_of(tile: Tile, group: u32) -> vec4u {
-  let rows = tile.start + 4u * group + vec4u(0u, 1u, 2u, 3u);
-  return tile.instance * params.rows + min(rows, vec4u(params.rows - 1u));
+  let rows = vec4u(tile.start + 4u * group) + vec4u(0u, 1u, 2u, 3u);
+  return vec4u(tile.instance * params.rows) + min(rows, vec4u(params.rows - 1u));
 }
 
 // How many of a group's four rows exist.
@@ -153,7 +153,8 @@ fn forward(
     if (lane < SLOTS && item < hidden_items) {
       let bias = first_bias[tile.instance * params.first_bias_stride + column];
       let sums = sum_of_parts(slot) + bias;
-      for (var r = 0u; r < count_of(tile, group); r++) {
+      let count = count_of(tile, group);
+      for (var r = 0u; r < count; r++) {
         // Not max(): on some drivers max(NaN, 0) is 0, and a NaN must not be hidden.
         hidden[rows[r] * params.bottleneck + column] = select(sums[r], 0.0, sums[r] < 0.0);
       }
@@ -167,7 +168,8 @@ fn forward(
     let rows = rows_of(tile, group);
     let bias = second_bias[tile.instance * params.second_bias_stride + column];
     let sums = second_sums(rows, base, column) + bias;
-    for (var r = 0u; r < count_of(tile, group); r++) {
+    let count = count_of(tile, group);
+    for (var r = 0u; r < count; r++) {
       let at = rows[r] * params.width + column;
       var sum = sums[r];
       if (has_residual) { sum += residual[at]; }
@@ -196,7 +198,8 @@ fn backward(
     workgroupBarrier();
     if (lane < SLOTS && item < hidden_items) {
       let sums = sum_of_parts(slot);
-      for (var r = 0u; r < count_of(tile, group); r++) {
+      let count = count_of(tile, group);
+      for (var r = 0u; r < count; r++) {
         let at = rows[r] * params.bottleneck + column;
         hidden[at] = select(sums[r], 0.0, gate[at] <= 0.0);
       }
@@ -210,7 +213,8 @@ fn backward(
     let group = item / params.width;
     let rows = rows_of(tile, group);
     let sums = second_sums(rows, base, column);
-    for (var r = 0u; r < count_of(tile, group); r++) {
+    let count = count_of(tile, group);
+    for (var r = 0u; r < count; r++) {
       result[rows[r] * params.width + column] = sums[r];
     }
   }

@@ -17,10 +17,8 @@ const LANES = 64u;
 @group(0) @binding(1) var<storage, read> values: array<f32>;
 @group(0) @binding(2) var<storage, read_write> result: array<i32>;
 
-struct Candidate {
-  rank: u32,
-  column: u32,
-}
+// The rank of a value and its column.
+alias Candidate = vec2u;
 
 var<workgroup> candidates: array<Candidate, LANES>;
 
@@ -33,7 +31,7 @@ fn rank(x: f32) -> u32 {
 }
 
 fn better(a: Candidate, b: Candidate) -> Candidate {
-  if (b.rank > a.rank || (b.rank == a.rank && b.column < a.column)) { return b; }
+  if (b.x > a.x || (b.x == a.x && b.y < a.y)) { return b; }
   return a;
 }
 
@@ -48,12 +46,12 @@ fn main(
   var best = Candidate(0u, lane);
   for (var column = lane; column < params.columns; column += LANES) {
     let candidate = Candidate(rank(values[row * params.columns + column]), column);
-    if (candidate.rank > best.rank) { best = candidate; }
+    if (candidate.x > best.x) { best = candidate; }
   }
   candidates[lane] = best;
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
     workgroupBarrier();
     if (lane < half) { candidates[lane] = better(candidates[lane], candidates[lane + half]); }
   }
-  if (lane == 0u) { result[row] = i32(candidates[0].column); }
+  if (lane == 0u) { result[row] = i32(candidates[0].y); }
 }

@@ -34,9 +34,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> query: array<f32>;
-@group(0) @binding(2) var<storage, read> key: array<f32>;
-@group(0) @binding(3) var<storage, read> value: array<f32>;
+@group(0) @binding(1) var<storage, read> query: array<vec4f>;
+@group(0) @binding(2) var<storage, read> key: array<vec4f>;
+@group(0) @binding(3) var<storage, read> value: array<vec4f>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read> key_mask: array<i32>;
 @group(0) @binding(6) var<storage, read> seed: array<u32>;
@@ -79,27 +79,13 @@ fn key_offsets(batch: u32, head: u32, k: vec4u) -> vec4u {
   return ((batch * params.key_length + k) * params.heads + head) * params.head_size;
 }
 
-// Features 4·vector … 4·vector + 3 of a head that begins at `offset`; zeros beyond the head.
-fn query_vector(offset: u32, vector: u32) -> vec4f {
-  let i = 4u * vector + vec4u(0, 1, 2, 3);
-  let j = offset + min(i, vec4u(params.head_size - 1u));
-  let x = vec4f(query[j.x], query[j.y], query[j.z], query[j.w]);
-  return select(vec4f(), x, i < vec4u(params.head_size));
-}
+// Features 4·vector … 4·vector + 3 of a head that begins at `offset`. Where the head size is no multiple of four,
+// the specialised shader reads f32s instead. What a block reads beyond the head is never stored.
+fn query_vector(offset: u32, vector: u32) -> vec4f { return query[offset / 4u + vector]; }
 
-fn key_vector(offset: u32, vector: u32) -> vec4f {
-  let i = 4u * vector + vec4u(0, 1, 2, 3);
-  let j = offset + min(i, vec4u(params.head_size - 1u));
-  let x = vec4f(key[j.x], key[j.y], key[j.z], key[j.w]);
-  return select(vec4f(), x, i < vec4u(params.head_size));
-}
+fn key_vector(offset: u32, vector: u32) -> vec4f { return key[offset / 4u + vector]; }
 
-fn value_vector(offset: u32, vector: u32) -> vec4f {
-  let i = 4u * vector + vec4u(0, 1, 2, 3);
-  let j = offset + min(i, vec4u(params.head_size - 1u));
-  let x = vec4f(value[j.x], value[j.y], value[j.z], value[j.w]);
-  return select(vec4f(), x, i < vec4u(params.head_size));
-}
+fn value_vector(offset: u32, vector: u32) -> vec4f { return value[offset / 4u + vector]; }
 
 // The same features of four rows, one per column.
 fn query_vectors(offsets: vec4u, vector: u32) -> mat4x4f {

@@ -31,10 +31,8 @@ const LANES = 64u;
 @group(0) @binding(4) var<storage, read_write> tokens: array<i32>;
 @group(0) @binding(5) var<storage, read_write> scores: array<f32>;
 
-struct Candidate {
-  rank: u32,
-  column: u32,
-}
+// The rank of a value and its column.
+alias Candidate = vec2u;
 
 var<workgroup> candidates: array<Candidate, LANES>;
 var<workgroup> sums: array<f32, LANES>;
@@ -48,7 +46,7 @@ fn rank(x: f32) -> u32 {
 }
 
 fn better(a: Candidate, b: Candidate) -> Candidate {
-  if (b.rank > a.rank || (b.rank == a.rank && b.column < a.column)) { return b; }
+  if (b.x > a.x || (b.x == a.x && b.y < a.y)) { return b; }
   return a;
 }
 
@@ -70,7 +68,7 @@ fn main(
   var best = Candidate(0u, lane);
   for (var column = lane; column < columns; column += LANES) {
     let candidate = Candidate(rank(logits[base + column]), column);
-    if (candidate.rank > best.rank && column != forbidden) { best = candidate; }
+    if (candidate.x > best.x && column != forbidden) { best = candidate; }
   }
   candidates[lane] = best;
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
@@ -78,7 +76,7 @@ fn main(
     if (lane < half) { candidates[lane] = better(candidates[lane], candidates[lane + half]); }
   }
   workgroupBarrier();
-  let chosen = candidates[0].column;
+  let chosen = candidates[0].y;
   let largest = logits[base + chosen];
 
   var sum = 0.0;
@@ -93,7 +91,9 @@ fn main(
 
   if (lane != 0u || next >= params.max_length) { return; }
   let token = select(params.padding, chosen, is_open);
+  // exp() of some drivers swallows NaN; as a score it must show.
+  let score = select(log(sums[0]), largest, candidates[0].x == 0xffffffffu);
   tokens[row * params.max_length + next] = i32(token);
-  scores[row * params.max_length + next] = select(log(sums[0]), 0.0, token == params.padding);
+  scores[row * params.max_length + next] = select(score, 0.0, token == params.padding);
   if (token == params.end) { finished[row] = 1; }
 }

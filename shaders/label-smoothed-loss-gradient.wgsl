@@ -30,6 +30,13 @@ const PER_INVOCATION = 16u;
 @group(0) @binding(4) var<storage, read> loss_gradient: array<f32>;
 @group(0) @binding(5) var<storage, read_write> result: array<vec4f>;
 
+// exp(logit − normalizer) is the softmax; but exp() of some drivers swallows NaN, so a normalizer that is not
+// finite (its exponent's bits are all ones) is the result itself.
+fn softmax_offset(normalizer: vec2f) -> f32 {
+  let is_finite = (bitcast<u32>(normalizer.y) & 0x7f800000u) != 0x7f800000u;
+  return select(normalizer.y, 0.0, is_finite);
+}
+
 @compute @workgroup_size(GROUP)
 fn by_row(
   @builtin(local_invocation_index) lane: u32,
@@ -45,7 +52,7 @@ fn by_row(
   let end = min(begin + GROUP * PER_INVOCATION, fours);
   let label = labels[row];
   let normalizer = normalizers[row];
-  let uniform_share = params.smoothing / f32(params.columns);
+  let uniform_share = params.smoothing / f32(params.columns) - softmax_offset(normalizer);
   let target_share = 1.0 - params.smoothing;
   for (var i = begin + lane; i < end; i += GROUP) {
     var gradient = vec4f();
@@ -64,7 +71,7 @@ fn element(logit: f32, index: u32) -> f32 {
   if (label == params.padding) { return 0.0; }
   let normalizer = normalizers[row];
   let target_share = select(0.0, 1.0 - params.smoothing, u32(label) == index % params.columns);
-  let uniform_share = params.smoothing / f32(params.columns);
+  let uniform_share = params.smoothing / f32(params.columns) - softmax_offset(normalizer);
   return exp(logit - normalizer.x - normalizer.y) - uniform_share - target_share;
 }
 

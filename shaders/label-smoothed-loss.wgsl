@@ -94,9 +94,16 @@ fn summarise(base: u32, lane: u32) -> Row {
   return row;
 }
 
+// NaN or plus infinity. By its bits, because drivers may take it that there are none.
+fn is_broken(x: f32) -> bool {
+  let bits = bitcast<u32>(x);
+  return (bits & 0x7fffffffu) > 0x7f800000u || bits == 0x7f800000u;
+}
+
 fn finish(index: u32, row: Row) {
   let base = index * params.columns;
-  let logarithm = log(row.exponentials);
+  // exp() and max() of some drivers swallow NaN; the sum of differences does not.
+  let logarithm = select(log(row.exponentials), row.differences, is_broken(row.differences));
   normalizers[index] = vec2f(row.maximum, logarithm);
   let label = labels[index];
   if (label == params.padding) {

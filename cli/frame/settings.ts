@@ -1,7 +1,8 @@
 /** The flags of a training run: one for each setting, with its defaults in the help. */
 
-import { type Command, Option } from "commander";
-import { defaults, type Options } from "../../src/train/settings.ts";
+import { Command, Option } from "commander";
+import { UserError } from "../../src/errors.ts";
+import { defaults, type Settings } from "../../src/train/settings.ts";
 import { LOG_SLOTS } from "../../src/train/training-step.ts";
 import {
   fraction,
@@ -94,5 +95,14 @@ function help(text: string, setting: keyof typeof defaults.miniature): string {
     : `${text} (default: ${t5}; miniature: ${miniature})`;
 }
 
-/** What a parsed command says of the settings. */
-export type SettingOptions = Options;
+/** The settings that the run at `path` was begun with. @throws {UserError} if its file is damaged */
+export async function readSettings(path: string): Promise<Settings> {
+  const file = `${path}/config.json`;
+  const command = withSettings(new Command()).action(() => {});
+  await command.parseAsync(["--config", file], { from: "user" });
+  const { config: _, ...settings } = command.opts<Settings & { config: string }>();
+  const missing = [...Object.keys(defaults.miniature), "model", "tasks", "train", "seed"]
+    .find((setting) => !(setting in settings));
+  if (missing) throw new UserError(`${file} is not a run's: it does not say "${missing}"`);
+  return settings;
+}

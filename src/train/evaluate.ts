@@ -2,26 +2,31 @@
  * Scoring a model: greedy answers to every example, each task by its own metrics.
  */
 
+import type { ModelConfig } from "../../models/config.ts";
 import { type BatchOptions, evaluationBatches } from "../data/batch.ts";
 import type { Dataset, Example, MetricName, Split, TaskSpecification } from "../data/types.ts";
+import { GreedyDecoder } from "../generate/greedy.ts";
+import type { Parameters } from "../graph/parameters.ts";
 import { meanScore, score } from "../metrics/score.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
-/** Writes the ids of an answer for each row of a batch; see `src/generate`. */
-export interface Decoder {
-  generate(batch: {
-    readonly inputIds: Int32Array;
-    readonly attentionMask: Int32Array;
-    readonly batchSize: number;
-    readonly sourceLength: number;
-  }): Promise<number[][]>;
-}
-
 /** A model that can be asked. */
 export interface Answering {
-  readonly decoder: Decoder;
+  readonly decoder: GreedyDecoder;
   readonly tokenizer: Tokenizer;
   readonly limits: BatchOptions;
+}
+
+/** Lets a model on the device answer, with at most `maxTargetLength` ids. */
+export function createAnswering(
+  config: ModelConfig,
+  parameters: Parameters,
+  tokenizer: Tokenizer,
+  limits: BatchOptions,
+): Answering {
+  // The decoder counts its start token, which a target does not have.
+  const decoder = new GreedyDecoder(config, parameters, { maxLength: limits.maxTargetLength + 1 });
+  return { decoder, tokenizer, limits };
 }
 
 /** An example with what the model wrote. */

@@ -10,10 +10,15 @@ import { isAdapterParameter } from "../../models/inventory.ts";
 import { TrainingBatches } from "../data/batch.ts";
 import { Mixture } from "../data/mixture.ts";
 import type { Dataset } from "../data/types.ts";
-import { GreedyDecoder } from "../generate/greedy.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { loadCheckpoint, saveCheckpoint, type Which } from "./checkpoint.ts";
-import { type Answering, evaluate, type Evaluation, type EvaluationOptions } from "./evaluate.ts";
+import {
+  type Answering,
+  createAnswering,
+  evaluate,
+  type Evaluation,
+  type EvaluationOptions,
+} from "./evaluate.ts";
 import { checkBackbone, modelFile, type ModelFiles, parseReference } from "./model-files.ts";
 import type { MetricsLine, RunDirectory } from "./run-directory.ts";
 import type { Settings } from "./settings.ts";
@@ -68,11 +73,7 @@ export class Run {
     );
     const parameters = placeWeights(gpu, config, weights, isTrainable, seed);
     this.trainer = new Trainer(config, parameters, settings, (index) => batches.batch(index));
-    this.#model = {
-      decoder: new GreedyDecoder(config, parameters, { maxLength: settings.maxTargetLength + 1 }),
-      tokenizer: base.tokenizer,
-      limits: settings,
-    };
+    this.#model = createAnswering(config, parameters, base.tokenizer, settings);
   }
 
   /** The best evaluation so far. */

@@ -89,7 +89,7 @@ export async function readFixture(files: FixtureFiles): Promise<Fixture> {
   const meta = await fields("meta.json");
   const inventory = parameterInventory(config);
   const modelFiles = meta.texts("model_files");
-  const stored = await Promise.all(
+  const weightFiles = await Promise.all(
     modelFiles.map(async (name) => [name, await tensors(name)] as const),
   );
   const io = await optional("io.safetensors", tensors);

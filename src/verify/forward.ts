@@ -12,8 +12,9 @@ import { reshape } from "../graph/ops/reshape.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import type { HostArray } from "../graph/program.ts";
 import type { Tensor } from "../graph/tensor.ts";
+import { batchInputs } from "../train/training-step.ts";
 import { type Check, Comparison, notChecked, outcomes, TOLERANCES } from "./comparison.ts";
-import { type FileTensor, type Fixture, requiredIds } from "./fixture.ts";
+import type { Fixture, Stored } from "./fixture.ts";
 import { PREDICTION_STEP } from "./generation.ts";
 
 /** A stored tensor's name, the quantity that it belongs to, and this build's counterpart. */
@@ -24,7 +25,7 @@ interface Counterpart {
 }
 
 /** What `io.safetensors` gives to the model rather than expects of it. */
-const INPUTS = ["input_ids", "attention_mask", "labels", "labels_neg100", "decoder_input_ids"];
+const INPUTS = ["input_ids", "attention_mask", "labels"];
 
 /** Runs the forward pass and compares every stored tensor and loss. */
 export async function checkForward(
@@ -36,14 +37,23 @@ export async function checkForward(
   const { tensors } = stored;
   const graph = fixtureGraph(fixture, parameters, stored);
   const wanted = counterparts(graph.forward).filter(({ name }) => tensors.has(name));
-  const outputs = Object.fromEntries(wanted.map(({ name, tensor }) => [name, tensor]));
-  const program = await compile(gpu, {
-    outputs: { ...outputs, sums: graph.sums, ignoringPadding: graph.ignoringPadding },
-  });
-  const names = [...Object.keys(outputs), "sums", "ignoringPadding"];
-  const results = await program.run(graph.inputs, names);
+  const outputs: Record<string, Tensor> = { sums: graph.sums };
+  for (const { name, tensor } of wanted) outputs[name] = tensor;
+  const inputs = { ...graph.inputs };
+  const ignoring = tensors.get("labels_neg100");
+  if (ignoring) {
+    const labels = input("labelsNeg100", graph.labels.shape, "i32");
+    outputs.unsmoothed =
+      labelSmoothedLoss(graph.logits, labels, { smoothing: 0, padId: -100 }).sums;
+    inputs.labelsNeg100 = ignoring.values;
+  }
+  const program = await compile(gpu, { outputs });
+  const results = await program.run(inputs, Object.keys(outputs));
   program.destroy();
 
+  const given = new Comparison("decoder input ids", TOLERANCES.exact);
+  const shifted = tensors.get("decoder_input_ids");
+  if (shifted) given.tensor("decoder_input_ids", graph.inputs.decoderInputIds, shifted);
   const comparisons = new Map<string, Comparison>();
   for (const { name, quantity } of wanted) {
     const comparison = comparisons.get(quantity) ??
@@ -51,10 +61,11 @@ export async function checkForward(
     comparisons.set(quantity, comparison);
     comparison.tensor(name, results[name], tensors.get(name)!);
   }
-  const known = new Set([...INPUTS, ...wanted.map(({ name }) => name)]);
+  const known = new Set([...INPUTS, "decoder_input_ids", "labels_neg100"]);
+  for (const { name } of wanted) known.add(name);
   const unknown = [...tensors.keys()].filter((name) => !known.has(name));
   return [
-    ...outcomes(comparisons.values()),
+    ...outcomes([given, ...comparisons.values()]),
     ...unknown.map((name) => notChecked(name, "this build has no such tensor")),
     ...checkLosses(fixture, results),
   ];
@@ -64,7 +75,7 @@ export async function checkForward(
 export function fixtureGraph(
   { config, meta }: Fixture,
   parameters: Parameters,
-  { batch, tensors }: Stored,
+  { batch }: Stored,
 ) {
   const { batchSize, sourceLength, targetLength } = batch;
   const inputs = batchInputs(batch, config);
@@ -79,7 +90,7 @@ export function fixtureGraph(
   const labels = reshape(input("labels", [batchSize, targetLength], "i32"), [rows]);
   const smoothing = meta.fields("losses").number("label_smoothing");
   const { loss, sums } = labelSmoothedLoss(logits, labels, { smoothing, padId: config.padId });
-  return { forward: output, logits, loss, sums, inputs };
+  return { forward: output, logits, labels, loss, sums, inputs };
 }
 
 function counterparts(output: Forward): Counterpart[] {
@@ -133,14 +144,15 @@ function counterparts(output: Forward): Counterpart[] {
 function checkLosses({ meta, generation }: Fixture, results: Record<string, HostArray>): Check[] {
   const losses = meta.fields("losses");
   const [smoothed, nll, tokens] = results.sums;
-  const [unsmoothed, , counted] = results.ignoringPadding;
   const computed: Record<string, number> = {
     label_smoothed_sum: smoothed,
     label_smoothed_mean_per_token: smoothed / tokens,
     nll_sum: nll,
     ce_mean_ignoring_pad: nll / tokens,
-    ce_mean_neg100_via_model_labels: unsmoothed / counted,
   };
+  if (results.unsmoothed) {
+    computed.ce_mean_neg100_via_model_labels = results.unsmoothed[0] / results.unsmoothed[2];
+  }
   const comparison = new Comparison("losses", TOLERANCES.loss);
   const count = new Comparison("target tokens", TOLERANCES.exact);
   const unknown: Check[] = [];

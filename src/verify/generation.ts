@@ -5,7 +5,7 @@
 import { type Generation, GreedyDecoder } from "../generate/greedy.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import { type Check, Comparison, notChecked, outcomes, TOLERANCES } from "./comparison.ts";
-import { type FileTensor, type Fixture, requiredIds } from "./fixture.ts";
+import type { Fixture, Stored } from "./fixture.ts";
 import type { Fields } from "./json.ts";
 
 /** The evaluation step of the reference's trainer. */
@@ -16,20 +16,19 @@ const DESCRIPTIONS = ["tasks", "max_length", "greedy_min_top2_margin"];
 
 /** Generates greedily and compares; lists the other ways of generating as not checked. */
 export async function checkGeneration(
-  { config, generation, location }: Fixture,
+  { config, generation }: Fixture,
   parameters: Parameters,
-  io: ReadonlyMap<string, FileTensor>,
+  { batch }: Stored,
 ): Promise<Check[]> {
   if (!generation) return [];
   const maxLength = generation.number("max_length");
-  const file = `${location}/io.safetensors`;
-  const { shape: [batchSize, sourceLength], values: inputIds } = requiredIds(io, "input_ids", file);
-  const attentionMask = requiredIds(io, "attention_mask", file).values;
   const generate = async (minLength: number) => {
     const decoder = new GreedyDecoder(config, parameters, { maxLength, minLength });
-    const result = await decoder.run({ inputIds, attentionMask, batchSize, sourceLength });
-    await decoder.destroy();
-    return result;
+    try {
+      return await decoder.run(batch);
+    } finally {
+      await decoder.destroy();
+    }
   };
 
   const plain = new Comparison("greedy: token ids", TOLERANCES.exact);
@@ -48,7 +47,7 @@ export async function checkGeneration(
       const expected = generation.fields(PREDICTION_STEP);
       compareIds(step, result, expected.rows("generated_tokens"), config.padId);
       const values = expected.numbers("gen_probs");
-      scores.tensor("gen_probs", confidences(result, batchSize, config), {
+      scores.tensor("gen_probs", confidences(result, batch.batchSize, config), {
         shape: [values.length],
         values,
       });

@@ -8,7 +8,7 @@ import { gradients } from "../graph/gradients.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { type Check, Comparison, notChecked, outcomes, TOLERANCES } from "./comparison.ts";
-import type { FileTensor, Fixture } from "./fixture.ts";
+import type { Fixture, Stored } from "./fixture.ts";
 import { fixtureGraph } from "./forward.ts";
 import { compareStatistics, compareSum } from "./statistics.ts";
 
@@ -19,17 +19,17 @@ export async function checkGradients(
   gpu: Gpu,
   fixture: Fixture,
   parameters: Parameters,
-  io: ReadonlyMap<string, FileTensor>,
+  stored: Stored,
 ): Promise<Check[]> {
-  const { meta, gradients: stored, gradientStatistics: statistics } = fixture;
-  if (!stored && !statistics) return [];
+  const { meta, gradients: expectedGradients, gradientStatistics: statistics } = fixture;
+  if (!expectedGradients && !statistics) return [];
   if (meta.text("gradient_of") !== LOSS) {
     return [notChecked("gradients", `they are of ${meta.text("gradient_of")}, not of ${LOSS}`)];
   }
-  const computed = await computeGradients(gpu, fixture, parameters, io);
+  const computed = await computeGradients(gpu, fixture, parameters, stored);
 
   const whole = new Comparison("gradients", TOLERANCES.gradient);
-  for (const [name, expected] of stored ?? []) {
+  for (const [name, expected] of expectedGradients ?? []) {
     const actual = computed.get(name);
     if (actual) whole.tensor(name, actual, expected);
     else whole.fail(`${name} receives no gradient`);
@@ -57,9 +57,9 @@ async function computeGradients(
   gpu: Gpu,
   fixture: Fixture,
   parameters: Parameters,
-  io: ReadonlyMap<string, FileTensor>,
+  stored: Stored,
 ): Promise<Map<string, ArrayLike<number>>> {
-  const { loss, inputs } = fixtureGraph(fixture, parameters, io);
+  const { loss, inputs } = fixtureGraph(fixture, parameters, stored);
   const names = fixture.inventory.map(({ name }) => name);
   const adjoints = gradients(loss, names.map((name) => parameters.tensor(name)));
   const outputs: Record<string, Tensor> = {};

@@ -4,14 +4,15 @@
  */
 
 import { isAdapterParameter } from "../../models/inventory.ts";
+import type { Batch } from "../data/batch.ts";
 import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { AdamW } from "../optim/adamw.ts";
 import { linearSchedule } from "../optim/schedule.ts";
-import type { Batch } from "../data/batch.ts";
 import { type StepRecord, TrainingStep } from "../train/training-step.ts";
 import { type Check, Comparison, notChecked, outcomes, TOLERANCES } from "./comparison.ts";
-import { type Fixture, placeParameters, requiredIds, type Training } from "./fixture.ts";
+import { readBatch } from "./batch.ts";
+import { type Fixture, placeParameters, type Training } from "./fixture.ts";
 import type { Fields } from "./json.ts";
 import { compareStatistics } from "./statistics.ts";
 
@@ -45,9 +46,17 @@ export async function checkTraining(
 ): Promise<Check[]> {
   const obstacle = obstacleTo(record);
   if (obstacle) return [notChecked("training", obstacle)];
-  const batches = readBatches(fixture, record.number("batches"), tensors);
+  const file = `${fixture.location}/train.safetensors`;
+  const batches = Array.from(
+    { length: record.number("batches") },
+    (_, i) => readBatch(tensors, `batch.${i}.`, fixture.config, file),
+  );
   const checks: Check[] = checkTrainable(fixture, record);
   for (const trajectory of trajectories(record)) {
+    const needed = trajectory.updates * trajectory.accumulate;
+    if (batches.length < needed) {
+      throw new UserError(`${record.file}: ${needed} batches are needed, not ${batches.length}.`);
+    }
     const outcome = await train(gpu, fixture, record, trajectory, batches);
     checks.push(...compare(fixture, { record, tensors }, trajectory, outcome));
   }
@@ -76,36 +85,47 @@ function obstacleTo(record: Fields): string | undefined {
 }
 
 function trajectories(record: Fields): Trajectory[] {
+  const updates = record.number("steps");
   const main: Trajectory = {
     title: "training",
     prefix: "",
-    updates: record.number("steps"),
+    updates,
     accumulate: 1,
     warmup: record.number("warmup_steps"),
-    losses: record.numbers("loss"),
-    learningRates: record.numbers("lr"),
-    norms: record.numbers("grad_norm_before_clip"),
+    losses: series(record, "loss", updates),
+    learningRates: series(record, "lr", updates),
+    norms: series(record, "grad_norm_before_clip", updates),
   };
-  if (!record.has("accumulation")) return [main];
-  const accumulation = record.fields("accumulation");
-  const accumulate = accumulation.number("gradient_accumulation_steps");
-  const updates = accumulation.number("steps");
-  const parts = accumulation.numbers("loss_per_microbatch_after_division");
-  const rates = accumulation.numbers("lr_per_microbatch");
-  return [main, {
+  return record.has("accumulation") ? [main, accumulated(record.fields("accumulation"))] : [main];
+}
+
+/** The reference lists losses and learning rates by micro-batch, the norm by update. */
+function accumulated(record: Fields): Trajectory {
+  const updates = record.number("steps");
+  const accumulate = record.number("gradient_accumulation_steps");
+  const parts = series(record, "loss_per_microbatch_after_division", updates * accumulate);
+  const rates = series(record, "lr_per_microbatch", updates * accumulate);
+  const microbatches = (update: number) =>
+    parts.slice(update * accumulate, (update + 1) * accumulate);
+  const each = Array.from({ length: updates }, (_, update) => update);
+  return {
     title: "accumulation",
     prefix: "accumulation.",
     updates,
     accumulate,
-    warmup: accumulation.number("warmup_steps"),
-    losses: Array.from(
-      { length: updates },
-      (_, update) =>
-        parts.slice(update * accumulate, (update + 1) * accumulate).reduce((a, b) => a + b, 0),
-    ),
-    learningRates: Array.from({ length: updates }, (_, update) => rates[update * accumulate]),
-    norms: accumulation.numbers("grad_norm_before_clip"),
-  }];
+    warmup: record.number("warmup_steps"),
+    losses: each.map((update) => microbatches(update).reduce((sum, loss) => sum + loss, 0)),
+    learningRates: each.map((update) => rates[update * accumulate]),
+    norms: series(record, "grad_norm_before_clip", updates),
+  };
+}
+
+function series(record: Fields, name: string, length: number): number[] {
+  const values = record.numbers(name);
+  if (values.length === length) return values;
+  throw new UserError(
+    `${record.file}: "${name}" must have ${length} numbers, not ${values.length}.`,
+  );
 }
 
 async function train(
@@ -123,30 +143,32 @@ async function train(
     accumulate,
     seed: 0,
   });
-  const schedule = linearSchedule(warmup, updates);
-  const [beta1, beta2] = record.numbers("betas");
-  const records: StepRecord[] = [];
-  const learningRates: number[] = [];
-  for (let update = 0; update < updates; update++) {
-    const learningRate = record.number("learning_rate") * schedule(update);
-    await step.run(batches.slice(update * accumulate, (update + 1) * accumulate), update, {
-      learningRate,
-      beta1,
-      beta2,
-      epsilon: record.number("eps"),
-      weightDecay: record.number("weight_decay"),
-      step: update + 1,
-      maxNorm: record.number("max_grad_norm"),
-      gradientScale: 1,
-    });
-    learningRates.push(learningRate);
-    records.push(...await step.readLog(update, update + 1));
+  try {
+    const schedule = linearSchedule(warmup, updates);
+    const [beta1, beta2] = record.numbers("betas");
+    const records: StepRecord[] = [];
+    const learningRates: number[] = [];
+    for (let update = 0; update < updates; update++) {
+      const learningRate = record.number("learning_rate") * schedule(update);
+      await step.run(batches.slice(update * accumulate, (update + 1) * accumulate), update, {
+        learningRate,
+        beta1,
+        beta2,
+        epsilon: record.number("eps"),
+        weightDecay: record.number("weight_decay"),
+        step: update + 1,
+        maxNorm: record.number("max_grad_norm"),
+        gradientScale: 1,
+      });
+      learningRates.push(learningRate);
+      records.push(...await step.readLog(update, update + 1));
+    }
+    return { records, learningRates, final: await parameters.read() };
+  } finally {
+    await step.destroy();
+    optimizer.destroy();
+    parameters.destroy();
   }
-  const final = await parameters.read();
-  await step.destroy();
-  optimizer.destroy();
-  parameters.destroy();
-  return { records, learningRates, final };
 }
 
 function compare(
@@ -191,35 +213,4 @@ function checkTrainable({ inventory }: Fixture, record: Fields): Check[] {
   const names = inventory.map(({ name }) => name).filter(trainableIn(record));
   comparison.names(names, record.texts("trainable"));
   return outcomes([comparison]);
-}
-
-function readBatches(
-  { config, location }: Fixture,
-  count: number,
-  tensors: Training["tensors"],
-): Batch[] {
-  const file = `${location}/train.safetensors`;
-  return Array.from({ length: count }, (_, i) => {
-    const part = (name: string) => requiredIds(tensors, `batch.${i}.${name}`, file);
-    const inputs = part("input_ids"), labels = part("labels");
-    const [batchSize, sourceLength] = inputs.shape;
-    if (labels.shape[0] !== batchSize) {
-      throw new UserError(
-        `${file}: batch ${i} has ${batchSize} sources and ${labels.shape[0]} targets.`,
-      );
-    }
-    const count = (ids: Int32Array) => ids.filter((id) => id !== config.padId).length;
-    return {
-      inputIds: inputs.values,
-      attentionMask: part("attention_mask").values,
-      labels: labels.values,
-      batchSize,
-      sourceLength,
-      targetLength: labels.shape[1],
-      tasks: [],
-      sourceTokens: count(inputs.values),
-      targetTokens: count(labels.values),
-      truncated: 0,
-    };
-  });
 }

@@ -5,6 +5,7 @@
  * was not computed here counts as passed. A directory of which nothing could be compared has failed.
  */
 
+import { parameterAliases } from "../../models/inventory.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type Check, Comparison, outcomes, TOLERANCES } from "./comparison.ts";
 import {
@@ -12,9 +13,9 @@ import {
   type FixtureFiles,
   placeParameters,
   readFixture,
+  type Stored,
   UnsupportedModel,
 } from "./fixture.ts";
-import { parameterAliases } from "../../models/inventory.ts";
 import { checkForward } from "./forward.ts";
 import { checkGeneration } from "./generation.ts";
 import { checkGradients } from "./gradients.ts";
@@ -43,30 +44,28 @@ export async function verifyDirectory(gpu: Gpu, files: FixtureFiles): Promise<Re
     if (!(error instanceof UnsupportedModel)) throw error;
     return { directory: files.location, passed: false, checks: [], obstacle: error.message };
   }
-  const checks = [
-    ...checkNames(fixture),
-    ...await checkBatch(gpu, fixture),
-    ...fixture.training ? await checkTraining(gpu, fixture, fixture.training) : [],
+  const { stored, training } = fixture;
+  const results = [
+    ...stored ? await checkBatch(gpu, fixture, stored) : [],
+    ...training ? await checkTraining(gpu, fixture, training) : [],
   ];
-  const compared = checks.filter(({ verdict }) => verdict !== "not checked");
+  const checks = [...checkNames(fixture), ...results];
   const report = { directory: files.location, checks };
-  if (!fixture.io && !fixture.training) {
-    const obstacle = `${files.location} has neither io.safetensors nor train.json to compare with.`;
+  if (!results.some(({ verdict }) => verdict !== "not checked")) {
+    const obstacle = `${files.location} holds no result that this build could compare.`;
     return { ...report, passed: false, obstacle };
   }
-  return { ...report, passed: compared.every(({ verdict }) => verdict === "pass") };
+  return { ...report, passed: checks.every(({ verdict }) => verdict !== "miss") };
 }
 
 /** All that concerns the one batch of `io.safetensors`. */
-async function checkBatch(gpu: Gpu, fixture: Fixture): Promise<Check[]> {
-  const { io } = fixture;
-  if (!io) return [];
+async function checkBatch(gpu: Gpu, fixture: Fixture, stored: Stored): Promise<Check[]> {
   const parameters = placeParameters(gpu, fixture, () => false);
   try {
     return [
-      ...await checkForward(gpu, fixture, parameters, io),
-      ...await checkGradients(gpu, fixture, parameters, io),
-      ...await checkGeneration(fixture, parameters, io),
+      ...await checkForward(gpu, fixture, parameters, stored),
+      ...await checkGradients(gpu, fixture, parameters, stored),
+      ...await checkGeneration(fixture, parameters, stored),
     ];
   } finally {
     parameters.destroy();

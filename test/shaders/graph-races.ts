@@ -17,38 +17,34 @@ import { raceCheck } from "./race.ts";
 
 type Memory = Tensor | Scratch;
 
-/** Graphs of more workgroups take seconds. */
-const MOST_WORKGROUPS = 64;
-
-/** Kernels already run in this process, with their constants: once each is enough, and all is slow. */
-const covered = new Set<string>();
+/** Kernels run so far, by shader, entry point and constants: once each is enough, and all is slow. */
+export type Covered = Map<string, Dispatch>;
 
 /**
- * Throws if a shader of the graph has a race or a divergent barrier. A large graph, or one whose every
- * kernel this process has checked before, passes unseen.
+ * Runs every kernel of a graph that `covered` does not hold yet, and adds it there.
  *
  * @param gpu chooses the kernels; nothing runs on it
+ * @param roots outputs and effects; the graph should be of a few workgroups a dispatch
  * @param leaves values of inputs and variables by name; what isn't given is zero
+ * @returns the races and divergent barriers found, as sentences
  */
-export function assertNoRaces(
+export function findRaces(
   gpu: Gpu,
-  outputs: Readonly<Record<string, Tensor>>,
+  roots: readonly Tensor[],
   leaves: Readonly<Record<string, HostArray>>,
-): void {
-  const { steps, home } = planSteps(executionOrder(simplify(Object.values(outputs))), gpu);
-  const dispatches = steps.flatMap(({ dispatches }) => dispatches);
-  const workgroups = dispatches.reduce((sum, { workgroups: [x, y, z] }) => sum + x * y * z, 0);
-  if (workgroups > MOST_WORKGROUPS || dispatches.every((d) => covered.has(keyOf(d)))) return;
-
+  covered: Covered,
+): string[] {
+  const { steps, home } = planSteps(executionOrder(simplify(roots)), gpu);
   const view = hostMemory(home, leaves);
-  const problems = steps.flatMap(({ node, dispatches }) =>
+  return steps.flatMap(({ node, dispatches }) =>
     dispatches.flatMap((dispatch) => {
-      covered.add(keyOf(dispatch));
+      const key = keyOf(dispatch);
+      if (covered.has(key)) return [];
+      covered.set(key, dispatch);
       const found = raceCheck(onHost(dispatch, view));
       return found.map((problem) => `${node.op.name}, shader ${dispatch.shader.name}: ${problem}`);
     })
   );
-  if (problems.length > 0) throw new Error(problems.join("\n"));
 }
 
 /** The bytes of every tensor, made and filled when first asked for. */

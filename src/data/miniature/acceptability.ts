@@ -22,6 +22,7 @@ import {
 } from "./grammar.ts";
 import type { Item } from "./item.ts";
 import { adverbs, comparatives, men, names, places, pluralOf, women } from "./lexicon.ts";
+import { type DrawnPassage, passage } from "./passage.ts";
 import { intransitives, transitives, type Verb } from "./verbs.ts";
 
 /** One sentence written both ways. */
@@ -250,14 +251,17 @@ export function acceptabilityItem(draw: Draw): Item {
   };
 }
 
-/** Running text: a lesson in which sentences are judged and mended. */
-export function lessonPassage(draw: Draw): { text: string; pairings: readonly string[] } {
-  const used: string[] = [];
-  const exchanges = Array.from({ length: 2 + draw.integer(2) }, () => {
-    const { right, wrong, pairings } = drawContrast(draw);
-    used.push(...pairings);
-    if (draw.chance(0.5)) return `"${right}" That is right.`;
-    return draw.chance(0.4) ? `"${wrong}" That is wrong. "${right}"` : `"${wrong}" That is wrong.`;
-  });
-  return { text: exchanges.join(" "), pairings: used };
+/** Running text: a lesson in which sentences are judged, and now and then mended. */
+export function lessonPassage(draw: Draw): DrawnPassage {
+  const { right, wrong, pairings } = drawContrast(draw);
+  if (draw.chance(0.15)) return passage(`wrong: ${wrong} right: {${right}}`, pairings);
+  const [text, verdict] = draw.chance(0.5) ? [right, "right"] : [wrong, "wrong"];
+  return passage(
+    draw.pick([
+      `sentence: ${text} {${verdict}}`,
+      `sentence: ${text} {${verdict}}`,
+      `"${text}" That is {${verdict}}.`,
+    ]),
+    pairings,
+  );
 }

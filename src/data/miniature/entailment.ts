@@ -20,6 +20,7 @@ import {
   write,
 } from "./grammar.ts";
 import type { Item } from "./item.ts";
+import { type DrawnPassage, passage } from "./passage.ts";
 import {
   animateOpposites,
   comparatives,
@@ -297,56 +298,51 @@ export function entailmentItem(draw: Draw): Item {
   };
 }
 
-/** Running text: a fact and what one may say of it. */
-export function reasoningPassage(draw: Draw): { text: string; pairings: readonly string[] } {
-  const used: string[] = [];
-  const steps = Array.from({ length: 1 + draw.integer(2) }, () => {
-    const inference = drawInference(draw);
-    used.push(...inference.pairings);
-    const judged = draw.shuffle([
-      [inference.follows, "yes"],
-      [inference.open, "perhaps"],
-      [inference.excluded, "no"],
-    ]).slice(0, 1 + draw.integer(3));
-    return [
-      inference.premise,
-      ...judged.map(([text, answer]) => `${text.replace(/\.$/, "?")} ${sentence(answer)}`),
-    ].join(" ");
-  });
-  return { text: steps.join(" "), pairings: used };
+/** Running text: a fact, and whether something else is so. */
+export function reasoningPassage(draw: Draw): DrawnPassage {
+  const { premise, follows, open, excluded, pairings } = drawInference(draw);
+  const judged = draw.shuffle([[follows, "yes"], [open, "perhaps"], [excluded, "no"]]);
+  const [hypothesis, verdict] = judged[0];
+  if (hypothesis === premise) return reasoningPassage(draw);
+  if (draw.chance(0.65)) {
+    return passage(`premise: ${premise} hypothesis: ${hypothesis} {${verdict}}`, pairings);
+  }
+  const asked = judged.slice(0, 1 + draw.integer(3)).map(([text, answer]) =>
+    `${text.replace(/\.$/, "?")} {${sentence(answer, "")}}.`
+  );
+  return passage([premise, ...asked].join(" "), pairings);
 }
 
+/** Things that a spaniel or a pear may be said to be a kind of. */
+const sorts = [
+  "animal",
+  "person",
+  "fruit",
+  "vegetable",
+  "dish",
+  "vehicle",
+  "tool",
+  "instrument",
+  "garment",
+  "container",
+  "flower",
+  "text",
+  "building",
+];
+
 /** Running text: what is a kind of what. */
-export function kindPassage(draw: Draw): { text: string; pairings: readonly string[] } {
-  const facts = Array.from({ length: 4 }, () => {
-    const noun = draw.pick(
-      species(
-        draw.pick([
-          "animal",
-          "person",
-          "fruit",
-          "vegetable",
-          "dish",
-          "vehicle",
-          "tool",
-          "instrument",
-          "garment",
-          "container",
-          "flower",
-          "text",
-          "building",
-        ]),
-      ),
-    );
+export function kindPassage(draw: Draw): DrawnPassage {
+  const facts = Array.from({ length: 2 }, () => {
+    const noun = draw.pick(species(draw.pick(sorts)));
     const kind = draw.pick(hypernyms(noun));
     const [a, b] = [`${article(noun)} ${noun}`, `${article(kind)} ${kind}`];
     return draw.pick([
-      `${a} is ${b}`,
-      `${a} is a kind of ${kind}`,
-      `every ${noun} is ${b}`,
-      `not every ${kind} is ${a}`,
-      `${pluralOf(noun)} are ${pluralOf(kind)}`,
+      `${a} is {${b}}`,
+      `${a} is a kind of {${kind}}`,
+      `every ${noun} is {${b}}`,
+      `not every {${kind}} is ${a}`,
+      `${pluralOf(noun)} are {${pluralOf(kind)}}`,
     ]);
   });
-  return { text: facts.map((fact) => sentence(fact)).join(" "), pairings: [] };
+  return passage(facts.map((fact) => sentence(fact)).join(" "));
 }

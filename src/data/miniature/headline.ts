@@ -8,6 +8,7 @@ import type { Draw } from "./draw.ts";
 import { article, drawClause, pairings, say, sentence } from "./grammar.ts";
 import type { Item } from "./item.ts";
 import { names, times, towns } from "./lexicon.ts";
+import { type DrawnPassage, passage } from "./passage.ts";
 
 const list = (text: string): readonly string[] => text.split(" ");
 
@@ -92,13 +93,17 @@ export function headlineItem(draw: Draw): Item {
   };
 }
 
-/** Running text: a headline and its report, in either order. */
-export function newsPassage(draw: Draw): { text: string; pairings: readonly string[] } {
-  const report = drawReport(draw);
-  const text = report.sentences.join(" ");
-  const headline = `Headline: ${report.headline}.`;
-  return {
-    text: draw.chance(0.8) ? `${text} ${headline}` : `${headline} ${text}`,
-    pairings: report.pairings,
-  };
+/** Running text: a report and its headline. */
+export function newsPassage(draw: Draw): DrawnPassage {
+  const { sentences, headline, pairings } = drawReport(draw);
+  const text = sentences.join(" ");
+  return passage(
+    draw.pick([
+      `report: ${text} {${headline}}`,
+      `report: ${text} {${headline}}`,
+      `${text} Headline: {${headline}}.`,
+      `Headline: {${headline}}. ${text}`,
+    ]),
+    pairings,
+  );
 }

@@ -14,6 +14,7 @@ import { entailmentItem, kindPassage, reasoningPassage } from "./entailment.ts";
 import { headlineItem, newsPassage } from "./headline.ts";
 import type { Item } from "./item.ts";
 import { paraphraseItem, restatementPassage } from "./paraphrase.ts";
+import type { Passage } from "./passage.ts";
 import { dialoguePassage, questionItem } from "./question.ts";
 import { reviewPassage, sentimentItem } from "./sentiment.ts";
 
@@ -115,23 +116,24 @@ export function miniatureItems(task: string): Record<Split, readonly Item[]> {
 }
 
 const passages = [
-  reviewPassage,
-  lessonPassage,
-  lessonPassage,
-  reasoningPassage,
-  reasoningPassage,
-  restatementPassage,
-  restatementPassage,
-  dialoguePassage,
-  newsPassage,
+  ...[reviewPassage, dialoguePassage, newsPassage],
+  ...[lessonPassage, reasoningPassage, restatementPassage],
+  ...[reviewPassage, dialoguePassage, newsPassage],
+  ...[lessonPassage, reasoningPassage, restatementPassage],
   kindPassage,
 ];
 
 /** Endless running text of the mixture's kind, a passage at a time; it has none of the held-out pairings. */
-export function* miniatureText(seed: number): Generator<string, never> {
+export function* miniaturePassages(seed: number): Generator<Passage, never> {
   for (let i = 0;; i++) {
     const draw = new Draw(seed, "text", i);
-    const { text, pairings } = draw.pick(passages)(draw);
-    if (!pairings.some(isHeldOut)) yield text;
+    const { text, salient, pairings } = draw.pick(passages)(draw);
+    if (!pairings.some(isHeldOut)) yield { text, salient };
   }
+}
+
+/** The text of those passages alone. */
+export function* miniatureText(seed: number): Generator<string, never> {
+  for (const { text } of miniaturePassages(seed)) yield text;
+  throw new Error("unreachable");
 }

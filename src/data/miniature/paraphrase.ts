@@ -22,6 +22,7 @@ import {
 } from "./grammar.ts";
 import type { Item } from "./item.ts";
 import { times } from "./lexicon.ts";
+import { type DrawnPassage, passage } from "./passage.ts";
 import { intransitives, reversibles, synonymOf, transitives } from "./verbs.ts";
 
 /** A sentence, another that says the same, and one that does not. */
@@ -196,16 +197,17 @@ export function paraphraseItem(draw: Draw): Item {
   };
 }
 
-/** Running text: a statement, what it comes to in other words, and what it does not. */
-export function restatementPassage(draw: Draw): { text: string; pairings: readonly string[] } {
-  const used: string[] = [];
-  const parts = Array.from({ length: 2 }, () => {
-    const { original, same, different, pairings } = drawRestatement(draw);
-    used.push(...pairings);
-    if (draw.chance(0.4)) return `${original} In other words: ${same}`;
-    return draw.chance(0.5)
-      ? `${original} ${same} That is the same.`
-      : `${original} ${different} That is different.`;
-  });
-  return { text: parts.join(" "), pairings: used };
+/** Running text: a statement, another, and whether they say the same. */
+export function restatementPassage(draw: Draw): DrawnPassage {
+  const { original, same, different, pairings } = drawRestatement(draw);
+  if (draw.chance(0.1)) return passage(`${original} In other words: {${same}}`, pairings);
+  const [second, verdict] = draw.chance(0.5) ? [same, "same"] : [different, "different"];
+  return passage(
+    draw.pick([
+      `sentence1: ${original} sentence2: ${second} {${verdict}}`,
+      `sentence1: ${original} sentence2: ${second} {${verdict}}`,
+      `${original} ${second} That is {${verdict}}.`,
+    ]),
+    pairings,
+  );
 }

@@ -17,6 +17,7 @@ import {
 } from "./grammar.ts";
 import type { Item } from "./item.ts";
 import { isAnimate, names, places, times } from "./lexicon.ts";
+import { type DrawnPassage, passage } from "./passage.ts";
 import { ditransitives, transitives } from "./verbs.ts";
 
 interface Asked {
@@ -51,11 +52,11 @@ interface Story {
   readonly pairings: readonly string[];
 }
 
-/** Two or three clauses about different people; a second deed of one person is told with a pronoun. */
+/** Two clauses, seldom three, about different people; a second deed of one person is told with a pronoun. */
 function drawStory(draw: Draw): Story {
   const people = draw.shuffle([...names]);
-  const again = draw.chance(0.3);
-  const clauses = Array.from({ length: 2 + draw.integer(2) }, (_, i): Clause => {
+  const again = draw.chance(0.15);
+  const clauses = Array.from({ length: draw.chance(0.25) ? 3 : 2 }, (_, i): Clause => {
     const give = !again && draw.chance(0.3);
     const verb = draw.pick(give ? ditransitives : transitives);
     const subject = name(people[again && i === 1 ? 0 : 2 * i]);
@@ -92,15 +93,18 @@ export function questionItem(draw: Draw): Item {
   };
 }
 
-/** Running text: a story, then questions and their answers. */
-export function dialoguePassage(draw: Draw): { text: string; pairings: readonly string[] } {
-  const story = drawStory(draw);
-  const exchanges = draw.shuffle([...story.asked]).slice(0, 2 + draw.integer(2)).map((
-    { question, answer },
-  ) => `${sentence(question, "?")} ${sentence(answer)}`);
-  const [first, answer] = exchanges[0].split("? ");
-  const text = draw.chance(0.5)
-    ? [...story.sentences, ...exchanges]
-    : [`${first}?`, ...story.sentences, answer, ...exchanges.slice(1)];
-  return { text: text.join(" "), pairings: story.pairings };
+/** Running text: a story, and a question or two with their answers. */
+export function dialoguePassage(draw: Draw): DrawnPassage {
+  const { sentences, asked, pairings } = drawStory(draw);
+  const [first, second] = draw.shuffle([...asked]);
+  const story = sentences.join(" ");
+  const ask = ({ question, answer }: Asked) => `${sentence(question, "?")} {${answer}}`;
+  return passage(
+    draw.pick([
+      `question: ${sentence(first.question, "?")} context: ${story} {${first.answer}}`,
+      `question: ${sentence(first.question, "?")} context: ${story} {${first.answer}}`,
+      `${story} ${ask(first)}. ${ask(second)}.`,
+    ]),
+    pairings,
+  );
 }

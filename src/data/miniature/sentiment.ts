@@ -8,6 +8,7 @@ import type { Draw } from "./draw.ts";
 import { article, sentence } from "./grammar.ts";
 import type { Item } from "./item.ts";
 import { names } from "./lexicon.ts";
+import { type DrawnPassage, passage } from "./passage.ts";
 
 /** Words of one polarity, by part of speech. */
 interface Polarity {
@@ -143,18 +144,20 @@ export function sentimentItem(draw: Draw): Item {
   };
 }
 
-/** Running text: a review whose sentences agree and that ends in a verdict. */
-export function reviewPassage(draw: Draw): { text: string; pairings: readonly string[] } {
+/** Running text: a review whose sentences agree, and its verdict. */
+export function reviewPassage(draw: Draw): DrawnPassage {
   const positive = draw.chance(0.5);
-  const polarity = positive ? good : bad;
-  const review = drawReview(draw, positive, 2 + draw.integer(3));
-  const verdict = draw.pick([
-    () => `In short, it was ${adjective(draw, polarity)}.`,
-    () => `In short: ${positive ? "good" : "bad"}.`,
-    () => `We were ${positive ? "happy" : "unhappy"}.`,
-    () => `${positive ? "Do" : "Do not"} go and see it.`,
-  ]);
-  const sentences = [...review.sentences];
-  sentences.splice(draw.chance(0.5) ? sentences.length : 1, 0, verdict());
-  return { text: sentences.join(" "), pairings: review.pairings };
+  const { sentences, pairings } = drawReview(draw, positive, draw.chance(0.4) ? 2 : 1);
+  const review = sentences.join(" ");
+  const verdict = positive ? "good" : "bad";
+  return passage(
+    draw.pick([
+      `sentence: ${review} {${verdict}}`,
+      `sentence: ${review} {${verdict}}`,
+      `${review} In short: {${verdict}}.`,
+      `${review} We were {${positive ? "happy" : "unhappy"}}.`,
+      `It was {${verdict}}. ${review}`,
+    ]),
+    pairings,
+  );
 }

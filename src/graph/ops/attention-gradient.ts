@@ -14,6 +14,7 @@ import {
   type AttentionOperands,
   attentionSettings,
   attentionSizes,
+  blockCount,
   blocked,
   TILE,
   tiled,
@@ -126,7 +127,7 @@ function namedInputs({ inputs }: Node<AttentionAttributes>) {
 
 function sizes(node: Node<AttentionAttributes>) {
   const sizes = attentionSizes(namedInputs(node), node.attributes);
-  return { ...sizes, blocks: blocked("", "", sizes.headSize).blocks };
+  return { ...sizes, blocks: blockCount(sizes.headSize) };
 }
 
 /** What backward dispatches share; `operations` are those per query, key and feature. */

@@ -98,12 +98,31 @@ export function requireAttention(
  */
 export function blocked(name: string, source: string, headSize: number) {
   const vectors = Math.min(MAX_BLOCK_VECTORS, Math.ceil(headSize / 4));
+  const whole = headSize % 4 === 0;
   const declaration = "const BLOCK_VECTORS = 8u;";
   const shader: Shader = {
-    name: `${name}-${4 * vectors}`,
-    source: source.replace(declaration, `const BLOCK_VECTORS = ${vectors}u;`),
+    name: `${name}-${4 * vectors}${whole ? "" : "-scalar"}`,
+    source: (whole ? source : withScalarReads(source))
+      .replace(declaration, `const BLOCK_VECTORS = ${vectors}u;`),
   };
-  return { shader, blocks: Math.ceil(headSize / (4 * vectors)) };
+  return { shader, blocks: blockCount(headSize) };
+}
+
+/** Blocks of a head. */
+export function blockCount(headSize: number): number {
+  return Math.ceil(headSize / (4 * MAX_BLOCK_VECTORS));
+}
+
+/** The source with every read of four features made of four reads, with zeros beyond the head. */
+function withScalarReads(source: string): string {
+  return source
+    .replaceAll(/(var<storage, read> \w+: array)<vec4f>/g, "$1<f32>")
+    .replaceAll(
+      /return (\w+)\[offset \/ 4u \+ vector\];/g,
+      `let i = 4u * vector + vec4u(0, 1, 2, 3);
+  let j = offset + min(i, vec4u(params.head_size - 1u));
+  return select(vec4f(), vec4f($1[j.x], $1[j.y], $1[j.z], $1[j.w]), i < vec4u(params.head_size));`,
+    );
 }
 
 /** Queries or keys that a workgroup of the kernels for GPUs owns. */

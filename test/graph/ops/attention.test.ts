@@ -112,6 +112,13 @@ const cases: Record<string, Case> = {
   "tiles that are just full": { queryLength: 32, keyLength: 64, headSize: 32, bias: true },
   "one key more than a tile": { queryLength: 33, keyLength: 33, headSize: 16, bias: true },
   "64 features": { heads: 3, queryLength: 18, keyLength: 35, headSize: 64, bias: true },
+  "40 features, more than a block and no multiple of it": {
+    queryLength: 9,
+    keyLength: 6,
+    headSize: 40,
+    bias: true,
+  },
+  "37 features": { queryLength: 5, keyLength: 6, headSize: 37, bias: true },
   "128 features": { heads: 1, queryLength: 5, keyLength: 9, headSize: 128, bias: true },
   "causal": { queryLength: 37, keyLength: 37, headSize: 8, causal: true, bias: true },
   "padded keys": {

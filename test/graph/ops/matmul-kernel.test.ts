@@ -11,6 +11,7 @@ import {
 import { packUniforms } from "../../../src/gpu/reflection.ts";
 import { pipelineFor } from "../../../src/gpu/pipelines.ts";
 import { READBACK, STORAGE, UNIFORM } from "../../../src/gpu/usage.ts";
+import { raceCheck } from "../../shaders/race.ts";
 import { testDevice } from "../device.ts";
 
 const test = suite("graph/ops/matmul-kernel");
@@ -128,6 +129,33 @@ test("chooses by the kind of adapter", () => {
   assert.is(shaderOn(false, true, 32), "matmul-tiled");
 });
 
+test("tiled has no data race, and needs each of its barriers", async () => {
+  const sizes = { batch: 1, m: 5, n: 7, k: 35, transposeA: false, transposeB: true };
+  const problem = { ...sizes, aStride: 0, bStride: 0 };
+  const [{ shader, entry, constants, uniforms, workgroups }] = planMatmul(
+    problem,
+    adapter,
+    "tiled",
+  );
+  const { a, b } = operandsOf(problem) as Required<Operands>;
+  const [aBytes, bBytes] = [new Uint8Array(a.buffer), new Uint8Array(b.buffer)];
+  const racesOf = (source: string) =>
+    raceCheck({
+      source,
+      entry,
+      constants: numeric(constants),
+      uniforms,
+      workgroups,
+      bindings: { a: aBytes, b: bBytes, result: new Uint8Array(4 * 5 * 7) },
+    });
+  const source = await sourceOf(shader);
+  assert.equal(racesOf(source), []);
+  for (const { index, 0: barrier } of [...source.matchAll(/workgroupBarrier\(\);/g)]) {
+    const without = source.slice(0, index) + source.slice(index + barrier.length);
+    assert.ok(racesOf(without).length > 0, `without the barrier at ${index}`);
+  }
+});
+
 type Operands = Partial<Record<MatmulOperand, Float32Array>>;
 
 /** Runs the problem on data with known values and compares every element with a sum in f64. */
@@ -218,8 +246,8 @@ async function encode(
   const { pipeline, layout, entry: { storage, uniforms: block } } = await pipelineFor(gpu, {
     name: shader,
     entry,
-    source: await Deno.readTextFile(new URL(`../../../shaders/${shader}.wgsl`, import.meta.url)),
-    constants: Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, +value])),
+    source: await sourceOf(shader),
+    constants: numeric(constants),
   });
   const values = new DataView(new ArrayBuffer(block!.byteLength));
   packUniforms(block!, uniforms, values);
@@ -236,6 +264,14 @@ async function encode(
   pass.dispatchWorkgroups(...workgroups);
   pass.end();
   return uniform;
+}
+
+async function sourceOf(shader: string): Promise<string> {
+  return await Deno.readTextFile(new URL(`../../../shaders/${shader}.wgsl`, import.meta.url));
+}
+
+function numeric(constants: MatmulDispatch["constants"]): Record<string, number> {
+  return Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, +value]));
 }
 
 function storage(values: Float32Array): GPUBuffer {

@@ -1,0 +1,108 @@
+/** `deno task eval`: scores a run or a checkpoint. */
+
+import { Command, Option } from "commander";
+import { dirname } from "node:path";
+import { loadDatasets } from "../src/data/tasks.ts";
+import type { BatchOptions } from "../src/data/batch.ts";
+import type { Split } from "../src/data/types.ts";
+import { UserError } from "../src/errors.ts";
+import { acquireGpu, announce } from "../src/platform/adapter.ts";
+import { makeDirectory, writeAtomic } from "../src/platform/files.ts";
+import { evaluate, type Evaluation } from "../src/train/evaluate.ts";
+import { defaults, type Settings } from "../src/train/settings.ts";
+import { checkTrained, placeTrained } from "../src/train/trained-model.ts";
+import { run } from "./frame/command.ts";
+import { list, positiveInteger } from "./frame/config.ts";
+import { dataSource, openModel } from "./frame/places.ts";
+import { scoreTable } from "./frame/scores.ts";
+import { readSettings } from "./frame/settings.ts";
+import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
+
+interface Flags extends RunChoice, Partial<Pick<Settings, "data" | "tasks" | "batchSize">> {
+  readonly checkpoint?: string;
+  readonly split: Split;
+  readonly out?: string;
+  readonly json?: true;
+}
+
+/** The command, ready to parse. */
+export function evalCommand(): Command {
+  return new Command("deno task eval")
+    .description("Score a trained model: the newest run, or what --run or --checkpoint names.")
+    .option("--run <directory>", "a run that deno task train wrote")
+    .option("--checkpoint <directory>", "one checkpoint, or any model's directory")
+    .addOption(
+      new Option("--which <checkpoint>", "of the run (default: best)").choices(["best", "latest"]),
+    )
+    .option("--backbone <directory>", "where the frozen model is, if it has moved since training")
+    .option("--data <directory>", "where GLUE's folders are (default: the run's)")
+    .option("--tasks <names>", "tasks, separated by commas (default: the run's)", list)
+    .addOption(
+      new Option("--split <name>", "examples to score").choices(["validation", "test"])
+        .default("test"),
+    )
+    .option("--batch-size <count>", "examples per batch (default: the run's)", positiveInteger)
+    .option("--out <file>", "write predictions there, a line of JSON for each example")
+    .option("--json", "print the scores as JSON")
+    .action(evaluateModel);
+}
+
+async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags): Promise<void> {
+  if (checkpoint !== undefined && (flags.run !== undefined || flags.which !== undefined)) {
+    throw new UserError("--checkpoint names one checkpoint: leave out --run and --which");
+  }
+  const path = checkpoint === undefined ? await chosenRun(flags) : undefined;
+  const settings = path ? await readSettings(path) : defaults.t5;
+  const { data, tasks, ...limits }: Partial<Settings> & BatchOptions = { ...settings, ...flags };
+  const datasets = await loadDatasets({
+    ...(tasks && { tasks }),
+    ...(data !== undefined && { data: dataSource(data) }),
+    splits: [split],
+  });
+  const trained = checkTrained(path ? await readRun(path, flags) : await openModel(checkpoint!));
+  if (out !== undefined) await makeDirectory(dirname(out));
+
+  const gpu = await acquireGpu();
+  announce(gpu);
+  const model = placeTrained(gpu, trained, limits);
+  const result = (await evaluate(model, datasets, { split, onProgress: reporter() }))!;
+  if (out !== undefined) await writeAtomic(out, predictionLines(result));
+  if (result.truncated > 0) {
+    console.error(
+      `${result.truncated} sources and targets were longer than the limits and were cut.`,
+    );
+  }
+  const scored = result.tasks.map(({ task, scores }) => ({ name: task.name, scores }));
+  console.log(
+    json
+      ? JSON.stringify({
+        split,
+        scores: Object.fromEntries(scored.map(({ name, scores }) => [name, scores])),
+        average: result.average,
+        truncated: result.truncated,
+      })
+      : scoreTable(scored),
+  );
+}
+
+/** A line of JSON for each example; `correct` where the task has a closed set of answers. */
+function predictionLines({ tasks }: Evaluation): string {
+  return tasks.flatMap(({ task, predictions }) =>
+    predictions.map((prediction) => {
+      const correct = prediction.prediction === prediction.target;
+      return `${JSON.stringify(task.labels ? { ...prediction, correct } : prediction)}\n`;
+    })
+  ).join("");
+}
+
+/** Tells on stderr every ten seconds how far an evaluation has come. */
+function reporter(): (done: number, total: number) => void {
+  let told = performance.now();
+  return (done, total) => {
+    if (performance.now() - told < 10_000) return;
+    console.error(`${done} of ${total} examples`);
+    told = performance.now();
+  };
+}
+
+if (import.meta.main) await run(evalCommand());

@@ -1,0 +1,32 @@
+/** All ops, as the functions that models are written with. */
+
+export { accumulate } from "./accumulate.ts";
+export { adamW, adamWHyper, type AdamWSettings } from "./adamw.ts";
+export { adapter, type AdapterParameters } from "./adapter.ts";
+export { add } from "./add.ts";
+export { addBias } from "./add-bias.ts";
+export { argmax } from "./argmax.ts";
+export { assign } from "./assign.ts";
+export { attention, type AttentionOptions } from "./attention.ts";
+export { attentionStep, type AttentionStepOptions } from "./attention-step.ts";
+export { broadcastRows } from "./broadcast-rows.ts";
+export { cacheWrite } from "./cache-write.ts";
+export { concat } from "./concat.ts";
+export { dropout, dropoutAdd } from "./dropout.ts";
+export { embedding } from "./embedding.ts";
+export { fill, ones } from "./fill.ts";
+export { geluGate } from "./gelu-gate.ts";
+export { globalNorm } from "./global-norm.ts";
+export { advance, greedyStep } from "./greedy-step.ts";
+export { labelSmoothedLoss } from "./label-smoothed-loss.ts";
+export { maskedMean } from "./masked-mean.ts";
+export { linear, matmul, type MatmulOptions } from "./matmul.ts";
+export { pairRows } from "./pair-rows.ts";
+export { relativePositionBias, type RelativePositions } from "./relative-position-bias.ts";
+export { relu } from "./relu.ts";
+export { reshape } from "./reshape.ts";
+export { rmsNorm } from "./rms-norm.ts";
+export { scale } from "./scale.ts";
+export { split, window } from "./split.ts";
+export { sumRows } from "./sum-rows.ts";
+export { tokenAt } from "./token-at.ts";

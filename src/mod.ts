@@ -1,0 +1,40 @@
+/**
+ * The public module: what a page or a script imports.
+ *
+ * Everything here runs wherever WebGPU does; nothing touches files. A page brings weights, tokenizer and
+ * configuration as it likes (fetch, a file input, OPFS) and gets back tensors to save.
+ *
+ * @module
+ */
+
+export { acquireDevice, describe, type DeviceOptions, type Gpu } from "./gpu/device.ts";
+export * from "./gpu/errors.ts";
+export { UserError } from "./errors.ts";
+
+export { compile, type ProgramDescription } from "./graph/compile.ts";
+export { gradients } from "./graph/gradients.ts";
+export { input, read, type Variable } from "./graph/leaves.ts";
+export { type ParameterDescription, Parameters } from "./graph/parameters.ts";
+export type { HostArray, Program } from "./graph/program.ts";
+export { type DType, type Shape, ShapeError, type Tensor } from "./graph/tensor.ts";
+export { createVariable, readVariables, writeVariable } from "./graph/variables.ts";
+export * from "./graph/ops/mod.ts";
+
+export { type AdapterMode, formatConfig, type ModelConfig, parseConfig } from "../models/config.ts";
+export { encodeInstance, forward } from "../models/hyperdecoder.ts";
+export { isAdapterParameter, parameterAliases, parameterInventory } from "../models/inventory.ts";
+export { Dropout, type Model } from "../models/t5.ts";
+
+export { AdamW } from "./optim/adamw.ts";
+export { constantSchedule, linearSchedule, type Schedule } from "./optim/schedule.ts";
+export { type StepRecord, type TrainingSettings, TrainingStep } from "./train/training-step.ts";
+export { drawParameter } from "./train/initialise.ts";
+export { GreedyDecoder, type GreedyLimits } from "./generate/greedy.ts";
+
+export { type Batch, evaluationBatches, TrainingBatches } from "./data/batch.ts";
+export { miniatureDatasets } from "./data/miniature/mixture.ts";
+export { Mixture } from "./data/mixture.ts";
+export type { Dataset, Example, Split, TaskSpecification } from "./data/types.ts";
+export { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
+export { meanScore, score } from "./metrics/score.ts";
+export { fromFloat32, readSafetensors, toFloat32, writeSafetensors } from "./io/safetensors.ts";

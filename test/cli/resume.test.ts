@@ -1,0 +1,90 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { directoryStore } from "../../src/platform/files.ts";
+import { loadCheckpoint } from "../../src/train/checkpoint.ts";
+import { lines } from "../lines.ts";
+import { writeTinyModel } from "../train/tiny-model.ts";
+
+const test = suite<{ directory: string }>("cli/resume");
+
+const script = new URL("../../cli/train.ts", import.meta.url).pathname;
+
+test.before(async (context) => {
+  context.directory = await Deno.makeTempDir();
+  await Deno.mkdir(`${context.directory}/model`);
+  await writeTinyModel(`${context.directory}/model`);
+});
+test.after((context) => Deno.remove(context.directory, { recursive: true }));
+
+// Dropout (from the model's config), accumulation, evaluations and a schedule: all that a resume must
+// take up again. Periods that do not divide each other make stops of every kind.
+const settings = "--steps 100 --batch-size 4 --accumulate 2 --tasks sentiment --log-every 3 " +
+  "--save-every 8 --eval-every 40 --eval-limit 8 --max-source-length 20 --max-target-length 4 " +
+  "--encoder-adapter-dim 4 --decoder-adapter-dim 3 --hypernetwork-bottleneck 5 " +
+  "--learning-rate 0.01 --seed 7";
+
+/** Runs `deno task train` in a process of its own, and sends it a signal once `after` steps are done. */
+async function train(
+  context: { directory: string },
+  args: string,
+  stop?: { signal: Deno.Signal; after: number },
+): Promise<Deno.CommandStatus> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", script, "--json", ...args.split(" ")],
+    cwd: context.directory,
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  let isStopped = false;
+  for await (const line of lines(child.stdout)) {
+    if (isStopped || stop === undefined || JSON.parse(line).step < stop.after) continue;
+    child.kill(stop.signal);
+    isStopped = true;
+  }
+  return await child.status;
+}
+
+/** All that a run leaves behind, without how fast it was. */
+async function outcome(run: string) {
+  const text = await Deno.readTextFile(`${run}/metrics.jsonl`);
+  const metrics = text.trimEnd().split("\n").map((line) => {
+    const { tokensPerSecond: _, ...rest } = JSON.parse(line);
+    return rest;
+  });
+  const store = directoryStore(`${run}/checkpoints`);
+  return {
+    metrics,
+    latest: await loadCheckpoint(store, "latest"),
+    best: await loadCheckpoint(store, "best"),
+  };
+}
+
+test("a run that was killed, and later interrupted, ends bit for bit as one that was not", async (context) => {
+  assert.is((await train(context, `--model model --out whole ${settings}`)).code, 0);
+
+  const killed = await train(context, `--model model --out broken ${settings}`, {
+    signal: "SIGKILL",
+    after: 20,
+  });
+  assert.is(killed.signal, "SIGKILL");
+  const broken = `${context.directory}/broken`;
+  const atKill = await loadCheckpoint(directoryStore(`${broken}/checkpoints`));
+  assert.ok(atKill.step < 100);
+
+  const interrupted = await train(context, "--resume broken", {
+    signal: "SIGINT",
+    after: atKill.step + 10,
+  });
+  assert.is(interrupted.code, 130);
+  const atInterrupt = await loadCheckpoint(directoryStore(`${broken}/checkpoints`));
+  assert.ok(atInterrupt.step > atKill.step && atInterrupt.step < 100, `step ${atInterrupt.step}`);
+
+  assert.is((await train(context, "--resume broken")).code, 0);
+  const [expected, actual] = [await outcome(`${context.directory}/whole`), await outcome(broken)];
+  assert.is(expected.metrics.length, 100 + 3);
+  assert.equal(actual.metrics, expected.metrics);
+  assert.is(actual.latest.step, 100);
+  assert.equal(actual, expected);
+});
+
+test.run();

@@ -1,0 +1,245 @@
+/**
+ * Every shader of the project under the race detector: the kernels of a whole training step and a whole
+ * decoding step, on a model so small that an interpreter can run them, in every variant that some adapter
+ * would choose.
+ */
+
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { parseConfig } from "../../models/config.ts";
+import { decodeStep } from "../../models/decoding.ts";
+import { adaptWith, encodeInstance, forward } from "../../models/hyperdecoder.ts";
+import { parameterInventory } from "../../models/inventory.ts";
+import { Dropout, type Model } from "../../models/t5.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
+import { gradients } from "../../src/graph/gradients.ts";
+import { input, read } from "../../src/graph/leaves.ts";
+import {
+  accumulate,
+  adapter,
+  argmax,
+  assign,
+  broadcastRows,
+  concat,
+  dropout,
+  fill,
+  globalNorm,
+  greedyStep,
+  labelSmoothedLoss,
+  matmul,
+  relu,
+  reshape,
+  split,
+  tokenAt,
+} from "../../src/graph/ops/mod.ts";
+import { advance } from "../../src/graph/ops/greedy-step.ts";
+import { record } from "../../src/graph/ops/record.ts";
+import { Parameters } from "../../src/graph/parameters.ts";
+import type { HostArray } from "../../src/graph/program.ts";
+import { size, type Tensor } from "../../src/graph/tensor.ts";
+import { createVariable } from "../../src/graph/variables.ts";
+import { AdamW } from "../../src/optim/adamw.ts";
+import { testDevice } from "../graph/device.ts";
+import { values } from "../graph/ops/check.ts";
+import { type Covered, findRaces } from "./graph-races.ts";
+import { allEntries } from "./shaders.ts";
+
+const test = suite("races in all shaders");
+const gpu = await testDevice();
+const covered: Covered = new Map();
+
+/** The device as seen by kernels that choose: a CPU without and with subgroups, and a GPU. */
+const adapters: readonly [string, Gpu][] = [
+  ["CPU", seenAs({ isCpu: true, subgroups: false })],
+  ["CPU with subgroups of 8", seenAs({ isCpu: true, subgroups: true })],
+  ["GPU", seenAs({ isCpu: false, subgroups: false })],
+];
+
+/** Sizes that are whole vec4s, and sizes that are not. */
+const sizes = [
+  { width: 8, heads: 2, headDim: 4, inner: 12, vocabulary: 16, adapterDim: 4 },
+  { width: 7, heads: 3, headDim: 3, inner: 5, vocabulary: 13, adapterDim: 3 },
+];
+
+for (const [name, seen] of adapters) {
+  for (const s of sizes) {
+    for (const projection of ["gated-gelu", "relu"]) {
+      test(`${name}, width ${s.width}, ${projection}`, () => {
+        const problems = [
+          ...trainingRaces(seen, s, projection),
+          ...decodingRaces(seen, s, projection),
+        ];
+        assert.equal(problems, []);
+      });
+    }
+  }
+  test(`${name}, long sums and unaligned parts`, () => assert.equal(otherRaces(seen), []));
+}
+
+test("no entry point was left out", () => {
+  const run = new Set(
+    [...covered.values()].map(({ shader, entry = "main" }) => `${stem(shader.name)}.${entry}`),
+  );
+  const missed = allEntries().map(({ name, entry }) => `${name}.${entry}`).filter((e) => !run.has(e));
+  assert.equal(missed, []);
+});
+
+function modelOf(seen: Gpu, s: typeof sizes[0], projection: string) {
+  const config = parseConfig({
+    vocab_size: s.vocabulary,
+    d_model: s.width,
+    d_kv: s.headDim,
+    d_ff: s.inner,
+    num_heads: s.heads,
+    num_layers: 1,
+    relative_attention_num_buckets: 8,
+    feed_forward_proj: projection,
+    tie_word_embeddings: projection === "relu",
+    encoder_adapter: "manual",
+    decoder_adapter: "generated",
+    encoder_adapter_dim: s.adapterDim,
+    decoder_adapter_dim: s.adapterDim,
+    hypernetwork_bottleneck: 4,
+  }, "test");
+  const parameters = new Parameters(
+    seen,
+    parameterInventory(config).map((p) => ({ ...p, trainable: true })),
+  );
+  return { config, parameters };
+}
+
+function trainingRaces(seen: Gpu, s: typeof sizes[0], projection: string): string[] {
+  const { config, parameters } = modelOf(seen, s, projection);
+  const [batch, source, target] = [2, 3, 2];
+  const model: Model = {
+    config,
+    weight: (name) => parameters.tensor(name),
+    dropout: new Dropout(0.25, input("seed", [2], "u32")),
+  };
+  const { logits } = forward(model, {
+    inputIds: input("inputIds", [batch, source], "i32"),
+    attentionMask: input("attentionMask", [batch, source], "i32"),
+    decoderInputIds: input("decoderInputIds", [batch, target], "i32"),
+  });
+  const rows = reshape(logits, [batch * target, config.vocabSize]);
+  const labels = input("labels", [batch * target], "i32");
+  const { loss, sums } = labelSmoothedLoss(rows, labels, { smoothing: 0.1 });
+  const adjoints = gradients(loss, parameters.trainable.map((name) => parameters.tensor(name)));
+  const byName = new Map<string, Tensor>();
+  parameters.trainable.forEach((name, i) => adjoints[i] && byName.set(name, adjoints[i]));
+  const { effects, norm } = new AdamW(parameters).update(byName, input("hyper", [8]));
+  const log = read(createVariable(seen, "log", [4, 4]));
+  const logged = record(log, { slot: input("slot", [1], "u32"), keep: input("keep", [1]), sums, norm });
+  const given: Record<string, HostArray> = {
+    inputIds: Int32Array.of(3, 4, 3, 5, 0, 0),
+    attentionMask: Int32Array.of(1, 1, 1, 1, 0, 0),
+    labels: Int32Array.of(4, 1, 2, 0),
+    hyper: new Float32Array(8).fill(0.5),
+    ...weightsOf(parameters),
+  };
+  const problems = findRaces(seen, [...effects, logged], given, covered);
+  parameters.destroy();
+  return problems;
+}
+
+function decodingRaces(seen: Gpu, s: typeof sizes[0], projection: string): string[] {
+  const { config, parameters } = modelOf(seen, s, projection);
+  const model: Model = { config, weight: (name) => parameters.tensor(name) };
+  const [batch, source, length] = [2, 3, 4];
+  const variable = (name: string, shape: number[], dtype: "f32" | "i32" | "u32" = "f32") =>
+    read(createVariable(seen, name, shape, dtype));
+  const inner = config.heads * config.headDim;
+  const keyValues = (length: number) => ({
+    key: variable("keys", [batch, length, inner]),
+    value: variable("values", [batch, length, inner]),
+  });
+  const encoderMask = input("attentionMask", [batch, source], "i32");
+  const { decoderAdapters } = encodeInstance(
+    model,
+    input("inputIds", [batch, source], "i32"),
+    encoderMask,
+  );
+  const tokens = variable("tokens", [batch, length], "i32");
+  const position = variable("position", [1], "u32");
+  const logits = decodeStep(
+    model,
+    tokenAt(tokens, position),
+    position,
+    { self: [keyValues(length)], cross: [keyValues(source)], encoderMask },
+    adaptWith(decoderAdapters),
+  );
+  const state = {
+    tokens,
+    scores: variable("scores", [batch, length]),
+    finished: variable("finished", [batch], "i32"),
+  };
+  const next = greedyStep(logits, state, position, { eosId: 1, padId: 0, minLength: 2 });
+  const roots = [next.tokens, next.scores, next.finished, advance(position), argmax(logits)];
+  const problems = findRaces(seen, roots, { ...weightsOf(parameters) }, covered);
+  parameters.destroy();
+  return problems;
+}
+
+/** What a model of that size does not reach: long reductions, copies, the rarer ops. */
+function otherRaces(seen: Gpu): string[] {
+  const x = input("x", [3, 5]);
+  const [a, b, c] = split(x, 3);
+  const long = input("long", [700, 3]);
+  const sum = read(createVariable(seen, "sum", [3, 5]));
+  const other = read(createVariable(seen, "other", [3, 5]));
+  const tall = input("tall", [2, 40, 4]);
+  const shared = {
+    downWeight: input("down", [3, 4]),
+    downBias: input("downBias", [3]),
+    upWeight: input("up", [4, 3]),
+    upBias: input("upBias", [4]),
+  };
+  return findRaces(
+    seen,
+    [
+      concat([relu(c), a, b], [3, 5]),
+      matmul(long, long, { transposeA: true }),
+      globalNorm([long]),
+      broadcastRows(input("row", [5]), 3),
+      fill([3], 2),
+      dropout(x, { rate: 0.5, seed: input("seed", [2], "u32"), site: 1 }),
+      accumulate(sum, x, input("keep", [1])),
+      assign(other, x),
+      adapter(tall, shared, tall),
+    ],
+    { x: values([15]), long: values([2100], 2), tall: values([320], 3) },
+    covered,
+  );
+}
+
+function weightsOf(parameters: Parameters): Record<string, HostArray> {
+  return Object.fromEntries(
+    parameters.slabs.map(({ variable }) => [variable.name, values([size(variable.shape)], 7)]),
+  );
+}
+
+function seenAs({ isCpu, subgroups }: { isCpu: boolean; subgroups: boolean }): Gpu {
+  return {
+    device: gpu.device,
+    adapterName: gpu.adapterName,
+    isCpu,
+    features: { ...gpu.features, subgroups },
+    limits: gpu.limits,
+    subgroupSize: subgroups ? { min: 8, max: 8 } : { min: 1, max: 1 },
+    enableSubgroupsLine: gpu.enableSubgroupsLine,
+    lost: gpu.lost,
+    assertHealthy: (operation) => gpu.assertHealthy(operation),
+    destroy: () => gpu.destroy(),
+  };
+}
+
+/** A specialised shader's name begins with that of its file. */
+function stem(name: string): string {
+  const files = new Set(allEntries().map((entry) => entry.name));
+  for (let end = name.length; end > 0; end = name.lastIndexOf("-", end - 1)) {
+    if (files.has(name.slice(0, end))) return name.slice(0, end);
+  }
+  return name;
+}
+
+test.run();
