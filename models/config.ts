@@ -87,7 +87,9 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
   }
   const encoderAdapter = adapter("encoder_adapter");
   if (encoderAdapter === "generated") {
-    throw new UserError(`${file}: a generated encoder adapter is not supported; use manual or none.`);
+    throw new UserError(
+      `${file}: a generated encoder adapter is not supported; use manual or none.`,
+    );
   }
   const encoderLayers = size("num_layers");
   return {

@@ -5,7 +5,7 @@
 
 import { adapter, type AdapterParameters } from "../src/graph/ops/adapter.ts";
 import type { Tensor } from "../src/graph/tensor.ts";
-import { type Conditioning, condition, generateAdapters } from "./hypernetwork.ts";
+import { condition, type Conditioning, generateAdapters } from "./hypernetwork.ts";
 import { type AdaptLayer, decode, encode, type Model, project, type StackOutput } from "./t5.ts";
 
 /** One padded batch on the device. */
@@ -74,12 +74,18 @@ export function forward(model: Model, batch: BatchTensors): Forward {
 }
 
 /** Adapter weights by layer → what a stack calls in every block. */
-export function adaptWith(weights: readonly AdapterParameters[] | undefined): AdaptLayer | undefined {
+export function adaptWith(
+  weights: readonly AdapterParameters[] | undefined,
+): AdaptLayer | undefined {
   return weights && ((layer, x, residual) => adapter(x, weights[layer], residual));
 }
 
 /** The adapters that all instances share: Linear layers in the feed-forward sub-layer of every block. */
-function manualAdapters(model: Model, side: "encoder" | "decoder", layers: number): AdapterParameters[] {
+function manualAdapters(
+  model: Model,
+  side: "encoder" | "decoder",
+  layers: number,
+): AdapterParameters[] {
   const sublayer = side === "decoder" ? 2 : 1;
   return Array.from({ length: layers }, (_, i) => {
     const name = `${side}.block.${i}.layer.${sublayer}.adapter_layer`;

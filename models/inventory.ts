@@ -78,16 +78,25 @@ function stack(config: ModelConfig, side: "encoder" | "decoder"): ParameterSpeci
       parameters.push(norm(`${block}.1.layer_norm`, modelDim));
     }
     const last = `${block}.${isDecoder ? 2 : 1}`;
-    parameters.push(...feedForward(config, `${last}.DenseReluDense`), norm(`${last}.layer_norm`, modelDim));
+    parameters.push(
+      ...feedForward(config, `${last}.DenseReluDense`),
+      norm(`${last}.layer_norm`, modelDim),
+    );
     // The reference makes manual adapters in every stack that has adapters at all, used or not.
-    if (mode !== "none") parameters.push(...manualAdapter(`${last}.adapter_layer`, modelDim, adapterDim));
+    if (mode !== "none") {
+      parameters.push(...manualAdapter(`${last}.adapter_layer`, modelDim, adapterDim));
+    }
   }
   parameters.push(norm(`${side}.final_layer_norm`, modelDim));
   if (mode === "generated") {
     parameters.push(...hypernetwork(config, `${side}.param_gen`, layers, adapterDim));
     if (config.processEncoderOutput) {
-      parameters.push(...linearWithBias(`${side}.mlp.0`, modelDim, modelDim, pytorchBound(modelDim)));
-      parameters.push(...linearWithBias(`${side}.mlp.2`, modelDim, modelDim, pytorchBound(modelDim)));
+      parameters.push(
+        ...linearWithBias(`${side}.mlp.0`, modelDim, modelDim, pytorchBound(modelDim)),
+      );
+      parameters.push(
+        ...linearWithBias(`${side}.mlp.2`, modelDim, modelDim, pytorchBound(modelDim)),
+      );
     }
   }
   return parameters;
@@ -116,7 +125,11 @@ function feedForward(config: ModelConfig, name: string): ParameterSpecification[
 }
 
 /** Xavier uniform with gain 1e-4: a new adapter leaves the backbone nearly as it was. */
-function manualAdapter(name: string, modelDim: number, adapterDim: number): ParameterSpecification[] {
+function manualAdapter(
+  name: string,
+  modelDim: number,
+  adapterDim: number,
+): ParameterSpecification[] {
   const bound = 1e-4 * Math.sqrt(6 / (modelDim + adapterDim));
   return [
     linear(`${name}.adapter_down_manual`, adapterDim, modelDim, uniform(bound)),

@@ -151,7 +151,8 @@ export function feedForward(
 ): Tensor {
   const { config } = model;
   const normed = norm(model, `${layer}.layer_norm`, h);
-  const part = (p: string, x: Tensor) => linear(x, model.weight(`${layer}.DenseReluDense.${p}.weight`));
+  const part = (p: string, x: Tensor) =>
+    linear(x, model.weight(`${layer}.DenseReluDense.${p}.weight`));
   const inner = config.gatedGelu
     ? geluGate(part("wi_0", normed), part("wi_1", normed))
     : relu(part("wi", normed));
@@ -174,7 +175,12 @@ export function positionTable(side: "encoder" | "decoder"): string {
   return `${side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`;
 }
 
-function positionBias(model: Model, side: "encoder" | "decoder", length: number, bidirectional: boolean) {
+function positionBias(
+  model: Model,
+  side: "encoder" | "decoder",
+  length: number,
+  bidirectional: boolean,
+) {
   return relativePositionBias(model.weight(positionTable(side)), {
     queryLength: length,
     keyLength: length,

@@ -34,48 +34,50 @@ const STRETCH = 16u;
 
 override has_residual: bool = false;
 
-// Elements begin … end − 1 of `values`, the first of which takes bias[bias].
-struct Stretch {
-  begin: u32,
-  end: u32,
-  bias: u32,
-}
-
-fn stretch_of(index: u32) -> Stretch {
-  let stretches = (params.columns + STRETCH - 1u) / STRETCH;
-  let row = index / stretches;
-  if (row >= params.instances * params.rows) { return Stretch(0u, 0u, 0u); }
-  let column = (index - row * stretches) * STRETCH;
-  let begin = row * params.columns + column;
-  let end = begin + min(STRETCH, params.columns - column);
-  return Stretch(begin, end, row / params.rows * params.bias_stride + column);
-}
+// The stretch's row among all rows, and its first column.
+fn row_of(index: u32) -> u32 { return index / stretches(); }
+fn column_of(index: u32) -> u32 { return index % stretches() * STRETCH; }
+fn stretches() -> u32 { return (params.columns + STRETCH - 1u) / STRETCH; }
 
 @compute @workgroup_size(GROUP)
 fn add_bias_relu(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let stretch = stretch_of(id.y * (groups.x * GROUP) + id.x);
-  for (var i = stretch.begin; i < stretch.end; i++) {
-    let sum = values[i] + bias[stretch.bias + i - stretch.begin];
+  let index = id.y * (groups.x * GROUP) + id.x;
+  let row = row_of(index);
+  if (row >= params.instances * params.rows) { return; }
+  let base = row * params.columns;
+  let first = column_of(index);
+  let bias_base = row / params.rows * params.bias_stride;
+  for (var column = first; column < min(first + STRETCH, params.columns); column++) {
+    let sum = values[base + column] + bias[bias_base + column];
     // Not max(): on some drivers max(NaN, 0) is 0, and a NaN must not be hidden.
-    values[i] = select(sum, 0.0, sum < 0.0);
+    values[base + column] = select(sum, 0.0, sum < 0.0);
   }
 }
 
 @compute @workgroup_size(GROUP)
 fn add_bias(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let stretch = stretch_of(id.y * (groups.x * GROUP) + id.x);
-  for (var i = stretch.begin; i < stretch.end; i++) {
-    var sum = values[i] + bias[stretch.bias + i - stretch.begin];
-    if (has_residual) { sum += residual[i]; }
-    values[i] = sum;
+  let index = id.y * (groups.x * GROUP) + id.x;
+  let row = row_of(index);
+  if (row >= params.instances * params.rows) { return; }
+  let base = row * params.columns;
+  let first = column_of(index);
+  let bias_base = row / params.rows * params.bias_stride;
+  for (var column = first; column < min(first + STRETCH, params.columns); column++) {
+    var sum = values[base + column] + bias[bias_base + column];
+    if (has_residual) { sum += residual[base + column]; }
+    values[base + column] = sum;
   }
 }
 
 @compute @workgroup_size(GROUP)
 fn gate_gradient(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let stretch = stretch_of(id.y * (groups.x * GROUP) + id.x);
-  for (var i = stretch.begin; i < stretch.end; i++) {
-    values[i] = select(values[i], 0.0, gate[i] <= 0.0);
+  let index = id.y * (groups.x * GROUP) + id.x;
+  let row = row_of(index);
+  if (row >= params.instances * params.rows) { return; }
+  let base = row * params.columns;
+  let first = column_of(index);
+  for (var column = first; column < min(first + STRETCH, params.columns); column++) {
+    values[base + column] = select(values[base + column], 0.0, gate[base + column] <= 0.0);
   }
 }
 

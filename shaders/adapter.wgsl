@@ -54,29 +54,17 @@ override vectorized: bool = false;
 
 var<workgroup> parts: array<vec4f, LANES>;
 
-// The rows of a workgroup: those of one instance from `start`, in groups of four.
-struct Tile {
-  instance: u32,
-  start: u32,
-  groups: u32,
+// The workgroup's number among all tiles, and how many tiles an instance has.
+fn tile_index(group_id: vec3u, group_counts: vec3u) -> u32 {
+  return group_id.y * group_counts.x + group_id.x;
 }
 
-fn tile_of(group_id: vec3u, group_counts: vec3u) -> Tile {
-  let tiles = (params.rows + TILE_ROWS - 1u) / TILE_ROWS;
-  let index = group_id.y * group_counts.x + group_id.x;
-  let start = index % tiles * TILE_ROWS;
-  return Tile(index / tiles, start, (min(TILE_ROWS, params.rows - start) + 3u) / 4u);
-}
+fn tiles_per_instance() -> u32 { return (params.rows + TILE_ROWS - 1u) / TILE_ROWS; }
 
-// Numbers among all rows of a group's four rows; past the end the last one is repeated.
-fn rows_of(tile: Tile, group: u32) -> vec4u {
-  let rows = vec4u(tile.start + 4u * group) + vec4u(0u, 1u, 2u, 3u);
-  return vec4u(tile.instance * params.rows) + min(rows, vec4u(params.rows - 1u));
-}
-
-// How many of a group's four rows exist.
-fn count_of(tile: Tile, group: u32) -> u32 {
-  return min(4u, params.rows - tile.start - 4u * group);
+// Numbers among all rows of the four from `first_row`; past the instance's end the last one is repeated.
+fn rows_of(first_row: u32, instance: u32) -> vec4u {
+  let last = (instance + 1u) * params.rows - 1u;
+  return min(vec4u(first_row) + vec4u(0u, 1u, 2u, 3u), vec4u(last));
 }
 
 fn value(i: u32) -> f32 { return values[i / 4u][i % 4u]; }
@@ -138,39 +126,44 @@ fn forward(
   @builtin(workgroup_id) group_id: vec3u,
   @builtin(num_workgroups) group_counts: vec3u,
 ) {
-  let tile = tile_of(group_id, group_counts);
-  if (tile.instance >= params.instances) { return; }
-  let base = tile.instance * params.weight_stride;
+  let tile = tile_index(group_id, group_counts);
+  let instance = tile / tiles_per_instance();
+  if (instance >= params.instances) { return; }
+  let start = tile % tiles_per_instance() * TILE_ROWS; // among the instance's rows
+  let row_groups = (min(TILE_ROWS, params.rows - start) + 3u) / 4u;
+  let base = instance * params.weight_stride;
   let slot = lane % SLOTS;
-  let hidden_items = tile.groups * params.bottleneck;
+  let hidden_items = row_groups * params.bottleneck;
   for (var begin = 0u; begin < hidden_items; begin += SLOTS) {
     let item = begin + slot;
     let column = item % params.bottleneck;
     let group = item / params.bottleneck;
-    let rows = rows_of(tile, group);
+    let first_row = instance * params.rows + start + 4u * group;
+    let rows = rows_of(first_row, instance);
     if (item < hidden_items) { parts[lane] = first_part(rows, base, column, lane / SLOTS); }
     workgroupBarrier();
     if (lane < SLOTS && item < hidden_items) {
-      let bias = first_bias[tile.instance * params.first_bias_stride + column];
+      let bias = first_bias[instance * params.first_bias_stride + column];
       let sums = sum_of_parts(slot) + bias;
-      let count = count_of(tile, group);
+      let count = min(4u, params.rows - start - 4u * group);
       for (var r = 0u; r < count; r++) {
         // Not max(): on some drivers max(NaN, 0) is 0, and a NaN must not be hidden.
-        hidden[rows[r] * params.bottleneck + column] = select(sums[r], 0.0, sums[r] < 0.0);
+        hidden[(first_row + r) * params.bottleneck + column] = select(sums[r], 0.0, sums[r] < 0.0);
       }
     }
     workgroupBarrier();
   }
   storageBarrier();
-  for (var item = lane; item < tile.groups * params.width; item += LANES) {
+  for (var item = lane; item < row_groups * params.width; item += LANES) {
     let column = item % params.width;
     let group = item / params.width;
-    let rows = rows_of(tile, group);
-    let bias = second_bias[tile.instance * params.second_bias_stride + column];
+    let first_row = instance * params.rows + start + 4u * group;
+    let rows = rows_of(first_row, instance);
+    let bias = second_bias[instance * params.second_bias_stride + column];
     let sums = second_sums(rows, base, column) + bias;
-    let count = count_of(tile, group);
+    let count = min(4u, params.rows - start - 4u * group);
     for (var r = 0u; r < count; r++) {
-      let at = rows[r] * params.width + column;
+      let at = (first_row + r) * params.width + column;
       var sum = sums[r];
       if (has_residual) { sum += residual[at]; }
       result[at] = sum;
@@ -184,23 +177,27 @@ fn backward(
   @builtin(workgroup_id) group_id: vec3u,
   @builtin(num_workgroups) group_counts: vec3u,
 ) {
-  let tile = tile_of(group_id, group_counts);
-  if (tile.instance >= params.instances) { return; }
-  let base = tile.instance * params.weight_stride;
+  let tile = tile_index(group_id, group_counts);
+  let instance = tile / tiles_per_instance();
+  if (instance >= params.instances) { return; }
+  let start = tile % tiles_per_instance() * TILE_ROWS; // among the instance's rows
+  let row_groups = (min(TILE_ROWS, params.rows - start) + 3u) / 4u;
+  let base = instance * params.weight_stride;
   let slot = lane % SLOTS;
-  let hidden_items = tile.groups * params.bottleneck;
+  let hidden_items = row_groups * params.bottleneck;
   for (var begin = 0u; begin < hidden_items; begin += SLOTS) {
     let item = begin + slot;
     let column = item % params.bottleneck;
     let group = item / params.bottleneck;
-    let rows = rows_of(tile, group);
+    let first_row = instance * params.rows + start + 4u * group;
+    let rows = rows_of(first_row, instance);
     if (item < hidden_items) { parts[lane] = first_part(rows, base, column, lane / SLOTS); }
     workgroupBarrier();
     if (lane < SLOTS && item < hidden_items) {
       let sums = sum_of_parts(slot);
-      let count = count_of(tile, group);
+      let count = min(4u, params.rows - start - 4u * group);
       for (var r = 0u; r < count; r++) {
-        let at = rows[r] * params.bottleneck + column;
+        let at = (first_row + r) * params.bottleneck + column;
         hidden[at] = select(sums[r], 0.0, gate[at] <= 0.0);
       }
     }
@@ -208,14 +205,15 @@ fn backward(
   }
   if (!has_result) { return; }
   storageBarrier();
-  for (var item = lane; item < tile.groups * params.width; item += LANES) {
+  for (var item = lane; item < row_groups * params.width; item += LANES) {
     let column = item % params.width;
     let group = item / params.width;
-    let rows = rows_of(tile, group);
+    let first_row = instance * params.rows + start + 4u * group;
+    let rows = rows_of(first_row, instance);
     let sums = second_sums(rows, base, column);
-    let count = count_of(tile, group);
+    let count = min(4u, params.rows - start - 4u * group);
     for (var r = 0u; r < count; r++) {
-      result[rows[r] * params.width + column] = sums[r];
+      result[(first_row + r) * params.width + column] = sums[r];
     }
   }
 }

@@ -36,7 +36,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> value: array<f32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read> key_mask: array<i32>;
-@group(0) @binding(6) var<storage, read> seed: array<u32>;@group(0) @binding(7) var<storage, read_write> output: array<f32>;
+@group(0) @binding(6) var<storage, read> seed: array<u32>;
+@group(0) @binding(7) var<storage, read_write> output: array<f32>;
 @group(0) @binding(8) var<storage, read_write> statistics: array<f32>;
 
 override has_bias: bool = false;

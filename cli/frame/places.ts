@@ -1,6 +1,6 @@
 /** Where models and runs are, as the commands name them. */
 
-import { resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suggestion, UserError } from "../../src/errors.ts";
 import {
@@ -28,7 +28,7 @@ export function modelName(name: string): string {
 export async function openModel(name: string): Promise<ModelFiles> {
   if (name !== "miniature" && !await exists(name)) {
     throw new UserError(
-      `there is no model at ${name}${suggestion(name, ["miniature"])}: ` +
+      `there is no model at ${name}${suggestion(basename(name), ["miniature"])}: ` +
         `give a directory with config.json, model.safetensors and tokenizer.json`,
     );
   }

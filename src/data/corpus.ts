@@ -61,8 +61,8 @@ export function spanCorrupt(
   return { source, target };
 }
 
-/** `parts` whole numbers of at least 1 that add up to `total`, every such sequence as likely. */
-function randomPartition(total: number, parts: number, random: Random): number[] {
+/** `parts` (at most `total`) whole numbers of at least 1 that add up to `total`, every such sequence as likely. */
+export function randomPartition(total: number, parts: number, random: Random): number[] {
   const cuts = random.permutation(total - 1).subarray(0, parts - 1).map((cut) => cut + 1).sort();
   return Array.from({ length: parts }, (_, i) => (cuts[i] ?? total) - (cuts[i - 1] ?? 0));
 }

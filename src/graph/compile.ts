@@ -70,7 +70,7 @@ export async function compile(gpu: Gpu, description: ProgramDescription): Promis
           }),
       };
     });
-    return new Program({
+    const program = new Program({
       gpu,
       dispatches: prepared,
       inputs: inputs.byName,
@@ -84,6 +84,8 @@ export async function compile(gpu: Gpu, description: ProgramDescription): Promis
       },
       owned: [inputBuffer, uniforms.buffer, staging, ...dummies].filter((b) => b !== undefined),
     });
+    program.prepare();
+    return program;
   });
 }
 
@@ -181,7 +183,11 @@ function bindGroupEntries(
   });
   if (entry.uniforms) {
     const { binding, byteLength } = entry.uniforms;
-    const resource = { buffer: uniforms.buffer!, offset: uniforms.offsets[index], size: byteLength };
+    const resource = {
+      buffer: uniforms.buffer!,
+      offset: uniforms.offsets[index],
+      size: byteLength,
+    };
     entries.push({ binding, resource });
   }
   return entries;
@@ -213,6 +219,8 @@ function bytesOf(memory: Tensor | Scratch): number {
 function checkGrid(gpu: Gpu, label: string, { workgroups }: Dispatch): void {
   const limit = gpu.limits.maxComputeWorkgroupsPerDimension;
   if (workgroups.some((count) => count > limit || count < 1 || !Number.isInteger(count))) {
-    throw new Error(`${label}: cannot dispatch ${workgroups} workgroups (1 to ${limit} a dimension).`);
+    throw new Error(
+      `${label}: cannot dispatch ${workgroups} workgroups (1 to ${limit} a dimension).`,
+    );
   }
 }

@@ -31,7 +31,9 @@ export function gradients(loss: Tensor, parameters: readonly Tensor[]): (Tensor 
     const outputGradients = node.outputs.map((output) => adjoints.get(output));
     if (outputGradients.every((g) => g === undefined)) continue;
     if (!node.op.gradient) {
-      throw new Error(`gradients: the op "${node.op.name}" on the way to a parameter has no gradient.`);
+      throw new Error(
+        `gradients: the op "${node.op.name}" on the way to a parameter has no gradient.`,
+      );
     }
     const needed = node.inputs.map(isActive);
     const inputGradients = node.op.gradient(node, outputGradients, needed);

@@ -77,7 +77,9 @@ export function windowOf(tensor: Tensor): Tensor {
 export function overwrittenVariable(node: Node, operand: number): Variable {
   const variable = asVariable(windowOf(node.inputs[operand]));
   if (!variable) {
-    throw new Error(`The op "${node.op.name}" overwrites its operand ${operand}, which must be a variable.`);
+    throw new Error(
+      `The op "${node.op.name}" overwrites its operand ${operand}, which must be a variable.`,
+    );
   }
   return variable;
 }

@@ -94,7 +94,10 @@ export class Parameters {
     const wanted = names ?? this.descriptions.map(({ name }) => name);
     const frozen = wanted.filter((name) => this.#frozen.has(name));
     const values = new Map<string, Float32Array>();
-    const frozenValues = await readVariables(this.gpu, frozen.map((name) => this.#frozen.get(name)!));
+    const frozenValues = await readVariables(
+      this.gpu,
+      frozen.map((name) => this.#frozen.get(name)!),
+    );
     frozen.forEach((name, i) => values.set(name, frozenValues[i] as Float32Array));
     const slabNames = new Set(wanted);
     for (const slab of this.slabs) {

@@ -141,6 +141,11 @@ export class Program {
     );
   }
 
+  /** Makes the bind groups, so that what is wrong with one shows now and not in a run. */
+  prepare(): void {
+    this.#refreshBindGroups();
+  }
+
   /** Gives the program's own buffers back (not the workspace, not variables). */
   destroy(): void {
     for (const buffer of this.#parts.owned) buffer.destroy();
@@ -162,7 +167,9 @@ export class Program {
       if (value === undefined) throw new Error(`The input "${name}" was not given.`);
       if (dtypeOf(value) !== dtype || value.length !== size(shape)) {
         throw new Error(
-          `The input "${name}" must be ${dtype}[${shape}], not ${value.length} of ${dtypeOf(value)}.`,
+          `The input "${name}" must be ${dtype}[${shape}], not ${value.length} of ${
+            dtypeOf(value)
+          }.`,
         );
       }
       hostView(dtype, this.#upload, byteOffset, value.length).set(value);
@@ -203,7 +210,12 @@ function dtypeOf(value: HostArray): DType {
   return value instanceof Float32Array ? "f32" : value instanceof Int32Array ? "i32" : "u32";
 }
 
-function hostView(dtype: DType, buffer: ArrayBuffer, byteOffset: number, length: number): HostArray {
+function hostView(
+  dtype: DType,
+  buffer: ArrayBuffer,
+  byteOffset: number,
+  length: number,
+): HostArray {
   if (dtype === "f32") return new Float32Array(buffer, byteOffset, length);
   if (dtype === "i32") return new Int32Array(buffer, byteOffset, length);
   return new Uint32Array(buffer, byteOffset, length);

@@ -118,7 +118,11 @@ export class ShapeError extends Error {
 let nextId = 0;
 
 /** Applies an op. The only way a node comes into being. */
-export function applyAll<A>(op: Op<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
+export function applyAll<A>(
+  op: Op<A>,
+  inputs: readonly Tensor[],
+  attributes: A,
+): readonly Tensor[] {
   const outputs: Tensor[] = [];
   const node: Node<A> = { id: nextId++, op, attributes, inputs, outputs };
   op.shape(inputs, attributes).forEach((type, index) => outputs.push({ ...type, node, index }));

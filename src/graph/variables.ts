@@ -38,7 +38,9 @@ export function writeVariable(
   const bytes = byteLength(variable);
   if (4 * offset + values.byteLength > bytes) {
     throw new Error(
-      `"${variable.name}" [${variable.shape.join(", ")}] cannot take ${values.length} elements at ${offset}.`,
+      `"${variable.name}" [${
+        variable.shape.join(", ")
+      }] cannot take ${values.length} elements at ${offset}.`,
     );
   }
   gpu.device.queue.writeBuffer(

@@ -12,7 +12,9 @@ export type Schedule = (step: number) => number;
  */
 export function linearSchedule(warmup: number, total: number): Schedule {
   return (step) =>
-    step < warmup ? step / Math.max(1, warmup) : Math.max(0, (total - step) / Math.max(1, total - warmup));
+    step < warmup
+      ? step / Math.max(1, warmup)
+      : Math.max(0, (total - step) / Math.max(1, total - warmup));
 }
 
 /** Factor 1 after a linear warm-up. */

@@ -64,10 +64,9 @@ test("weights that do not fit the configuration name the tensor", async (context
   const tensors = tinyTensors();
 
   await writeTinyModel(model, { ...tinyConfig, d_ff: 32 });
-  assert.is(
+  assert.match(
     await refuse(),
-    `${file}: the tensor encoder.block.0.layer.1.DenseReluDense.wi_0.weight is [24, 16], ` +
-      `but the configuration asks for [32, 16]`,
+    /^@\/model\/model\.safetensors: the tensor \S+\.wi_0\.weight is \[24, 16\], but the configuration asks for \[32, 16\]$/,
   );
   const missing = new Map(tensors);
   missing.delete("lm_head.weight");

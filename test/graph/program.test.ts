@@ -14,7 +14,8 @@ import { relu } from "../../src/graph/ops/relu.ts";
 import { reshape } from "../../src/graph/ops/reshape.ts";
 import { scale } from "../../src/graph/ops/scale.ts";
 import { split, window } from "../../src/graph/ops/split.ts";
-import { ShapeError } from "../../src/graph/tensor.ts";
+import { ValidationError } from "../../src/gpu/errors.ts";
+import { apply, type Op, ShapeError } from "../../src/graph/tensor.ts";
 import { createVariable, readVariables, writeVariable } from "../../src/graph/variables.ts";
 import { testDevice } from "./device.ts";
 import { assertClose, values } from "./ops/check.ts";
@@ -162,8 +163,11 @@ test("a frozen weight costs no product", async () => {
 });
 
 test("errors name the input, the op and the shapes", async () => {
-  assert.throws(() => add(input("p", [2]), input("q", [3])), (error: Error) =>
-    error instanceof ShapeError && /add.*f32\[2\] and f32\[3\]/.test(error.message));
+  assert.throws(
+    () => add(input("p", [2]), input("q", [3])),
+    (error: Error) =>
+      error instanceof ShapeError && /add.*f32\[2\] and f32\[3\]/.test(error.message),
+  );
   const program = await compile(gpu, { outputs: { y: scale(input("x", [2]), 2) } });
   assert.throws(() => program.submit({}), /"x" was not given/);
   assert.throws(() => program.submit({ x: new Float32Array(3) }), /"x" must be f32\[2\]/);
@@ -172,6 +176,43 @@ test("errors name the input, the op and the shapes", async () => {
     () => program.submit({ x: new Float32Array(2), z: new Float32Array(1) }),
     /no input "z"/,
   );
+});
+
+test("what is wrong with a shader is an error that names the shader", async () => {
+  const broken: Op<null> = {
+    name: "broken",
+    shape: () => [{ shape: [4], dtype: "f32" }],
+    kernel: ({ outputs: [result] }) => [{
+      shader: {
+        name: "no-such-function",
+        source: `@group(0) @binding(0) var<storage, read_write> result: array<f32>;
+          @compute @workgroup_size(1) fn main() { result[0] = missing(1.0); }`,
+      },
+      bindings: { result },
+      workgroups: [1, 1, 1],
+    }],
+  };
+  const error = await compile(gpu, { outputs: { y: apply(broken, [], null) } }).catch((e) => e);
+  assert.instance(error, ValidationError);
+  assert.match(error.message, /no-such-function/);
+});
+
+test("a dispatch larger than the device allows is an error that names the op", async () => {
+  const huge: Op<null> = {
+    name: "huge",
+    shape: () => [{ shape: [4], dtype: "f32" }],
+    kernel: ({ outputs: [result] }) => [{
+      shader: {
+        name: "huge",
+        source: `@group(0) @binding(0) var<storage, read_write> result: array<f32>;
+          @compute @workgroup_size(1) fn main() { result[0] = 1.0; }`,
+      },
+      bindings: { result },
+      workgroups: [1 << 20, 1, 1],
+    }],
+  };
+  const error = await compile(gpu, { outputs: { y: apply(huge, [], null) } }).catch((e) => e);
+  assert.match(error.message, /huge: huge: cannot dispatch 1048576,1,1 workgroups/);
 });
 
 test("profiles every dispatch", async () => {

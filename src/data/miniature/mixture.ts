@@ -7,6 +7,7 @@
  * or validation example and no pretraining text has any. So a test score says what was learned of the words, not of the
  * sentences.
  */
+import type { Passage } from "../salient.ts";
 import type { Dataset, Example, MetricName, Split } from "../types.ts";
 import { acceptabilityItem, lessonPassage } from "./acceptability.ts";
 import { Draw, hash } from "./draw.ts";
@@ -14,7 +15,6 @@ import { entailmentItem, kindPassage, reasoningPassage } from "./entailment.ts";
 import { headlineItem, newsPassage } from "./headline.ts";
 import type { Item } from "./item.ts";
 import { paraphraseItem, restatementPassage } from "./paraphrase.ts";
-import type { Passage } from "./passage.ts";
 import { dialoguePassage, questionItem } from "./question.ts";
 import { reviewPassage, sentimentItem } from "./sentiment.ts";
 
@@ -130,10 +130,4 @@ export function* miniaturePassages(seed: number): Generator<Passage, never> {
     const { text, salient, pairings } = draw.pick(passages)(draw);
     if (!pairings.some(isHeldOut)) yield { text, salient };
   }
-}
-
-/** The text of those passages alone. */
-export function* miniatureText(seed: number): Generator<string, never> {
-  for (const { text } of miniaturePassages(seed)) yield text;
-  throw new Error("unreachable");
 }

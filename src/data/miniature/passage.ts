@@ -1,24 +1,18 @@
 /**
- * Passages of running text with their salient spans: the words that carry what the passage says.
+ * Passages of running text, written as templates.
  *
- * A passage is written as a template in which braces enclose a salient span ("That is {right}."). A span
- * begins and ends at the edge of a word, so that it is a whole number of tokens.
+ * In a template braces enclose a salient span ("That is {right}."), the words that carry what the passage
+ * says; a span is whole words.
  */
+import type { Passage } from "../salient.ts";
 
-/** Running text to pretrain on. */
-export interface Passage {
-  readonly text: string;
-  /** Start and end of each salient span, in UTF-16 units of `text`, in order. */
-  readonly salient: readonly (readonly [start: number, end: number])[];
-}
-
-/** A passage with what it must be kept out of the text for. */
+/** A passage and the word pairings in it, by which it is kept out of the pretraining text. */
 export interface DrawnPassage extends Passage {
-  /** Word pairings (see `pairings` in grammar.ts). */
+  /** See `pairings` in grammar.ts. */
   readonly pairings: readonly string[];
 }
 
-/** Reads a template: braces enclose the salient spans and are taken away. */
+/** Reads a template: braces are taken away and what they enclose is salient. */
 export function passage(template: string, pairings: readonly string[] = []): DrawnPassage {
   const salient: [number, number][] = [];
   let text = "";

@@ -6,7 +6,7 @@
 import { type Dispatch, type Shader, type Shape, ShapeError, type Tensor } from "../tensor.ts";
 
 /** Features of a block, in vectors of four; see attention.wgsl. */
-const MAX_BLOCK_VECTORS = 8;
+const MAX_BLOCK_VECTORS = 16;
 
 /** The problem as plain data; operands come in the order query, key, value, bias, keyMask, seed. */
 export interface AttentionAttributes {

@@ -79,7 +79,10 @@ const matmulOp: Op<Attributes> = {
 
   shape(inputs, attributes) {
     const { a, b, m, n } = problem(inputs, attributes);
-    return [{ shape: [...leading(a), attributes.transposeA ? m : a.shape.at(-2)!, n], dtype: b.dtype }];
+    return [{
+      shape: [...leading(a), attributes.transposeA ? m : a.shape.at(-2)!, n],
+      dtype: b.dtype,
+    }];
   },
 
   gradient(node, [dy], needed) {
@@ -141,7 +144,9 @@ const matmulOp: Op<Attributes> = {
   absorb(producer, consumer) {
     const { attributes, inputs, outputs: [product] } = producer;
     const { bias, relu, residual } = attributes;
-    if (consumer.op === addBiasOp && consumer.inputs[0] === product && !bias && !relu && !residual) {
+    if (
+      consumer.op === addBiasOp && consumer.inputs[0] === product && !bias && !relu && !residual
+    ) {
       return fused([...inputs, consumer.inputs[1]], { ...attributes, bias: true });
     }
     if (consumer.op === reluOp && !relu && !residual) {
@@ -164,14 +169,22 @@ function problem([a, b, ...epilogue]: readonly Tensor[], attributes: Attributes)
   const { transposeA, transposeB } = attributes;
   const operands = [a, b];
   if (a.shape.length < 2 || b.shape.length < 2 || a.dtype !== "f32" || b.dtype !== "f32") {
-    throw new ShapeError("matmul", "both operands must be f32 matrices or batches of them", operands);
+    throw new ShapeError(
+      "matmul",
+      "both operands must be f32 matrices or batches of them",
+      operands,
+    );
   }
   const shared = b.shape.length === 2;
   if (!shared && !sameShape(leading(a), leading(b))) {
     throw new ShapeError("matmul", "the leading axes differ", operands);
   }
   if (shared && transposeA && a.shape.length > 2) {
-    throw new ShapeError("matmul", "a batch of transposed matrices needs a batch on the right", operands);
+    throw new ShapeError(
+      "matmul",
+      "a batch of transposed matrices needs a batch on the right",
+      operands,
+    );
   }
   const [bRows, bColumns] = b.shape.slice(-2);
   const [k, n] = transposeB ? [bColumns, bRows] : [bRows, bColumns];
@@ -182,7 +195,11 @@ function problem([a, b, ...epilogue]: readonly Tensor[], attributes: Attributes)
   if (k !== kOfA) {
     const left = transposeA ? "transposed left" : "left";
     const right = transposeB ? "transposed right" : "right";
-    throw new ShapeError("matmul", `the ${left} has ${kOfA} columns, the ${right} ${k} rows`, operands);
+    throw new ShapeError(
+      "matmul",
+      `the ${left} has ${kOfA} columns, the ${right} ${k} rows`,
+      operands,
+    );
   }
   if (attributes.bias && size(epilogue[0].shape) !== n) {
     throw new ShapeError("matmul", `the bias must have ${n} elements`, [a, b, epilogue[0]]);

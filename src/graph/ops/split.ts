@@ -44,7 +44,11 @@ const windowOp: Op<{ offset: number; shape: Shape }> = {
   name: "window",
   shape(inputs, { offset, shape }) {
     if (offset + size(shape) > size(inputs[0].shape)) {
-      throw new ShapeError("window", `elements ${offset} to ${offset + size(shape)} are not in it`, inputs);
+      throw new ShapeError(
+        "window",
+        `elements ${offset} to ${offset + size(shape)} are not in it`,
+        inputs,
+      );
     }
     return [{ shape, dtype: inputs[0].dtype }];
   },

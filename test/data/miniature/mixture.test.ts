@@ -5,7 +5,7 @@ import {
   isHeldOut,
   miniatureDatasets,
   miniatureItems,
-  miniatureText,
+  miniaturePassages,
 } from "../../../src/data/miniature/mixture.ts";
 
 const test = suite("miniature mixture");
@@ -19,8 +19,8 @@ function sentencesOf({ source }: Example): string[] {
 }
 
 function passages(seed: number, count: number): string[] {
-  const text = miniatureText(seed);
-  return Array.from({ length: count }, () => text.next().value);
+  const text = miniaturePassages(seed);
+  return Array.from({ length: count }, () => text.next().value.text);
 }
 
 test("has six tasks with three full splits", () => {

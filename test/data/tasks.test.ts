@@ -1,0 +1,50 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { loadDatasets, taskNames } from "../../src/data/tasks.ts";
+import { UserError } from "../../src/errors.ts";
+
+const test = suite("tasks");
+
+const header = "index\tsentence1\tsentence2\tlabel\n";
+const data = {
+  root: "data",
+  read: (path: string) => Promise.resolve(`${header}0\t${path}\tB.\tentailment\n`),
+  exists: (path: string) => Promise.resolve(path.startsWith("RTE/")),
+};
+
+async function refused(loading: Promise<unknown>, pattern: RegExp): Promise<void> {
+  const error = await loading.then(() => undefined, (error) => error);
+  assert.instance(error, UserError);
+  assert.match(error.message, pattern);
+}
+
+test("without a wish it is the miniature mixture, whole", async () => {
+  const datasets = await loadDatasets({});
+  assert.equal(datasets.map(({ task }) => task.name), [
+    "sentiment",
+    "acceptability",
+    "entailment",
+    "paraphrase",
+    "question",
+    "headline",
+  ]);
+  for (const { splits } of datasets) {
+    assert.ok(splits.train!.length > splits.test!.length && splits.validation!.length > 0);
+  }
+});
+
+test("tasks of both kinds mix, in the order asked for", async () => {
+  const datasets = await loadDatasets({ tasks: ["rte", "question"], data, splits: ["train"] });
+  assert.equal(datasets.map(({ task }) => task.name), ["rte", "question"]);
+  assert.match(datasets[0].splits.train![0].source, /RTE\/train\.tsv/);
+});
+
+test("a request that cannot be met is refused", async () => {
+  await refused(loadDatasets({ tasks: ["headlines"] }), /"headlines" \(did you mean "headline"\?\)/);
+  await refused(loadDatasets({ tasks: ["rte"] }), /^task rte is read from files: say with --data/);
+  await refused(loadDatasets({ tasks: ["rte", "rte"], data }), /^the task rte is named twice$/);
+  await refused(loadDatasets({ data }), /is read from data: choose with --tasks among/);
+  assert.ok(taskNames.includes("headline") && taskNames.includes("mnli"));
+});
+
+test.run();

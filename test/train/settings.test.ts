@@ -1,0 +1,64 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { UserError } from "../../src/errors.ts";
+import { defaults, type Options, resolveSettings, scheduleOf } from "../../src/train/settings.ts";
+import { tinyConfig } from "./tiny-model.ts";
+
+const test = suite("settings");
+
+const resolve = (options: Options, fields: object = {}) =>
+  resolveSettings(options, { ...tinyConfig, ...fields }, "config.json", ["rte"]);
+
+const adapters = (options: Options, fields: object = {}) => {
+  const { config, settings } = resolve(options, fields);
+  // What is kept of a run must say the same as the model that is trained.
+  assert.is(settings.encoderAdapter, config.encoderAdapter);
+  assert.is(settings.decoderAdapterDim, config.decoderAdapterDim);
+  return [config.encoderAdapter, config.decoderAdapter, config.decoderAdapterDim];
+};
+
+test("a backbone gets the paper's adapters, and a flag wins over the default", () => {
+  const { decoderAdapterDim } = defaults.t5;
+  assert.equal(adapters({ model: "/t5" }), ["manual", "generated", decoderAdapterDim]);
+  assert.equal(adapters({ model: "/t5", decoderAdapter: "manual", decoderAdapterDim: 3 }), [
+    "manual",
+    "manual",
+    3,
+  ]);
+  // As formatConfig writes it: "none" and sizes that mean nothing.
+  const none = { encoder_adapter: "none", decoder_adapter: "none", decoder_adapter_dim: 7 };
+  assert.equal(adapters({ model: "/t5" }, none), ["manual", "generated", decoderAdapterDim]);
+});
+
+test("a model that has adapters keeps them, unless a flag says otherwise", () => {
+  const fields = { encoder_adapter: "none", decoder_adapter: "manual", decoder_adapter_dim: 7 };
+  assert.equal(adapters({}, fields), ["none", "manual", 7]);
+  assert.equal(adapters({ decoderAdapter: "generated" }, fields), ["none", "generated", 7]);
+});
+
+test("full training of a plain model adds no adapters", () => {
+  assert.equal(adapters({ train: "all" }).slice(0, 2), ["none", "none"]);
+});
+
+test("a model without adapters leaves adapter training nothing to do", () => {
+  assert.throws(
+    () => resolve({ encoderAdapter: "none", decoderAdapter: "none" }),
+    (error: Error) => error instanceof UserError && /no adapters to train/.test(error.message),
+  );
+});
+
+test("warm-up below 1 is a share of the steps, and dropout is the model's unless told", () => {
+  const { settings } = resolve({ model: "/t5", steps: 40, warmupSteps: 0.25, learningRate: 1 });
+  assert.is(settings.warmupSteps, 10);
+  assert.is(settings.dropout, tinyConfig.dropout_rate);
+  assert.is(resolve({ model: "/t5", dropout: 0 }).settings.dropout, 0);
+  const factor = scheduleOf(settings);
+  assert.equal([0, 5, 10, 25, 40].map(factor), [0, 0.5, 1, 0.5, 0]);
+});
+
+test("settings resolved once stay as they are", () => {
+  const { settings } = resolve({ model: "/t5", steps: 40, warmupSteps: 0.3, data: "/glue" });
+  assert.equal(resolve(settings).settings, settings);
+});
+
+test.run();
