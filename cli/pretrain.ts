@@ -1,13 +1,14 @@
 /**
  * `deno task pretrain`: makes the embedded backbone (models/miniature) again, from text alone.
  *
- * T5's span corruption on running text of the mixture's kind and, mixed in, public-domain books.
+ * Salient span masking and prefix language modelling on passages of the mixture's kind and, mixed in,
+ * public-domain books.
  */
 
 import { Command } from "commander";
-import { formatConfig, parseConfig } from "../models/config.ts";
+import { formatConfig, type ModelConfig, parseConfig } from "../models/config.ts";
 import { parameterInventory } from "../models/inventory.ts";
-import { miniatureText } from "../src/data/miniature/mixture.ts";
+import { miniaturePassages } from "../src/data/miniature/mixture.ts";
 import { mixPassages, paragraphs, PretrainingBatches } from "../src/data/pretraining.ts";
 import { UserError } from "../src/errors.ts";
 import { Parameters } from "../src/graph/parameters.ts";
@@ -51,7 +52,6 @@ interface Options {
   textShare: number;
   steps: number;
   batchSize: number;
-  window: number;
   learningRate: number;
   warmupSteps: number;
   weightDecay: number;
@@ -66,15 +66,14 @@ const LOG_EVERY = 10;
 const command = withConfig(
   new Command("pretrain")
     .description(
-      "Makes the embedded backbone again: span corruption on the miniature mixture's kind of text.\n" +
+      "Makes the embedded backbone again: salient spans masked in the miniature mixture's kind of text.\n" +
         "Continues where it was broken off if --out holds a checkpoint.",
     )
     .option("--model <dir>", "directory of config.json and tokenizer.json", "models/miniature")
     .option("--text <dir>", "directory of books (*.txt or *.txt.gz) to mix in")
-    .option("--text-share <fraction>", "share of the books in the text", fraction, 0.25)
-    .option("--steps <count>", "updates", positiveInteger, 2200)
-    .option("--batch-size <count>", "windows per update", positiveInteger, 64)
-    .option("--window <ids>", "ids per window before corruption", positiveInteger, 72)
+    .option("--text-share <fraction>", "a book's paragraph before so many passages", fraction, 0.06)
+    .option("--steps <count>", "updates", positiveInteger, 8000)
+    .option("--batch-size <count>", "passages per update", positiveInteger, 32)
     .option("--learning-rate <rate>", "peak learning rate", positiveNumber, 3e-3)
     .option("--warmup-steps <count>", "updates of linear warm-up", wholeNumber, 100)
     .option("--weight-decay <rate>", "decoupled weight decay", fraction, 0.01)
@@ -87,17 +86,19 @@ const command = withConfig(
 
 async function pretrain(options: Options): Promise<void> {
   const configFile = `${options.model}/config.json`;
-  const config = parseConfig(JSON.parse(await readText(configFile)), configFile);
+  const described = parseConfig(JSON.parse(await readText(configFile)), configFile);
+  // The file describes the model that is fine-tuned; its backbone is pretrained without adapters.
+  const config: ModelConfig = { ...described, encoderAdapter: "none", decoderAdapter: "none" };
   const tokenizer = createTokenizer(JSON.parse(await readText(`${options.model}/tokenizer.json`)));
   const books = options.text === undefined ? [] : await readBooks(options.text);
   const passages = mixPassages(
-    miniatureText(options.seed),
-    paragraphs(books, options.seed),
+    miniaturePassages(options.seed),
+    paragraphs(books),
     options.textShare,
+    options.seed,
   );
   const batches = new PretrainingBatches(passages, tokenizer, {
     batchSize: options.batchSize,
-    windowLength: options.window,
     seed: options.seed,
   });
 

@@ -40,7 +40,10 @@ test("tasks of both kinds mix, in the order asked for", async () => {
 });
 
 test("a request that cannot be met is refused", async () => {
-  await refused(loadDatasets({ tasks: ["headlines"] }), /"headlines" \(did you mean "headline"\?\)/);
+  await refused(
+    loadDatasets({ tasks: ["headlines"] }),
+    /"headlines" \(did you mean "headline"\?\)/,
+  );
   await refused(loadDatasets({ tasks: ["rte"] }), /^task rte is read from files: say with --data/);
   await refused(loadDatasets({ tasks: ["rte", "rte"], data }), /^the task rte is named twice$/);
   await refused(loadDatasets({ data }), /is read from data: choose with --tasks among/);

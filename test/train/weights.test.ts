@@ -5,7 +5,7 @@ import { isAdapterParameter, parameterInventory } from "../../models/inventory.t
 import { UserError } from "../../src/errors.ts";
 import { fromFloat32, fromInt32, type SafeTensor, toFloat32 } from "../../src/io/safetensors.ts";
 import { matchWeights, placeWeights } from "../../src/train/weights.ts";
-import { testGpu } from "../graph/device.ts";
+import { testDevice } from "../graph/device.ts";
 import { tinyConfig, tinyTensors } from "./tiny-model.ts";
 
 const test = suite("weights");
@@ -55,7 +55,7 @@ test("integers are no weights", () => {
 });
 
 test("what a file has is placed as it is, what it lacks is drawn by the seed", async () => {
-  const gpu = await testGpu();
+  const gpu = await testDevice();
   const half = new Map(tinyTensors()).set(
     norm,
     fromFloat32(new Float32Array(16).fill(0.5), [16], "F16"),

@@ -166,6 +166,26 @@ for (const [variant, gpu] of variants(device)) {
   }
 }
 
+test("a query that sees a single key has exactly no gradient", async () => {
+  for (const [variant, gpu] of variants(device)) {
+    for (const headSize of [8, 11]) {
+      const operands = {
+        query: operand([2, 5, headSize], 1),
+        key: operand([2, 1, headSize], 2),
+        value: operand([2, 1, headSize], 3),
+        weights: operand([2 * 5 * headSize, 1], 4),
+      };
+      const { gradient } = await evaluate(gpu, operands, ({ query, key, value, weights }) => {
+        const output = attention(query, key, value, { heads: 1, maskValue: -1e4 });
+        const loss = matmul(reshape(output, [1, 2 * 5 * headSize]), weights);
+        return { gradient: gradients(loss, [query])[0]! };
+      });
+      const label = `${variant}, head size ${headSize}`;
+      assert.ok(gradient.every((value) => value === 0), `${label}: ${gradient}`);
+    }
+  }
+});
+
 test("a frozen bias costs no dispatch in the backward pass", async () => {
   const query = input("query", [1, 4, 8]), bias = input("bias", [2, 4, 4]);
   const output = attention(query, query, query, { heads: 2, bias, maskValue: -1e4 });

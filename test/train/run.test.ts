@@ -1,0 +1,158 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { isAdapterParameter, parameterInventory } from "../../models/inventory.ts";
+import type { Dataset, Split } from "../../src/data/types.ts";
+import { UserError } from "../../src/errors.ts";
+import { readSafetensors } from "../../src/io/safetensors.ts";
+import { loadCheckpoint } from "../../src/train/checkpoint.ts";
+import { evaluate } from "../../src/train/evaluate.ts";
+import { matchModel, readModel } from "../../src/train/model-files.ts";
+import { Run } from "../../src/train/run.ts";
+import type { RunDirectory } from "../../src/train/run-directory.ts";
+import { type Options, resolveSettings } from "../../src/train/settings.ts";
+import { checkTrained, placeTrained } from "../../src/train/trained-model.ts";
+import { testDevice } from "../graph/device.ts";
+import { memoryRun, memorySource, metricsOf, tinySource } from "./memory.ts";
+
+const test = suite("run");
+
+/** Echo a word: four sources, so that even a tiny model learns which of two answers is frequent. */
+const echo: Dataset = {
+  task: { name: "echo", description: "Say the word again.", metrics: ["accuracy"] },
+  splits: Object.fromEntries(
+    (["train", "validation", "test"] satisfies Split[]).map((split) => [
+      split,
+      ["good", "good film", "good", "bad"].map((word) => ({
+        task: "echo",
+        source: `echo word: ${word}`,
+        target: word.split(" ")[0],
+      })),
+    ]),
+  ),
+};
+
+const settings: Options = {
+  model: "/tiny",
+  steps: 12,
+  batchSize: 4,
+  learningRate: 0.1,
+  maxSourceLength: 16,
+  maxTargetLength: 4,
+  evalEvery: 4,
+  saveEvery: 5,
+  logEvery: 3,
+  encoderAdapterDim: 4,
+  decoderAdapterDim: 4,
+  hypernetworkBottleneck: 4,
+};
+
+async function createRun(options: Options, directory: RunDirectory = memoryRun()): Promise<Run> {
+  const gpu = await testDevice();
+  const source = await tinySource();
+  const base = await readModel(source, () => source);
+  const resolved = resolveSettings({ ...settings, ...options }, base.config, "config.json", [
+    "echo",
+  ]);
+  const weights = matchModel(base, resolved.config);
+  return new Run({ gpu, ...resolved, base, weights, datasets: [echo], directory });
+}
+
+test("every step is logged, evaluations come when due, and the loss falls", async () => {
+  const run = await createRun({ steps: 40, evalEvery: 16, learningRate: 0.05 });
+  const { directory } = run.parts;
+  await directory.create(run.parts.settings);
+  await run.train();
+  const lines = await metricsOf(directory);
+  const updates = lines.filter((line) => "loss" in line);
+  assert.equal(updates.map(({ step }) => step), Array.from({ length: 40 }, (_, i) => i + 1));
+  assert.equal(
+    lines.filter((line) => "evaluation" in line).map(({ step }) => step),
+    [16, 32, 40],
+  );
+  for (const key of ["loss", "learningRate", "gradNorm", "targetTokens", "tokensPerSecond"]) {
+    assert.ok(updates.every((line) => Number.isFinite(line[key])), key);
+  }
+  assert.is(updates[0].learningRate, 0); // the first of the warm-up
+  assert.ok((updates[39].loss as number) < 0.8 * (updates[0].loss as number));
+});
+
+test("the best checkpoint is that of the best evaluation, the latest that of the last step", async () => {
+  const run = await createRun({});
+  await run.train();
+  const { checkpoints } = run.parts.directory.store;
+  assert.is((await loadCheckpoint(checkpoints, "latest")).step, 12);
+  const evaluations = (await metricsOf(run.parts.directory)).filter((line) => "average" in line);
+  const highest = Math.max(...evaluations.map(({ average }) => average as number));
+  const first = evaluations.find(({ average }) => average === highest)!;
+  assert.equal(run.best, { average: highest, step: first.step });
+  assert.is((await loadCheckpoint(checkpoints, "best")).step, first.step);
+});
+
+test("adapter training saves the adapters alone, on their backbone", async () => {
+  const run = await createRun({ steps: 2, evalEvery: 0 });
+  await run.train();
+  const { files } = await loadCheckpoint(run.parts.directory.store.checkpoints);
+  const names = [...readSafetensors(files["model.safetensors"], "").keys()];
+  assert.ok(names.length > 0 && names.every(isAdapterParameter));
+
+  const model = await readModel(memorySource(files), () => memorySource({}))
+    .then(() => undefined, (error) => error);
+  assert.match(model.message, /^memory is not a model/); // there is no backbone in an empty place
+  const backbone = await tinySource();
+  const trained = checkTrained(await readModel(memorySource(files), () => backbone));
+  assert.is(trained.weights.size, parameterInventory(trained.config).length);
+});
+
+test("full training saves a model that stands alone and answers as the run does", async () => {
+  const run = await createRun({ steps: 6, evalEvery: 0, train: "all" });
+  await run.train();
+  const { files } = await loadCheckpoint(run.parts.directory.store.checkpoints);
+  const trained = checkTrained(
+    await readModel(memorySource(files), () => assert.unreachable("it needs no backbone")),
+  );
+  const model = placeTrained(await testDevice(), trained, run.parts.settings);
+  const own = await run.evaluate({ split: "test" });
+  assert.equal(await evaluate(model, [echo], { split: "test" }), own);
+  assert.is(own!.tasks[0].predictions.length, 4);
+});
+
+test("stopped before an evaluation that is due, a run makes it when it goes on", async () => {
+  const whole = await createRun({});
+  await whole.train();
+
+  const controller = new AbortController();
+  const stopped = await createRun({});
+  await stopped.train({
+    signal: controller.signal,
+    onMetrics: (lines) => lines.at(-1)!.step === 4 && controller.abort(),
+  });
+  assert.is(stopped.trainer.step, 4);
+  assert.is((await metricsOf(stopped.parts.directory)).length, 4);
+
+  const resumed = await createRun({}, stopped.parts.directory);
+  await resumed.restore("latest");
+  await resumed.train();
+  const comparable = async ({ parts: { directory } }: Run) =>
+    (await metricsOf(directory)).map(({ tokensPerSecond: _, ...line }) => line);
+  assert.equal(await comparable(resumed), await comparable(whole));
+  assert.equal(resumed.best, whole.best);
+});
+
+test("texts over the limit are cut and counted", async () => {
+  const run = await createRun({ steps: 3, evalEvery: 0, maxSourceLength: 3 });
+  await run.train();
+  assert.is(run.trainer.truncated, 3 * 4);
+});
+
+test("training that diverges says at which step and leaves the checkpoint before", async () => {
+  const run = await createRun({ steps: 20, evalEvery: 0, saveEvery: 1, learningRate: 1e38 });
+  const error = await run.train().then(() => undefined, (error) => error);
+  assert.instance(error, UserError);
+  const step = Number(
+    error.message.match(/^training diverged at step (\d+): .*below 1e\+38$/)?.[1],
+  );
+  const saved = await loadCheckpoint(run.parts.directory.store.checkpoints);
+  assert.is(saved.step, step - 1);
+});
+
+test.run();
