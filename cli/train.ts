@@ -1,6 +1,7 @@
 /** `deno task train`: trains a Hyperdecoder, or goes on with a run. */
 
 import { Command } from "commander";
+import { resolve } from "node:path";
 import { loadDatasets } from "../src/data/tasks.ts";
 import { UserError } from "../src/errors.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
@@ -8,7 +9,7 @@ import { hasCheckpoint } from "../src/train/checkpoint.ts";
 import { type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
 import { Run } from "../src/train/run.ts";
 import type { MetricsLine } from "../src/train/run-directory.ts";
-import { type Options, resolveSettings } from "../src/train/settings.ts";
+import { type Options, resolveSettings, type Settings, warmupOf } from "../src/train/settings.ts";
 import { matchModel } from "../src/train/model-files.ts";
 import { run } from "./frame/command.ts";
 import { onInterrupt } from "./frame/interrupt.ts";
@@ -25,7 +26,6 @@ import { profileTable } from "./frame/profile.ts";
 import { createProgress, type Progress } from "./frame/progress.ts";
 import { gainTable, scoreLine } from "./frame/scores.ts";
 import { readSettings, withSettings } from "./frame/settings.ts";
-import { resolve } from "node:path";
 
 /** Flags that are no settings of a run. */
 interface Flags extends Options {
@@ -57,7 +57,7 @@ async function train({ out, resume, profile, json, config: _, ...said }: Flags):
   const resumed = resume === undefined ? undefined : await runToResume(resume, out);
   const options = resumed ? await settingsOfRun(resumed, withPaths(said)) : withPaths(said);
   const run = await prepare(options, resumed ?? out ?? newRunPath());
-  if (profile) return console.log(profileTable(await run.trainer.profile()));
+  if (profile) return await printProfile(run);
 
   const { directory } = run.parts;
   if (!resumed) await directory.create(run.parts.settings);
@@ -77,16 +77,23 @@ async function runToResume(resume: string | true, out: string | undefined): Prom
   return run;
 }
 
-/** The settings a run was begun with. @throws {UserError} if what was said now differs from them */
-async function settingsOfRun(run: string, said: Options): Promise<Options> {
+/**
+ * The settings a run was begun with.
+ *
+ * @param said what the command line says, which may only repeat them
+ * @throws {UserError} if it says anything else
+ */
+async function settingsOfRun(run: string, said: Options): Promise<Settings> {
   const settings = await readSettings(run);
-  for (const [key, now] of Object.entries(said)) {
-    const before = settings[key as keyof Options];
-    if (JSON.stringify(now) === JSON.stringify(before)) continue;
+  const { steps } = settings;
+  const repeated = { ...said, warmupSteps: said.warmupSteps && warmupOf(said.warmupSteps, steps) };
+  for (const [key, now] of Object.entries(repeated)) {
+    const [here, there] = [now, settings[key as keyof Settings]].map((value) =>
+      JSON.stringify(value)
+    );
+    if (here === undefined || here === there) continue;
     throw new UserError(
-      `${key} is ${JSON.stringify(now)} here, but ${run} was begun with ${
-        JSON.stringify(before)
-      }: ` +
+      `${key} is ${here} here, but ${run} was begun with ${there}: ` +
         `leave it out to resume, or begin a new run`,
     );
   }
@@ -101,6 +108,13 @@ function withPaths(options: Options): Options {
     ...(model !== undefined && { model: modelName(model) }),
     ...(data !== undefined && { data: resolve(data) }),
   };
+}
+
+async function printProfile({ trainer, parts: { gpu } }: Run): Promise<void> {
+  if (!gpu.features.timestamps) {
+    throw new UserError(`${gpu.adapterName} has no timestamp queries, which --profile needs`);
+  }
+  console.log(profileTable(await trainer.profile()));
 }
 
 /** Checks everything that can be checked before the model is on the device, then puts it there. */

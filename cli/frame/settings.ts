@@ -42,47 +42,86 @@ export function withSettings(command: Command): Command {
       .option("--steps <count>", help("optimiser updates", "steps"), positiveInteger)
       .option("--batch-size <count>", help("examples per batch", "batchSize"), positiveInteger)
       .option("--accumulate <count>", help("batches per update", "accumulate"), positiveInteger)
-      .option("--learning-rate <rate>", help("peak rate", "learningRate"), positiveNumber)
+      .option("--learning-rate <rate>", help("peak learning rate", "learningRate"), positiveNumber)
       .addOption(
-        new Option("--schedule <name>", help("learning rate after warm-up", "schedule"))
+        new Option(
+          "--schedule <name>",
+          help("how the learning rate falls after the warm-up", "schedule"),
+        )
           .choices(["linear", "constant"]),
       )
-      .option("--warmup-steps <count>", help("updates, or their share", "warmupSteps"), warmup)
-      .option("--weight-decay <factor>", help("decoupled decay", "weightDecay"), notNegative)
-      .option("--label-smoothing <share>", help("of the target", "labelSmoothing"), fraction)
-      .option("--max-grad-norm <norm>", help("0: no clipping", "maxGradNorm"), notNegative)
-      .option("--dropout <share>", help("of activations", "dropout"), fraction)
-      .option("--temperature <value>", help("of task mixing", "temperature"), positiveNumber)
+      .option(
+        "--warmup-steps <count>",
+        help("updates of rising learning rate, or their share", "warmupSteps"),
+        warmup,
+      )
+      .option("--weight-decay <factor>", help("decoupled weight decay", "weightDecay"), notNegative)
+      .option(
+        "--label-smoothing <share>",
+        help("share of the target spread over the vocabulary", "labelSmoothing"),
+        fraction,
+      )
+      .option(
+        "--max-grad-norm <norm>",
+        help("gradients are clipped to this norm; 0: never", "maxGradNorm"),
+        notNegative,
+      )
+      .option("--dropout <share>", help("share of activations dropped", "dropout"), fraction)
+      .option(
+        "--temperature <value>",
+        help("of task sampling; 1: in proportion to size", "temperature"),
+        positiveNumber,
+      )
       .addOption(
-        new Option("--encoder-adapter <mode>", help("encoder's adapters", "encoderAdapter"))
+        new Option("--encoder-adapter <mode>", help("adapters of the encoder", "encoderAdapter"))
           .choices(encoderModes),
       )
       .addOption(
-        new Option("--decoder-adapter <mode>", help("decoder's adapters", "decoderAdapter"))
+        new Option("--decoder-adapter <mode>", help("adapters of the decoder", "decoderAdapter"))
           .choices(decoderModes),
       )
-      .option("--encoder-adapter-dim <size>", help("size", "encoderAdapterDim"), positiveInteger)
-      .option("--decoder-adapter-dim <size>", help("size", "decoderAdapterDim"), positiveInteger)
+      .option(
+        "--encoder-adapter-dim <size>",
+        help("size of the encoder's adapters", "encoderAdapterDim"),
+        positiveInteger,
+      )
+      .option(
+        "--decoder-adapter-dim <size>",
+        help("size of the decoder's adapters", "decoderAdapterDim"),
+        positiveInteger,
+      )
       .option(
         "--hypernetwork-bottleneck <size>",
-        help("size", "hypernetworkBottleneck"),
+        help("hidden size of the hypernetwork", "hypernetworkBottleneck"),
         positiveInteger,
       )
       .option(
         "--max-source-length <ids>",
-        help("longer is cut", "maxSourceLength"),
+        help("longer sources are cut", "maxSourceLength"),
         positiveInteger,
       )
       .option(
         "--max-target-length <ids>",
-        help("longer is cut", "maxTargetLength"),
+        help("longer targets are cut", "maxTargetLength"),
         positiveInteger,
       )
       .option("--seed <number>", "of all random choices (default: 0)", wholeNumber)
-      .option("--eval-every <steps>", help("0: never", "evalEvery"), wholeNumber)
-      .option("--eval-limit <count>", help("examples per task", "evalLimit"), positiveInteger)
-      .option("--save-every <steps>", help("0: only at the end", "saveEvery"), wholeNumber)
-      .option("--log-every <steps>", help("readings of the log", "logEvery"), logPeriod),
+      .option(
+        "--eval-every <steps>",
+        help("between evaluations on the validation split; 0: none", "evalEvery"),
+        wholeNumber,
+      )
+      .option(
+        "--eval-limit <count>",
+        help("examples per task of such an evaluation", "evalLimit"),
+        positiveInteger,
+      )
+      .option(
+        "--save-every <steps>",
+        help("between checkpoints; 0: only at the end", "saveEvery"),
+        wholeNumber,
+      )
+      .option("--log-every <steps>", help("between readings of the log", "logEvery"), logPeriod),
   );
 }
 

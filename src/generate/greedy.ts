@@ -3,8 +3,7 @@
  *
  * Two programs per shape of batch. `start` runs the encoder and the hypernetwork once and leaves keys,
  * values and generated adapters in variables. `step` appends one token per row and has no inputs, so many
- * steps go into one submit; the host only looks, every `STEPS_PER_SUBMIT` tokens, whether all rows have
- * ended.
+ * steps go into one submit; the host only looks once per submit whether all rows have ended.
  */
 
 import type { ModelConfig } from "../../models/config.ts";
@@ -23,8 +22,11 @@ import type { Program } from "../graph/program.ts";
 import type { DType, Shape, Tensor } from "../graph/tensor.ts";
 import { createVariable, readVariables, writeVariable } from "../graph/variables.ts";
 
-/** Tokens that are appended before the host looks whether all rows have ended. */
-const STEPS_PER_SUBMIT = 16;
+/**
+ * Tokens that are appended before the host looks whether all rows have ended: few at first, for answers
+ * of a word, then twice as many each time up to the most.
+ */
+const STEPS_PER_SUBMIT = { first: 4, most: 16 };
 
 /** Limits of a generation. */
 export interface GreedyLimits {
@@ -98,8 +100,9 @@ export class GreedyDecoder {
     writeVariable(gpu, session.position, new Uint32Array(1));
 
     session.start.submit({ inputIds: batch.inputIds, attentionMask: batch.attentionMask });
-    for (let done = 1; done < maxLength;) {
-      const repeat = Math.min(STEPS_PER_SUBMIT, maxLength - done);
+    let steps = STEPS_PER_SUBMIT.first;
+    for (let done = 1; done < maxLength; steps = Math.min(2 * steps, STEPS_PER_SUBMIT.most)) {
+      const repeat = Math.min(steps, maxLength - done);
       session.step.submit({}, { repeat });
       done += repeat;
       const [finished] = await readVariables(gpu, [session.finished]);

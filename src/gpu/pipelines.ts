@@ -75,9 +75,12 @@ async function createPipeline(gpu: Gpu, description: PipelineDescription): Promi
 
 /** Adds the `enable` lines that the source needs on this device; the files are kept free of them. */
 function withEnables(gpu: Gpu, source: string): string {
-  const needsSubgroups = gpu.enableSubgroupsLine && /\bsubgroup[A-Z]\w*\s*\(|\bsubgroup_\w+\b/.test(source);
+  const needsSubgroups = gpu.enableSubgroupsLine &&
+    /\bsubgroup[A-Z]\w*\s*\(|\bsubgroup_\w+\b/.test(source);
   const needsHalf = /\bf16\b/.test(source);
-  return `${needsSubgroups ? "enable subgroups;\n" : ""}${needsHalf ? "enable f16;\n" : ""}${source}`;
+  return `${needsSubgroups ? "enable subgroups;\n" : ""}${
+    needsHalf ? "enable f16;\n" : ""
+  }${source}`;
 }
 
 function layoutEntries(entry: EntryPoint): GPUBindGroupLayoutEntry[] {

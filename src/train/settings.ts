@@ -157,7 +157,7 @@ export function resolveSettings(
     seed,
     ...recipe,
     dropout: recipe.dropout ?? config.dropoutRate,
-    warmupSteps: warmupSteps < 1 ? Math.round(warmupSteps * steps) : warmupSteps,
+    warmupSteps: warmupOf(warmupSteps, steps),
     encoderAdapter: config.encoderAdapter as AdapterSettings["encoderAdapter"],
     decoderAdapter: config.decoderAdapter,
     encoderAdapterDim: config.encoderAdapterDim,
@@ -165,6 +165,11 @@ export function resolveSettings(
     hypernetworkBottleneck: config.hypernetworkBottleneck,
   };
   return { settings, config };
+}
+
+/** Updates of rising learning rate; `warmup` below 1 is a share of all `steps`. */
+export function warmupOf(warmup: number, steps: number): number {
+  return warmup < 1 ? Math.round(warmup * steps) : warmup;
 }
 
 /** The factor on the learning rate that the settings ask for. */

@@ -1,8 +1,8 @@
 /**
  * A fixture directory: a model, a batch, and what the reference implementation computed from them.
  *
- * Everything is read and checked against the configuration before anything runs: a directory that does
- * not hold together is the user's error, and never looks like a numerical miss.
+ * Names, shapes and ids are checked against the configuration before they reach the device: a directory
+ * that does not hold together is the user's error, and never looks like a numerical miss.
  */
 
 import { type ModelConfig, parseConfig } from "../../models/config.ts";
@@ -11,12 +11,12 @@ import {
   parameterInventory,
   type ParameterSpecification,
 } from "../../models/inventory.ts";
+import type { Batch } from "../data/batch.ts";
 import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Parameters } from "../graph/parameters.ts";
 import { sameShape } from "../graph/tensor.ts";
 import { readSafetensors, type SafeTensor, toFloat32, toInt32 } from "../io/safetensors.ts";
-import type { Batch } from "../data/batch.ts";
 import { readBatch } from "./batch.ts";
 import type { Values } from "./comparison.ts";
 import { Fields, parseJson } from "./json.ts";
@@ -128,12 +128,14 @@ function readConfig(json: unknown, file: string): ModelConfig {
   try {
     return parseConfig(json, file);
   } catch (error) {
-    const fields = json as Record<string, unknown>;
-    const modes = [fields?.encoder_adapter, fields?.decoder_adapter];
-    if (!modes.every((mode) => REFERENCE_MODES.includes(mode))) throw error;
+    const fields = (json ?? {}) as Record<string, unknown>;
+    const { encoder_adapter: encoder, decoder_adapter: decoder } = fields;
+    if (![encoder, decoder].every((mode) => REFERENCE_MODES.includes(mode))) throw error;
     // If nothing but the adapters is in the way, the file is right and this build is what falls short.
     parseConfig({ ...fields, encoder_adapter: "none", decoder_adapter: "none" }, file);
-    throw new UnsupportedModel((error as Error).message);
+    throw new UnsupportedModel(
+      `${file}: this build does not support ${encoder} encoder with ${decoder} decoder adapters.`,
+    );
   }
 }
 
@@ -155,26 +157,28 @@ function collectWeights(
   }
   return new Map(inventory.map(({ name, shape }) => {
     const tensor = found.get(name);
+    const wanted = `"${name}" [${shape.join(", ")}]`;
     if (!tensor) {
       throw new UserError(
-        `${location}: the model of config.json has a tensor "${name}" [${
-          shape.join(", ")
-        }] that is ` +
-          `in none of ${[...files.keys()].join(", ")}.`,
+        `${location}: the tensor ${wanted} of config.json's model is in none of ` +
+          `${[...files.keys()].join(", ")}.`,
       );
     }
     if (!sameShape(tensor.shape, shape) || !(tensor.values instanceof Float32Array)) {
+      const there = tensor.values instanceof Float32Array ? "floats" : "integers";
       throw new UserError(
-        `${location}/${tensor.file}: the tensor "${name}" has shape [${tensor.shape.join(", ")}] ` +
-          `where config.json asks for [${shape.join(", ")}] of floats.`,
+        `${location}/${tensor.file} has ${there} [${
+          tensor.shape.join(", ")
+        }] where config.json asks ` +
+          `for floats in ${wanted}.`,
       );
     }
     return [name, tensor.values];
   }));
 }
 
-function decoded({ dtype, shape, data }: SafeTensor, name: string, file: string): FileTensor {
-  const tensor = { dtype, shape, data };
+function decoded(tensor: SafeTensor, name: string, file: string): FileTensor {
   const label = `${name} of ${file}`;
+  const { dtype, shape } = tensor;
   return { shape, values: dtype === "I32" ? toInt32(tensor, label) : toFloat32(tensor, label) };
 }

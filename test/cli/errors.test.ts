@@ -25,6 +25,13 @@ test.before.each(async (context) => {
     );
   }
 });
+const { log, error } = console;
+test.before(() => {
+  console.log = console.error = () => {}; // what commands say when they succeed
+});
+test.after(() => {
+  Object.assign(console, { log, error });
+});
 test.after.each((context) => Deno.remove(context.directory, { recursive: true }));
 
 /** The one sentence with which a command refuses its arguments, given with the scratch directory as @. */

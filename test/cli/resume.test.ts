@@ -21,7 +21,7 @@ test.after((context) => Deno.remove(context.directory, { recursive: true }));
 const settings = "--steps 100 --batch-size 4 --accumulate 2 --tasks sentiment --log-every 3 " +
   "--save-every 8 --eval-every 40 --eval-limit 8 --max-source-length 20 --max-target-length 4 " +
   "--encoder-adapter-dim 4 --decoder-adapter-dim 3 --hypernetwork-bottleneck 5 " +
-  "--learning-rate 0.01 --seed 7";
+  "--learning-rate 0.01 --warmup-steps 0.1 --seed 7";
 
 /** Runs `deno task train` in a process of its own, and sends it a signal once `after` steps are done. */
 async function train(
@@ -79,7 +79,9 @@ test("a run that was killed, and later interrupted, ends bit for bit as one that
   const atInterrupt = await loadCheckpoint(directoryStore(`${broken}/checkpoints`));
   assert.ok(atInterrupt.step > atKill.step && atInterrupt.step < 100, `step ${atInterrupt.step}`);
 
-  assert.is((await train(context, "--resume broken")).code, 0);
+  // The same command line again, with --resume, is as good as --resume alone.
+  const again = `--resume --model model --out broken ${settings}`;
+  assert.is((await train(context, again)).code, 0);
   const [expected, actual] = [await outcome(`${context.directory}/whole`), await outcome(broken)];
   assert.is(expected.metrics.length, 100 + 3);
   assert.equal(actual.metrics, expected.metrics);

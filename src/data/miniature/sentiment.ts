@@ -125,7 +125,7 @@ function drawReview(draw: Draw, positive: boolean, length: number): Review {
   const pairings: string[] = [];
   for (let i = 0; i < length; i++) {
     const subject = { thing, part: draw.pick(subjects[thing]) };
-    const form = draw.pick(draw.pick([plain, turned, mixed]));
+    const form = draw.pick(draw.pick([plain, plain, plain, turned, mixed]));
     const text = form(draw, same, other, subject);
     sentences.push(sentence(text));
     pairings.push(...pairingsOf(text, subject));
