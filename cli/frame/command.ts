@@ -9,6 +9,7 @@
 
 import { type Command, CommanderError } from "commander";
 import { UserError } from "../../src/errors.ts";
+import { DeviceLostError, OutOfMemoryError } from "../../src/gpu/errors.ts";
 
 /** Runs `command`, whose action has been set, on the arguments of this process. */
 export async function run(command: Command): Promise<void> {
@@ -24,9 +25,12 @@ export async function run(command: Command): Promise<void> {
   }
 }
 
+/** Errors that the user can do something about: other input, a smaller batch. */
+const mendable = [UserError, OutOfMemoryError, DeviceLostError];
+
 function fail(error: unknown): never {
-  if (error instanceof UserError) {
-    console.error(`error: ${error.message}`);
+  if (mendable.some((kind) => error instanceof kind)) {
+    console.error(`error: ${(error as Error).message}`);
     Deno.exit(2);
   }
   if (error instanceof CommanderError) {
