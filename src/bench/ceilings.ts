@@ -83,8 +83,8 @@ export async function measureCeilings(gpu: Gpu, effort: Effort): Promise<Ceiling
   const work = { invocations: INVOCATIONS, rounds: ROUNDS };
   const sums = multiplyAdd(bench.floats("factor", [1]), bench.floats("summand", [1]), work);
   const source = bench.floats("source", [STREAMED]);
-  const arithmetic = await bench.time({ outputs: { sums } }, effort);
-  const copying = await bench.time({ outputs: { copy: stream(source) } }, effort);
+  const arithmetic = await bench.time([sums], effort);
+  const copying = await bench.time([stream(source)], effort);
   bench.destroy();
   return {
     gigaflops: FLOPS_PER_ROUND * INVOCATIONS * ROUNDS / arithmetic.least / 1e6,

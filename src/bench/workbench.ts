@@ -1,16 +1,16 @@
 /**
- * Operands on the device, and programs timed on them.
+ * Operands on the device, and work timed on them.
  *
  * Operands are variables: a program on them has no inputs, so nothing is uploaded between runs.
  */
 
-import { Random } from "../data/random.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { compile, type ProgramDescription } from "../graph/compile.ts";
+import { compile } from "../graph/compile.ts";
 import { read, type Variable } from "../graph/leaves.ts";
 import type { HostArray } from "../graph/program.ts";
 import { type DType, type Shape, size, type Tensor } from "../graph/tensor.ts";
 import { createVariable, writeVariable } from "../graph/variables.ts";
+import { randomFloats, randomIds } from "./inputs.ts";
 import { type Effort, measure, type Spread } from "./measure.ts";
 
 /** See the module's header. */
@@ -19,38 +19,28 @@ export class Workbench {
 
   constructor(readonly gpu: Gpu) {}
 
-  /** An operand of random numbers in [-scale, scale), the same ones for a name. */
+  /** An f32 operand of random numbers in [-scale, scale). */
   floats(name: string, shape: Shape, scale = 1): Tensor {
-    const random = new Random(0, "bench", name);
-    const values = Float32Array.from(
-      { length: size(shape) },
-      () => scale * (2 * random.float() - 1),
-    );
-    return this.operand(name, shape, "f32", values);
+    return this.operand(name, shape, randomFloats(name, size(shape), scale));
   }
 
-  /** An operand of random ids from 1 to `limit`, not included. */
+  /** An i32 operand of random numbers from 0 up to, not including, `limit`. */
   ids(name: string, shape: Shape, limit: number): Tensor {
-    const random = new Random(0, "bench", name);
-    const values = Int32Array.from(
-      { length: size(shape) },
-      () => 1 + random.integer(limit - 1),
-    );
-    return this.operand(name, shape, "i32", values);
+    return this.operand(name, shape, randomIds(name, size(shape), limit), "i32");
   }
 
   /** An operand of given values. */
-  operand(name: string, shape: Shape, dtype: DType, values: HostArray): Tensor {
+  operand(name: string, shape: Shape, values: HostArray, dtype: DType = "f32"): Tensor {
     const variable = createVariable(this.gpu, name, shape, dtype);
     this.#variables.push(variable);
     writeVariable(this.gpu, variable, values);
     return read(variable);
   }
 
-  /** Milliseconds of one run of a graph on operands of this bench. */
-  async time(description: ProgramDescription, effort: Effort): Promise<Spread> {
+  /** Milliseconds in which `results`, computed from operands of this bench, are made once. */
+  async time(results: readonly Tensor[], effort: Effort): Promise<Spread> {
     const { gpu } = this;
-    const program = await compile(gpu, description);
+    const program = await compile(gpu, { outputs: {}, effects: results });
     const times = await measure(async (repeat) => {
       program.submit({}, { repeat });
       await gpu.device.queue.onSubmittedWorkDone();

@@ -10,7 +10,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { read, type Variable } from "./leaves.ts";
 import { ALIGNMENT } from "./steps.ts";
-import { window } from "./ops/split.ts";
+import { window } from "./ops/window.ts";
 import { type Shape, size, type Tensor } from "./tensor.ts";
 import { createVariable, readVariables, writeVariable } from "./variables.ts";
 

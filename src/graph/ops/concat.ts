@@ -1,6 +1,6 @@
 import { apply, type Op, type Shape, ShapeError, size, type Tensor } from "../tensor.ts";
 import { copyDispatch } from "./copy.ts";
-import { window } from "./split.ts";
+import { window } from "./window.ts";
 
 interface Attributes {
   readonly shape: Shape;

@@ -27,6 +27,7 @@ export { relu } from "./relu.ts";
 export { reshape } from "./reshape.ts";
 export { rmsNorm } from "./rms-norm.ts";
 export { scale } from "./scale.ts";
-export { split, window } from "./split.ts";
+export { split } from "./split.ts";
 export { sumRows } from "./sum-rows.ts";
 export { tokenAt } from "./token-at.ts";
+export { window } from "./window.ts";
