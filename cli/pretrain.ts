@@ -71,10 +71,15 @@ const command = withConfig(
     )
     .option("--model <dir>", "directory of config.json and tokenizer.json", "models/miniature")
     .option("--text <dir>", "directory of books (*.txt or *.txt.gz) to mix in")
-    .option("--text-share <fraction>", "a book's paragraph before so many passages", fraction, 0.06)
-    .option("--steps <count>", "updates", positiveInteger, 8000)
-    .option("--batch-size <count>", "passages per update", positiveInteger, 32)
-    .option("--learning-rate <rate>", "peak learning rate", positiveNumber, 3e-3)
+    .option(
+      "--text-share <fraction>",
+      "chance of a book's paragraph before a passage",
+      fraction,
+      0.06,
+    )
+    .option("--steps <count>", "updates", positiveInteger, 4000)
+    .option("--batch-size <count>", "passages per update", positiveInteger, 64)
+    .option("--learning-rate <rate>", "peak learning rate", positiveNumber, 1.5e-3)
     .option("--warmup-steps <count>", "updates of linear warm-up", wholeNumber, 100)
     .option("--weight-decay <rate>", "decoupled weight decay", fraction, 0.01)
     .option("--embedding-deviation <value>", "deviation of new embeddings", positiveNumber, 0.5)

@@ -7,7 +7,7 @@
 
 import type { Gpu } from "../gpu/device.ts";
 import { apply, byteLength, type Op, size, type Tensor } from "../graph/tensor.ts";
-import { type Effort } from "./measure.ts";
+import type { Effort } from "./measure.ts";
 import multiplyAddSource from "./multiply-add.wgsl" with { type: "text" };
 import streamSource from "./stream.wgsl" with { type: "text" };
 import { Workbench } from "./workbench.ts";

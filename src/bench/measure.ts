@@ -10,7 +10,7 @@
 export interface Effort {
   /** Measurements, of which the median counts. */
   readonly samples: number;
-  /** Each measurement repeats the work until it takes about so long. */
+  /** Each measurement repeats the work so often that it takes at least about so long. */
   readonly sampleMilliseconds: number;
 }
 
@@ -45,8 +45,9 @@ export async function measure(
   };
   // The first run pays for what drivers put off until then.
   await run(1);
-  const trial = await time(LEAST_REPEAT);
-  const repeat = Math.max(LEAST_REPEAT, Math.ceil(LEAST_REPEAT * sampleMilliseconds / trial));
+  let repeat = LEAST_REPEAT;
+  // Not by proportion: a short trial is mostly the wait.
+  while (await time(repeat) < sampleMilliseconds) repeat *= 2;
   const times: number[] = [];
   while (times.length < samples) times.push(await time(repeat) / repeat);
   return spread(times);

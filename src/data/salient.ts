@@ -47,9 +47,9 @@ export function maskSalient(
   {
     random,
     sentinelIds,
-    prefixShare = 0.5,
+    prefixShare = 0.7,
     salientShare = 0.9,
-    noiseDensity = 0.1,
+    noiseDensity = 0.03,
     plainNoiseDensity = 0.2,
     meanSpanLength = 2.5,
   }: SalientMaskingOptions,
