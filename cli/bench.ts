@@ -1,6 +1,7 @@
 /** `deno task bench`: how fast this build is on this machine's adapter. */
 
 import { Argument, Command } from "commander";
+import { dirname } from "node:path";
 import { type ModelConfig, parseConfig } from "../models/config.ts";
 import embedded from "../models/miniature/config.json" with { type: "json" };
 import { squareProducts, trainingKernels } from "../src/bench/cases.ts";
@@ -10,9 +11,10 @@ import { compareProducts, type Jax, usualTurns } from "../src/bench/jax.ts";
 import { measureKernels } from "../src/bench/kernels.ts";
 import { usualEffort } from "../src/bench/measure.ts";
 import { measureTraining } from "../src/bench/training.ts";
+import { UserError } from "../src/errors.ts";
 import { describe, type Gpu } from "../src/gpu/device.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
-import { writeAtomic } from "../src/platform/files.ts";
+import { exists, writeAtomic } from "../src/platform/files.ts";
 import { packageDirectory } from "../src/platform/npm.ts";
 import { benchMarkdown, type BenchReport, benchText } from "./frame/bench-report.ts";
 import { run } from "./frame/command.ts";
@@ -48,6 +50,11 @@ export function benchCommand(): Command {
 }
 
 async function bench(sections: readonly string[], { peers, json, out }: Flags): Promise<void> {
+  // What can go wrong goes wrong before minutes are spent on measuring.
+  if (out !== undefined && !await exists(dirname(out))) {
+    throw new UserError(`cannot write ${out}: there is no directory ${dirname(out)}`);
+  }
+  const jax = peers && await loadJax();
   const gpu = await acquireGpu();
   announce(gpu);
   const config = parseConfig(embedded, "models/miniature/config.json");
@@ -58,7 +65,7 @@ async function bench(sections: readonly string[], { peers, json, out }: Flags): 
     ...chosen.includes("kernels") && { kernels: await benchKernels(gpu, config) },
     ...chosen.includes("train") && { train: await benchTraining(gpu, config) },
     ...chosen.includes("generate") && { generate: await benchGeneration(gpu, config) },
-    ...peers && { peers: await benchPeers(gpu) },
+    ...jax && { peers: await benchPeers(gpu, jax) },
   };
   gpu.destroy();
   if (out !== undefined) await writeAtomic(out, benchMarkdown(report));
@@ -83,17 +90,24 @@ async function benchGeneration(gpu: Gpu, config: ModelConfig) {
   return [one, await measureGeneration(gpu, config, BATCH, usualEffort)];
 }
 
-async function benchPeers(gpu: Gpu) {
+async function benchPeers(gpu: Gpu, jax: Jax) {
   progress("jax-js");
-  return [await compareProducts(gpu, await loadJax(), usualTurns)];
+  return [await compareProducts(gpu, jax, usualTurns)];
 }
 
 function progress(what: string): void {
   console.error(`Measuring ${what} …`);
 }
 
+/** @throws {UserError} if the package is not here and cannot be fetched */
 async function loadJax(): Promise<Jax> {
-  return await import(`file://${await packageDirectory(JAX)}/dist/index.js`);
+  let directory: string;
+  try {
+    directory = await packageDirectory(JAX);
+  } catch (error) {
+    throw new UserError(`--peers needs jax-js: ${(error as Error).message}`);
+  }
+  return await import(`file://${directory}/dist/index.js`);
 }
 
 if (import.meta.main) await run(benchCommand());

@@ -55,11 +55,20 @@ test("only what was measured has a table", () => {
   assert.is(markdown.match(/^## /gm)?.length, 1);
 });
 
-test("a section that does not exist is refused", async () => {
-  const command = benchCommand().exitOverride().configureOutput({ outputError: () => {} });
-  const message = await command.parseAsync(["kernel"], { from: "user" })
-    .then(() => "accepted", (error) => error.message);
-  assert.match(message, /'kernel' is invalid for argument 'sections'.*kernels, train, generate/);
+test("what cannot be done is refused before anything is measured", async () => {
+  const refusal = async (...args: string[]): Promise<string> => {
+    const command = benchCommand().exitOverride().configureOutput({ outputError: () => {} });
+    return await command.parseAsync(args, { from: "user" })
+      .then(() => "accepted", (error) => error.message);
+  };
+  assert.match(
+    await refusal("kernel"),
+    /'kernel' is invalid for argument 'sections'.*kernels, train, generate/,
+  );
+  assert.is(
+    await refusal("--out", "nowhere/x.md"),
+    "cannot write nowhere/x.md: there is no directory nowhere",
+  );
 });
 
 test.run();

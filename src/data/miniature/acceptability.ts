@@ -3,19 +3,15 @@
  *
  * Every construction is drawn first and then written well or badly, so that a construction tells nothing
  * about the label, and the bad sentence differs from the good one in a single respect: agreement,
- * determiner, verb form, reflexive, argument structure, word order, question formation or comparison.
+ * determiner, verb form, reflexive, word order, question formation or comparison.
  */
 import type { Draw } from "./draw.ts";
 import {
   type Clause,
-  drawAnimate,
   drawClause,
-  drawObject,
-  drawPerson,
   pairings,
   type Phrase,
   sentence,
-  thing,
   verbGroup,
   write,
   writeClause,
@@ -23,7 +19,6 @@ import {
 import type { Item } from "./item.ts";
 import { adverbs, comparatives, men, names, places, pluralOf, women } from "./lexicon.ts";
 import { type DrawnPassage, passage } from "./passage.ts";
-import { intransitives, transitives, type Verb } from "./verbs.ts";
 
 /** One sentence written both ways. */
 export interface Contrast {
@@ -52,15 +47,6 @@ function subjectVerbAgreement(draw: Draw): Contrast {
   const group = verbGroup(clause.verb, subject, { tense });
   const wrong = replaceWords(right, group, verbGroup(clause.verb, otherNumber(subject), { tense }));
   return contrast(right, wrong, pairings(clause));
-}
-
-function agreementAcrossPlace(draw: Draw): Contrast {
-  const subject = thing("the", drawAnimateNoun(draw), undefined, draw.chance(0.5));
-  const place = draw.pick(places);
-  const state = draw.pick(["tired", "hungry", "happy", "sad", "asleep", "awake"]);
-  const [is, are] = draw.pick([["is", "are"], ["was", "were"]]);
-  const be = (plural: boolean) => `${write(subject)} ${place} ${plural ? are : is} ${state}`;
-  return contrast(be(subject.plural), be(!subject.plural), [`${state}+${subject.noun}`]);
 }
 
 function determinerAgreement(draw: Draw): Contrast {
@@ -107,45 +93,6 @@ function reflexive(draw: Draw): Contrast {
     `${verb}+${subject}`,
   ]);
 }
-
-/** A verb that takes no object gets one, or one that needs an object goes without. */
-function argumentStructure(draw: Draw): Contrast {
-  const subject = drawPerson(draw);
-  const place = draw.pick(places);
-  const transitive = draw.pick(transitives.filter((verb) => obligatory.includes(verb.base)));
-  const object = drawObject(draw, transitive);
-  const intransitive = draw.pick(intransitives.filter((verb) => strict.includes(verb.base)));
-  const full = (verb: Verb) => `${write(subject)} ${verb.past} ${write(object)} ${place}`;
-  const bare = (verb: Verb) => `${write(subject)} ${verb.past} ${place}`;
-  return draw.chance(0.5)
-    ? contrast(full(transitive), full(intransitive), [`${transitive.base}+${object.noun}`])
-    : contrast(bare(intransitive), bare(transitive), [`${intransitive.base}+${subject.noun}`]);
-}
-const obligatory = [
-  "fix",
-  "purchase",
-  "carry",
-  "find",
-  "lift",
-  "thank",
-  "wear",
-  "chase",
-  "discover",
-  "greet",
-  "admire",
-];
-const strict = [
-  "sleep",
-  "laugh",
-  "cough",
-  "arrive",
-  "smile",
-  "sneeze",
-  "vanish",
-  "disappear",
-  "kneel",
-  "fall",
-];
 
 function wordOrder(draw: Draw): Contrast {
   const clause = drawClause(draw, "transitive");
@@ -208,26 +155,16 @@ function doubledDeterminer(draw: Draw): Contrast {
   );
 }
 
+/** Each as often as it stands here: what shows in neighbouring words is the most frequent. */
 const constructions: readonly Construction[] = [
-  subjectVerbAgreement,
-  agreementAcrossPlace,
-  determinerAgreement,
-  verbForm,
-  reflexive,
-  argumentStructure,
-  wordOrder,
-  question,
-  comparison,
-  doubledDeterminer,
+  ...[verbForm, verbForm, verbForm],
+  ...[wordOrder, wordOrder, wordOrder],
+  ...[doubledDeterminer, doubledDeterminer],
+  ...[comparison, comparison],
+  ...[determinerAgreement, determinerAgreement],
+  ...[subjectVerbAgreement, subjectVerbAgreement],
+  ...[reflexive, question],
 ];
-
-function drawAnimateNoun(draw: Draw): string {
-  let phrase = drawAnimate(draw);
-  while (phrase.determiner === "" || pluralOf(phrase.noun) === phrase.noun) {
-    phrase = drawAnimate(draw);
-  }
-  return phrase.noun;
-}
 
 function contrast(right: string, wrong: string, pairings: readonly string[]): Contrast {
   return { right: sentence(right), wrong: sentence(wrong), pairings };
@@ -253,8 +190,10 @@ export function acceptabilityItem(draw: Draw): Item {
 
 /** Running text: a lesson in which sentences are judged, and now and then mended. */
 export function lessonPassage(draw: Draw): DrawnPassage {
-  const { right, wrong, pairings } = drawContrast(draw);
-  if (draw.chance(0.15)) return passage(`wrong: ${wrong} right: {${right}}`, pairings);
+  const { right, pairings, ...pair } = drawContrast(draw);
+  if (draw.chance(0.15)) return passage(`wrong: ${pair.wrong} right: {${right}}`, pairings);
+  // Easy ones teach what is asked: the words in any order.
+  const wrong = draw.chance(0.3) ? shuffled(draw, right) : pair.wrong;
   const [text, verdict] = draw.chance(0.5) ? [right, "right"] : [wrong, "wrong"];
   return passage(
     draw.pick([
@@ -264,4 +203,8 @@ export function lessonPassage(draw: Draw): DrawnPassage {
     ]),
     pairings,
   );
+}
+
+function shuffled(draw: Draw, text: string): string {
+  return sentence(draw.shuffle(text.slice(0, -1).split(" ")).join(" "), text.slice(-1));
 }

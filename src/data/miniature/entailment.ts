@@ -84,31 +84,33 @@ function quantifiers(draw: Draw): Inference {
   const verb = draw.pick(intransitives).past;
   const base = intransitives.find((each) => each.past === verb)!.base;
   const [some, all] = [pluralOf(noun), pluralOf(kind)];
+  const other = draw.pick(unrelated(kind));
+  const used = [kind, noun].map((each) => `${base}+${each}`);
   return draw.pick<Inference>([
     {
       premise: `All the ${all} ${verb}.`,
       follows: draw.pick([`All the ${some} ${verb}.`, `Some ${all} ${verb}.`]),
-      open: `All the ${pluralOf(draw.pick(unrelated(kind)))} ${verb}.`,
+      open: `All the ${pluralOf(other)} ${verb}.`,
       excluded: draw.pick([
         `No ${kind} ${verb}.`,
         `No ${noun} ${verb}.`,
         `Some ${some} did not ${base}.`,
       ]),
-      pairings: [`${base}+${kind}`],
+      pairings: used,
     },
     {
       premise: `Some ${some} ${verb}.`,
       follows: draw.pick([`Some ${all} ${verb}.`, `At least one ${noun} ${verb}.`]),
       open: draw.pick([`All the ${some} ${verb}.`, `Some ${some} did not ${base}.`]),
       excluded: draw.pick([`No ${noun} ${verb}.`, `No ${kind} ${verb}.`]),
-      pairings: [`${base}+${noun}`],
+      pairings: used,
     },
     {
       premise: `No ${kind} ${verb}.`,
       follows: draw.pick([`No ${noun} ${verb}.`, `The ${noun} did not ${base}.`]),
-      open: `No ${draw.pick(unrelated(kind))} ${verb}.`,
+      open: `No ${other} ${verb}.`,
       excluded: draw.pick([`Some ${some} ${verb}.`, `The ${noun} ${verb}.`]),
-      pairings: [`${base}+${kind}`],
+      pairings: used,
     },
   ]);
 }

@@ -115,11 +115,14 @@ export function miniatureItems(task: string): Record<Split, readonly Item[]> {
   return items;
 }
 
+/** Each as often as it stands here. */
 const passages = [
-  ...[reviewPassage, dialoguePassage, newsPassage],
-  ...[lessonPassage, reasoningPassage, restatementPassage],
-  ...[reviewPassage, dialoguePassage, newsPassage],
-  ...[lessonPassage, reasoningPassage, restatementPassage],
+  ...[reviewPassage, reviewPassage],
+  ...[dialoguePassage, dialoguePassage],
+  ...[newsPassage, newsPassage, newsPassage],
+  ...[lessonPassage, lessonPassage, lessonPassage],
+  ...[reasoningPassage, reasoningPassage],
+  ...[restatementPassage, restatementPassage, restatementPassage],
   kindPassage,
 ];
 

@@ -1,9 +1,9 @@
 /**
  * Paraphrase pairs, two labels: "1" the sentences say the same, "0" they do not.
  *
- * A pair is one clause written twice (voice, dative alternation, synonym, place of the time, converse), or a clause
- * and a neighbour of it made of the same words: roles swapped, adjectives exchanged, order of events
- * reversed. Pairs of both labels overlap in words about equally.
+ * A pair is one clause written twice (voice, dative alternation, synonym, place of the time, converse), or a
+ * clause and a neighbour of it: another verb, thing, time or person, roles swapped, adjectives exchanged.
+ * Both sentences are reworded in the same ways whatever the label.
  */
 import type { Draw } from "./draw.ts";
 import {
@@ -17,13 +17,12 @@ import {
   sentence,
   thing,
   write,
-  writeClause,
   type Writing,
 } from "./grammar.ts";
 import type { Item } from "./item.ts";
 import { times } from "./lexicon.ts";
 import { type DrawnPassage, passage } from "./passage.ts";
-import { intransitives, reversibles, synonymOf, transitives } from "./verbs.ts";
+import { reversibles, synonymOf, transitives } from "./verbs.ts";
 
 /** A sentence, another that says the same, and one that does not. */
 export interface Restatement {
@@ -133,33 +132,6 @@ function converses(draw: Draw): Restatement {
     };
 }
 
-/** Two events in order, against the order reversed. */
-function order(draw: Draw): Restatement {
-  const event = (than?: Phrase) => {
-    const subject = than ? otherPerson(draw, than) : drawPerson(draw);
-    return { subject, verb: draw.pick(intransitives) };
-  };
-  const first = event();
-  const second = event(first.subject);
-  const [a, b] = [writeClause(first), writeClause(second)];
-  const before = draw.chance(0.5);
-  const [same, different] = draw.chance(0.5)
-    ? [
-      before ? `${b} after ${a}` : `${a} before ${b}`,
-      before ? `${a} after ${b}` : `${b} before ${a}`,
-    ]
-    : [
-      before ? `before ${b}, ${a}` : `after ${a}, ${b}`,
-      before ? `before ${a}, ${b}` : `after ${b}, ${a}`,
-    ];
-  return {
-    original: sentence(before ? `${a} before ${b}` : `${b} after ${a}`),
-    same: sentence(same),
-    different: sentence(different),
-    pairings: [...pairings(first), ...pairings(second)],
-  };
-}
-
 /** Two things with an adjective each, against the adjectives exchanged. */
 function attributes(draw: Draw): Restatement {
   const subject = write(drawPerson(draw));
@@ -178,7 +150,8 @@ function attributes(draw: Draw): Restatement {
   };
 }
 
-const kinds = [roles, deeds, deeds, giving, converses, order, attributes];
+/** Each as often as it stands here. */
+const kinds = [deeds, deeds, deeds, deeds, deeds, roles, giving, converses, attributes];
 
 export function drawRestatement(draw: Draw): Restatement {
   const made = draw.pick(kinds)(draw);
@@ -199,8 +172,13 @@ export function paraphraseItem(draw: Draw): Item {
 
 /** Running text: a statement, another, and whether they say the same. */
 export function restatementPassage(draw: Draw): DrawnPassage {
-  const { original, same, different, pairings } = drawRestatement(draw);
-  if (draw.chance(0.1)) return passage(`${original} In other words: {${same}}`, pairings);
+  const { original, ...pair } = drawRestatement(draw);
+  if (draw.chance(0.1)) return passage(`${original} In other words: {${pair.same}}`, pair.pairings);
+  // Easy ones teach what is asked: the very same sentence, or one about something else.
+  const other = drawRestatement(draw);
+  const { same, different, pairings } = draw.chance(0.3)
+    ? { same: original, different: other.original, pairings: [...pair.pairings, ...other.pairings] }
+    : pair;
   const [second, verdict] = draw.chance(0.5) ? [same, "same"] : [different, "different"];
   return passage(
     draw.pick([
