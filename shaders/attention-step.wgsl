@@ -8,13 +8,14 @@
 //   output      as query
 //
 // With a position, keys after it are not in the cache yet and are left out; the query stands at that position,
-// from which the bias follows. Else all keys are read. Masks are added to scores, as in attention.wgsl.
+// from which the bias follows. Else all keys are read. Masks are added to scores, as in attention-tiled.wgsl.
 //
 // `by_invocation`, for CPU adapters: an invocation owns a block of features of one head and goes over the keys
 // four at a time with an online softmax. `by_workgroup`, for GPUs: a workgroup owns 64 features of one head and
 // goes over the keys 64 at a time, one invocation per key for the scores and per feature for the sums.
 
-// Replaced when the shader is specialised: see attention.wgsl and relative-position-bias.wgsl.
+// Replaced when the shader is specialised. A block is 4 · BLOCK_VECTORS features of a head: larger ones mean fewer
+// scores computed twice, but code that drivers compile slowly. For the rest see relative-position-bias.wgsl.
 const BLOCK_VECTORS = 8u;
 const FIRST_DISTANCES = array<u32, 2>(0u, 1u);
 const BIDIRECTIONAL = true;

@@ -8,7 +8,11 @@
 //   output      as query
 //   statistics  [batch, heads, query_length, 2]: maximum of the scores, 1 / Σ exp(score − maximum)
 //
-// Values and their meaning are those of attention.wgsl. A workgroup of 8×8 invocations owns 32 query rows of one
+// shift = bias + mask_value where masked: the mask is added, not put in place of the score, so a row whose
+// keys are all masked is the softmax of its shifted scores. Maximum and sum are kept apart because their
+// combination, the log-sum-exp, drowns in the rounding of a mask_value of −1e9.
+//
+// A workgroup of 8×8 invocations owns 32 query rows of one
 // head and goes over the keys 32 at a time with an online softmax. Operands pass through workgroup memory in
 // chunks of 32 features, so that any head size fits; an invocation (y, g) computes a 4×4 matrix of every product:
 // scores of rows y + 8·r and keys g + 8·c, features 4·g … 4·g + 3 of rows y + 8·r. The order of all sums is fixed.

@@ -1,11 +1,14 @@
 // Matrix product by register blocking within subgroups: result[z] = epilogue(alpha · op(a[z]) · op(b[z])).
 //
-//   a         [m, k], or [k, m] when transposeA   (batch stride aStride, 0 to share one matrix)
-//   b         [k, n], or [n, k] when transposeB   (batch stride bStride, 0 to share one matrix)
+//   a         [m, k], or [k, m] when transposeA
+//   b         [k, n], or [n, k] when transposeB
 //   bias      [n]; [m] when transposeResult
-//   residual  [batch, m, n]; [batch, n, m] when transposeResult
+//   residual  as result
 //   result    [batch, m, n], or [batch, n, m] when transposeResult; with splits > 1, partial sums
 //             [splits, batch, m, n] or [splits, batch, n, m]
+//
+// Matrices lie where the strides of Params say, such as the heads in [batch, length, heads · headSize]; partial
+// sums are contiguous.
 //
 // For CPU adapters with subgroups of 8, one to a workgroup. It owns up to 32 rows by 8 lanes × 8 columns. Each
 // lane loads its own columns of b and a different row of a, which subgroupBroadcast hands to the others: a load
@@ -21,19 +24,30 @@
 // Invariant: every load is clamped into its matrix and every store is guarded, so m, n and k are free, and
 // no branch before the stores differs between lanes, as every broadcast needs all of them. aVec4 and bVec4 are
 // a and b once more, for four-wide loads; they are read only under vectorA and vectorB, for which row length
-// and batch stride are multiples of 4.
+// and strides are multiples of 4.
 
 struct Params {
   batch: u32,
   m: u32,
   n: u32,
   k: u32,
+  // Elements from one group of matrices to the next; 0 shares one group among the whole batch.
   aStride: u32,
   bStride: u32,
   splits: u32,
   // Length of k that one split sums, a multiple of 4.
   splitLength: u32,
   alpha: f32,
+  resultStride: u32,
+  // Matrices in a group, and elements from one of them to the next.
+  heads: u32,
+  aHeadStride: u32,
+  bHeadStride: u32,
+  resultHeadStride: u32,
+  // Elements from one row in memory to the next.
+  aRowStride: u32,
+  bRowStride: u32,
+  resultRowStride: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -73,7 +87,7 @@ fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
 fn fourOfA(row: u32, k: u32) -> vec4f {
   if (vectorA && !transposeA) { return aVec4[(row + k) / 4]; }
   let steps = k + vec4u(0, 1, 2, 3);
-  let i = row + min(steps, vec4u(params.k - 1)) * select(1, params.m, transposeA);
+  let i = row + min(steps, vec4u(params.k - 1)) * select(1, params.aRowStride, transposeA);
   return select(vec4f(), vec4f(a[i.x], a[i.y], a[i.z], a[i.w]), steps < vec4u(params.k));
 }
 
@@ -86,7 +100,7 @@ fn fourOfB(column: u32, k: u32) -> vec4f {
 
 // One k of the four columns of op(b) that start at `columns`, zero beyond the last k.
 fn sliceOfB(columns: vec4u, k: u32) -> vec4f {
-  let i = columns + min(k, params.k - 1) * params.n;
+  let i = columns + min(k, params.k - 1) * params.bRowStride;
   if (vectorB) { return select(vec4f(), bVec4[i.x / 4], k < params.k); }
   return select(vec4f(), vec4f(b[i.x], b[i.y], b[i.z], b[i.w]), k < params.k);
 }
@@ -104,15 +118,15 @@ fn blockOfB(columns: vec4u, k: u32) -> mat4x4f {
 }
 
 // Offset at k = 0 of a row of op(a), clamped to its last.
-fn rowFrom(batch: u32, row: u32) -> u32 {
-  return batch * params.aStride + min(row, params.m - 1) * select(params.k, 1, transposeA);
+fn rowFrom(offset: u32, row: u32) -> u32 {
+  return offset + min(row, params.m - 1) * select(params.aRowStride, 1, transposeA);
 }
 
 // Offsets at k = 0 of four columns of op(b), clamped to its last.
-fn columnsFrom(batch: u32, column: u32) -> vec4u {
+fn columnsFrom(offset: u32, column: u32) -> vec4u {
   let last = select(vec4u(params.n - 1), params.n - vec4u(4, 3, 2, 1), !transposeB && vectorB);
   let columns = min(column + vec4u(0, 1, 2, 3), last);
-  return batch * params.bStride + columns * select(1, params.k, transposeB);
+  return offset + columns * select(1, params.bRowStride, transposeB);
 }
 
 // The rows of op(a) that lanes 0 … 3, or 4 … 7, have loaded; a matrix column for each.
@@ -129,26 +143,26 @@ fn handRound(mine: vec4f, upper: bool) -> mat4x4f {
   );
 }
 
-fn storeRow(values: vec4f, slice: u32, row: u32, column: u32) {
+fn storeRow(values: vec4f, offset: u32, row: u32, column: u32) {
   if (row >= params.m) { return; }
   for (var i = 0u; i < 4 && column + i < params.n; i++) {
     if (transposeResult) {
-      let index = (slice * params.n + column + i) * params.m + row;
+      let index = offset + (column + i) * params.resultRowStride + row;
       result[index] = epilogue(values[i], index, row);
     } else {
-      let index = (slice * params.m + row) * params.n + column + i;
+      let index = offset + row * params.resultRowStride + column + i;
       result[index] = epilogue(values[i], index, column + i);
     }
   }
 }
 
 // Stores the 4×4 part of the lane's block at (down, across).
-fn store(values: mat4x4f, slice: u32, row: u32, column: u32, down: u32, across: u32) {
+fn store(values: mat4x4f, offset: u32, row: u32, column: u32, down: u32, across: u32) {
   if (down >= blockRows || across >= blockColumns) { return; }
-  storeRow(values[0], slice, row + down, column + across);
-  storeRow(values[1], slice, row + down + 1, column + across);
-  storeRow(values[2], slice, row + down + 2, column + across);
-  storeRow(values[3], slice, row + down + 3, column + across);
+  storeRow(values[0], offset, row + down, column + across);
+  storeRow(values[1], offset, row + down + 1, column + across);
+  storeRow(values[2], offset, row + down + 2, column + across);
+  storeRow(values[3], offset, row + down + 3, column + across);
 }
 
 @compute @workgroup_size(lanes)
@@ -164,14 +178,20 @@ fn matmul(
   let slice = number / (blocksAcross * blocksDown);
   if (slice >= params.splits * params.batch) { return; }
   let batch = slice % params.batch;
+  let outer = batch / params.heads;
+  let head = batch % params.heads;
+  let aOffset = outer * params.aStride + head * params.aHeadStride;
+  let bOffset = outer * params.bStride + head * params.bHeadStride;
+  // Only a contiguous result is split, so that what follows it is the next split.
+  let resultOffset = slice / params.heads * params.resultStride + head * params.resultHeadStride;
   let row = number / blocksAcross % blocksDown * blockRows;
   let column = (number % blocksAcross * lanes + lane) * blockColumns;
-  let rows0 = rowFrom(batch, row + lane);
-  let rows1 = rowFrom(batch, row + 8 + lane);
-  let rows2 = rowFrom(batch, row + 16 + lane);
-  let rows3 = rowFrom(batch, row + 24 + lane);
-  let columns0 = columnsFrom(batch, column);
-  let columns1 = columnsFrom(batch, column + 4);
+  let rows0 = rowFrom(aOffset, row + lane);
+  let rows1 = rowFrom(aOffset, row + 8 + lane);
+  let rows2 = rowFrom(aOffset, row + 16 + lane);
+  let rows3 = rowFrom(aOffset, row + 24 + lane);
+  let columns0 = columnsFrom(bOffset, column);
+  let columns1 = columnsFrom(bOffset, column + 4);
 
   var c00 = mat4x4f(); var c01 = mat4x4f();
   var c10 = mat4x4f(); var c11 = mat4x4f();
@@ -212,20 +232,20 @@ fn matmul(
     }
   }
 
-  store(c00, slice, row, column, 0, 0);
-  store(c01, slice, row, column, 0, 4);
-  store(c10, slice, row, column, 4, 0);
-  store(c11, slice, row, column, 4, 4);
-  store(c20, slice, row, column, 8, 0);
-  store(c21, slice, row, column, 8, 4);
-  store(c30, slice, row, column, 12, 0);
-  store(c31, slice, row, column, 12, 4);
-  store(c40, slice, row, column, 16, 0);
-  store(c41, slice, row, column, 16, 4);
-  store(c50, slice, row, column, 20, 0);
-  store(c51, slice, row, column, 20, 4);
-  store(c60, slice, row, column, 24, 0);
-  store(c61, slice, row, column, 24, 4);
-  store(c70, slice, row, column, 28, 0);
-  store(c71, slice, row, column, 28, 4);
+  store(c00, resultOffset, row, column, 0, 0);
+  store(c01, resultOffset, row, column, 0, 4);
+  store(c10, resultOffset, row, column, 4, 0);
+  store(c11, resultOffset, row, column, 4, 4);
+  store(c20, resultOffset, row, column, 8, 0);
+  store(c21, resultOffset, row, column, 8, 4);
+  store(c30, resultOffset, row, column, 12, 0);
+  store(c31, resultOffset, row, column, 12, 4);
+  store(c40, resultOffset, row, column, 16, 0);
+  store(c41, resultOffset, row, column, 16, 4);
+  store(c50, resultOffset, row, column, 20, 0);
+  store(c51, resultOffset, row, column, 20, 4);
+  store(c60, resultOffset, row, column, 24, 0);
+  store(c61, resultOffset, row, column, 24, 4);
+  store(c70, resultOffset, row, column, 28, 0);
+  store(c71, resultOffset, row, column, 28, 4);
 }

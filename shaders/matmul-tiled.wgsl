@@ -1,10 +1,13 @@
 // Matrix product in workgroup tiles: result[z] = epilogue(alpha · op(a[z]) · op(b[z])), z the batch.
 //
-//   a         [m, k], or [k, m] when transposeA   (batch stride aStride, 0 to share one matrix)
-//   b         [k, n], or [n, k] when transposeB   (batch stride bStride, 0 to share one matrix)
+//   a         [m, k], or [k, m] when transposeA
+//   b         [k, n], or [n, k] when transposeB
 //   bias      [n]
-//   residual  [batch, m, n]
+//   residual  as result
 //   result    [batch, m, n]; with splits > 1, partial sums [splits, batch, m, n]
+//
+// Matrices lie where the strides of Params say, such as the heads in [batch, length, heads · headSize]; partial
+// sums are contiguous.
 //
 // For GPUs. 8×8 invocations make a tile of 32×32, 4×4 each, in steps of 16 along k: the shape that does well
 // from small mobile GPUs (few registers, 4 KiB of workgroup memory) to large ones. The first half of the
@@ -14,7 +17,7 @@
 //
 // Invariant: every load is clamped into its matrix (beyond the last k it gives zero) and every store is
 // guarded, so m, n and k are free and no barrier is in divergent flow. aVec4 and bVec4 are a and b once more, for
-// four-wide loads; they are read only under vectorA and vectorB, for which row length and batch stride are
+// four-wide loads; they are read only under vectorA and vectorB, for which row length and strides are
 // multiples of 4.
 
 struct Params {
@@ -22,12 +25,23 @@ struct Params {
   m: u32,
   n: u32,
   k: u32,
+  // Elements from one group of matrices to the next; 0 shares one group among the whole batch.
   aStride: u32,
   bStride: u32,
   splits: u32,
   // Length of k that one split sums, a multiple of 16.
   splitLength: u32,
   alpha: f32,
+  resultStride: u32,
+  // Matrices in a group, and elements from one of them to the next.
+  heads: u32,
+  aHeadStride: u32,
+  bHeadStride: u32,
+  resultHeadStride: u32,
+  // Elements from one row in memory to the next.
+  aRowStride: u32,
+  bRowStride: u32,
+  resultRowStride: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -58,12 +72,12 @@ const stepBlocks = 4u;
 var<workgroup> tileA: array<vec4f, 128>;
 var<workgroup> tileB: array<vec4f, 128>;
 
-// The value to store at (row, column) of batch element `batch`, from its finished sum.
-fn epilogue(sum: f32, batch: u32, row: u32, column: u32) -> f32 {
+// The value to store at `index` of the result, in its column `column`, from its finished sum.
+fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
   var value = params.alpha * sum;
   if (hasBias) { value += bias[column]; }
   if (relu) { value = max(value, 0.0); }
-  if (hasResidual) { value += residual[(batch * params.m + row) * params.n + column]; }
+  if (hasResidual) { value += residual[index]; }
   return value;
 }
 
@@ -88,13 +102,13 @@ fn fourOfB(column: u32, k: u32) -> vec4f {
 
 // One k of the four rows of op(a) that start at `rows`, zero beyond the last k.
 fn sliceOfA(rows: vec4u, k: u32) -> vec4f {
-  let i = rows + min(k, params.k - 1) * params.m;
+  let i = rows + min(k, params.k - 1) * params.aRowStride;
   if (vectorA) { return select(vec4f(), aVec4[i.x / 4], k < params.k); }
   return select(vec4f(), vec4f(a[i.x], a[i.y], a[i.z], a[i.w]), k < params.k);
 }
 
 fn sliceOfB(columns: vec4u, k: u32) -> vec4f {
-  let i = columns + min(k, params.k - 1) * params.n;
+  let i = columns + min(k, params.k - 1) * params.bRowStride;
   if (vectorB) { return select(vec4f(), bVec4[i.x / 4], k < params.k); }
   return select(vec4f(), vec4f(b[i.x], b[i.y], b[i.z], b[i.w]), k < params.k);
 }
@@ -124,26 +138,25 @@ fn blockOfB(columns: vec4u, k: u32) -> mat4x4f {
 }
 
 // Offsets at k = 0 of four rows of op(a), clamped to its last.
-fn rowsFrom(batch: u32, row: u32) -> vec4u {
+fn rowsFrom(offset: u32, row: u32) -> vec4u {
   // Rows that share a vec4 stay together: m is then a multiple of 4, and so is row.
   let last = select(vec4u(params.m - 1), params.m - vec4u(4, 3, 2, 1), transposeA && vectorA);
   let rows = min(row + vec4u(0, 1, 2, 3), last);
-  return batch * params.aStride + rows * select(params.k, 1, transposeA);
+  return offset + rows * select(params.aRowStride, 1, transposeA);
 }
 
 // Offsets at k = 0 of four columns of op(b), clamped to its last.
-fn columnsFrom(batch: u32, column: u32) -> vec4u {
+fn columnsFrom(offset: u32, column: u32) -> vec4u {
   let last = select(vec4u(params.n - 1), params.n - vec4u(4, 3, 2, 1), !transposeB && vectorB);
   let columns = min(column + vec4u(0, 1, 2, 3), last);
-  return batch * params.bStride + columns * select(1, params.k, transposeB);
+  return offset + columns * select(1, params.bRowStride, transposeB);
 }
 
-fn storeRow(values: vec4f, slice: u32, row: u32, column: u32) {
+fn storeRow(values: vec4f, offset: u32, row: u32, column: u32) {
   if (row >= params.m) { return; }
-  let batch = slice % params.batch;
-  let index = (slice * params.m + row) * params.n + column;
+  let index = offset + row * params.resultRowStride + column;
   for (var i = 0u; i < 4 && column + i < params.n; i++) {
-    result[index + i] = epilogue(values[i], batch, row, column + i);
+    result[index + i] = epilogue(values[i], index + i, column + i);
   }
 }
 
@@ -160,6 +173,12 @@ fn matmul(
   let slice = number / (tilesAcross * tilesDown);
   if (slice >= params.splits * params.batch) { return; }
   let batch = slice % params.batch;
+  let outer = batch / params.heads;
+  let head = batch % params.heads;
+  let aOffset = outer * params.aStride + head * params.aHeadStride;
+  let bOffset = outer * params.bStride + head * params.bHeadStride;
+  // Only a contiguous result is split, so that what follows it is the next split.
+  let resultOffset = slice / params.heads * params.resultStride + head * params.resultHeadStride;
   let firstRow = number / tilesAcross % tilesDown * tileSize;
   let firstColumn = number % tilesAcross * tileSize;
 
@@ -169,8 +188,8 @@ fn matmul(
   let part = local % 32;
   let side = select(part % sideBlocks, part / stepBlocks, alongStep);
   let step = select(part / sideBlocks, part % stepBlocks, alongStep);
-  let rows = rowsFrom(batch, firstRow + side * 4);
-  let columns = columnsFrom(batch, firstColumn + side * 4);
+  let rows = rowsFrom(aOffset, firstRow + side * 4);
+  let columns = columnsFrom(bOffset, firstColumn + side * 4);
   let place = step * 4 * sideBlocks + side;
 
   let down = local / sideBlocks;
@@ -207,8 +226,8 @@ fn matmul(
 
   let row = firstRow + down * 4;
   let column = firstColumn + across * 4;
-  storeRow(sums[0], slice, row, column);
-  storeRow(sums[1], slice, row + 1, column);
-  storeRow(sums[2], slice, row + 2, column);
-  storeRow(sums[3], slice, row + 3, column);
+  storeRow(sums[0], resultOffset, row, column);
+  storeRow(sums[1], resultOffset, row + 1, column);
+  storeRow(sums[2], resultOffset, row + 2, column);
+  storeRow(sums[3], resultOffset, row + 3, column);
 }

@@ -1,10 +1,13 @@
 // Matrix product by register blocking: result[z] = epilogue(alpha · op(a[z]) · op(b[z])), z the batch.
 //
-//   a         [m, k], or [k, m] when transposeA   (batch stride aStride, 0 to share one matrix)
-//   b         [k, n], or [n, k] when transposeB   (batch stride bStride, 0 to share one matrix)
+//   a         [m, k], or [k, m] when transposeA
+//   b         [k, n], or [n, k] when transposeB
 //   bias      [n]
-//   residual  [batch, m, n]
+//   residual  as result
 //   result    [batch, m, n]; with splits > 1, partial sums [splits, batch, m, n]
+//
+// Matrices lie where the strides of Params say, such as the heads in [batch, length, heads · headSize]; partial
+// sums are contiguous.
 //
 // For CPU adapters. Each invocation owns a block of the result, up to 16×16, and shares nothing: on a CPU a
 // barrier costs more than the loads it saves, a load costs as much as some seven multiply-adds and a spilled
@@ -16,19 +19,30 @@
 //
 // Invariant: every load is clamped into its matrix and every store is guarded, so m, n and k are free and
 // the loop over k has no branch. aVec4 and bVec4 are a and b once more, for four-wide loads; they are read
-// only under vectorA and vectorB, for which row length and batch stride are multiples of 4.
+// only under vectorA and vectorB, for which row length and strides are multiples of 4.
 
 struct Params {
   batch: u32,
   m: u32,
   n: u32,
   k: u32,
+  // Elements from one group of matrices to the next; 0 shares one group among the whole batch.
   aStride: u32,
   bStride: u32,
   splits: u32,
   // Length of k that one split sums, a multiple of 4.
   splitLength: u32,
   alpha: f32,
+  resultStride: u32,
+  // Matrices in a group, and elements from one of them to the next.
+  heads: u32,
+  aHeadStride: u32,
+  bHeadStride: u32,
+  resultHeadStride: u32,
+  // Elements from one row in memory to the next.
+  aRowStride: u32,
+  bRowStride: u32,
+  resultRowStride: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -54,12 +68,12 @@ override relu: bool = false;
 // One vector of a CPU adapter's lanes.
 const workgroupSize = 8u;
 
-// The value to store at (row, column) of batch element `batch`, from its finished sum.
-fn epilogue(sum: f32, batch: u32, row: u32, column: u32) -> f32 {
+// The value to store at `index` of the result, in its column `column`, from its finished sum.
+fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
   var value = params.alpha * sum;
   if (hasBias) { value += bias[column]; }
   if (relu) { value = max(value, 0.0); }
-  if (hasResidual) { value += residual[(batch * params.m + row) * params.n + column]; }
+  if (hasResidual) { value += residual[index]; }
   return value;
 }
 
@@ -80,13 +94,13 @@ fn fourOfB(column: u32, k: u32) -> vec4f {
 
 // One k of the four rows of op(a) that start at `rows`, zero beyond the last k.
 fn sliceOfA(rows: vec4u, k: u32) -> vec4f {
-  let i = rows + min(k, params.k - 1) * params.m;
+  let i = rows + min(k, params.k - 1) * params.aRowStride;
   if (vectorA) { return select(vec4f(), aVec4[i.x / 4], k < params.k); }
   return select(vec4f(), vec4f(a[i.x], a[i.y], a[i.z], a[i.w]), k < params.k);
 }
 
 fn sliceOfB(columns: vec4u, k: u32) -> vec4f {
-  let i = columns + min(k, params.k - 1) * params.n;
+  let i = columns + min(k, params.k - 1) * params.bRowStride;
   if (vectorB) { return select(vec4f(), bVec4[i.x / 4], k < params.k); }
   return select(vec4f(), vec4f(b[i.x], b[i.y], b[i.z], b[i.w]), k < params.k);
 }
@@ -114,36 +128,35 @@ fn blockOfB(columns: vec4u, k: u32) -> mat4x4f {
 }
 
 // Offsets at k = 0 of four rows of op(a), clamped to its last.
-fn rowsFrom(batch: u32, row: u32) -> vec4u {
+fn rowsFrom(offset: u32, row: u32) -> vec4u {
   // Rows that share a vec4 stay together: m is then a multiple of 4, and so is row.
   let last = select(vec4u(params.m - 1), params.m - vec4u(4, 3, 2, 1), transposeA && vectorA);
   let rows = min(row + vec4u(0, 1, 2, 3), last);
-  return batch * params.aStride + rows * select(params.k, 1, transposeA);
+  return offset + rows * select(params.aRowStride, 1, transposeA);
 }
 
 // Offsets at k = 0 of four columns of op(b), clamped to its last.
-fn columnsFrom(batch: u32, column: u32) -> vec4u {
+fn columnsFrom(offset: u32, column: u32) -> vec4u {
   let last = select(vec4u(params.n - 1), params.n - vec4u(4, 3, 2, 1), !transposeB && vectorB);
   let columns = min(column + vec4u(0, 1, 2, 3), last);
-  return batch * params.bStride + columns * select(1, params.k, transposeB);
+  return offset + columns * select(1, params.bRowStride, transposeB);
 }
 
-fn storeRow(values: vec4f, slice: u32, row: u32, column: u32) {
+fn storeRow(values: vec4f, offset: u32, row: u32, column: u32) {
   if (row >= params.m) { return; }
-  let batch = slice % params.batch;
-  let index = (slice * params.m + row) * params.n + column;
+  let index = offset + row * params.resultRowStride + column;
   for (var i = 0u; i < 4 && column + i < params.n; i++) {
-    result[index + i] = epilogue(values[i], batch, row, column + i);
+    result[index + i] = epilogue(values[i], index + i, column + i);
   }
 }
 
 // Stores the 4×4 part of the block at (down, across).
-fn store(values: mat4x4f, slice: u32, row: u32, column: u32, down: u32, across: u32) {
+fn store(values: mat4x4f, offset: u32, row: u32, column: u32, down: u32, across: u32) {
   if (down >= blockRows || across >= blockColumns) { return; }
-  storeRow(values[0], slice, row + down, column + across);
-  storeRow(values[1], slice, row + down + 1, column + across);
-  storeRow(values[2], slice, row + down + 2, column + across);
-  storeRow(values[3], slice, row + down + 3, column + across);
+  storeRow(values[0], offset, row + down, column + across);
+  storeRow(values[1], offset, row + down + 1, column + across);
+  storeRow(values[2], offset, row + down + 2, column + across);
+  storeRow(values[3], offset, row + down + 3, column + across);
 }
 
 @compute @workgroup_size(workgroupSize)
@@ -158,16 +171,22 @@ fn matmul(
   let slice = number / (blocksAcross * blocksDown);
   if (slice >= params.splits * params.batch) { return; }
   let batch = slice % params.batch;
+  let outer = batch / params.heads;
+  let head = batch % params.heads;
+  let aOffset = outer * params.aStride + head * params.aHeadStride;
+  let bOffset = outer * params.bStride + head * params.bHeadStride;
+  // Only a contiguous result is split, so that what follows it is the next split.
+  let resultOffset = slice / params.heads * params.resultStride + head * params.resultHeadStride;
   let row = number / blocksAcross % blocksDown * blockRows;
   let column = number % blocksAcross * blockColumns;
-  let rows0 = rowsFrom(batch, row);
-  let rows1 = rowsFrom(batch, row + 4);
-  let rows2 = rowsFrom(batch, row + 8);
-  let rows3 = rowsFrom(batch, row + 12);
-  let columns0 = columnsFrom(batch, column);
-  let columns1 = columnsFrom(batch, column + 4);
-  let columns2 = columnsFrom(batch, column + 8);
-  let columns3 = columnsFrom(batch, column + 12);
+  let rows0 = rowsFrom(aOffset, row);
+  let rows1 = rowsFrom(aOffset, row + 4);
+  let rows2 = rowsFrom(aOffset, row + 8);
+  let rows3 = rowsFrom(aOffset, row + 12);
+  let columns0 = columnsFrom(bOffset, column);
+  let columns1 = columnsFrom(bOffset, column + 4);
+  let columns2 = columnsFrom(bOffset, column + 8);
+  let columns3 = columnsFrom(bOffset, column + 12);
 
   var c00 = mat4x4f(); var c01 = mat4x4f(); var c02 = mat4x4f(); var c03 = mat4x4f();
   var c10 = mat4x4f(); var c11 = mat4x4f(); var c12 = mat4x4f(); var c13 = mat4x4f();
@@ -190,20 +209,20 @@ fn matmul(
     c30 += b0 * a3; c31 += b1 * a3; c32 += b2 * a3; c33 += b3 * a3;
   }
 
-  store(c00, slice, row, column, 0, 0);
-  store(c01, slice, row, column, 0, 4);
-  store(c02, slice, row, column, 0, 8);
-  store(c03, slice, row, column, 0, 12);
-  store(c10, slice, row, column, 4, 0);
-  store(c11, slice, row, column, 4, 4);
-  store(c12, slice, row, column, 4, 8);
-  store(c13, slice, row, column, 4, 12);
-  store(c20, slice, row, column, 8, 0);
-  store(c21, slice, row, column, 8, 4);
-  store(c22, slice, row, column, 8, 8);
-  store(c23, slice, row, column, 8, 12);
-  store(c30, slice, row, column, 12, 0);
-  store(c31, slice, row, column, 12, 4);
-  store(c32, slice, row, column, 12, 8);
-  store(c33, slice, row, column, 12, 12);
+  store(c00, resultOffset, row, column, 0, 0);
+  store(c01, resultOffset, row, column, 0, 4);
+  store(c02, resultOffset, row, column, 0, 8);
+  store(c03, resultOffset, row, column, 0, 12);
+  store(c10, resultOffset, row, column, 4, 0);
+  store(c11, resultOffset, row, column, 4, 4);
+  store(c12, resultOffset, row, column, 4, 8);
+  store(c13, resultOffset, row, column, 4, 12);
+  store(c20, resultOffset, row, column, 8, 0);
+  store(c21, resultOffset, row, column, 8, 4);
+  store(c22, resultOffset, row, column, 8, 8);
+  store(c23, resultOffset, row, column, 8, 12);
+  store(c30, resultOffset, row, column, 12, 0);
+  store(c31, resultOffset, row, column, 12, 4);
+  store(c32, resultOffset, row, column, 12, 8);
+  store(c33, resultOffset, row, column, 12, 12);
 }

@@ -85,7 +85,7 @@ function quantifiers(draw: Draw): Inference {
   const base = intransitives.find((each) => each.past === verb)!.base;
   const [some, all] = [pluralOf(noun), pluralOf(kind)];
   const other = draw.pick(unrelated(kind));
-  const used = [kind, noun].map((each) => `${base}+${each}`);
+  const used = [kind, noun, other].map((each) => `${base}+${each}`);
   return draw.pick<Inference>([
     {
       premise: `All the ${all} ${verb}.`,
@@ -292,12 +292,18 @@ export function entailmentItem(draw: Draw): Item {
   const label = draw.integer(3);
   const hypothesis = [inference.follows, inference.open, inference.excluded][label];
   if (hypothesis === inference.premise) return entailmentItem(draw);
+  const text = `${inference.premise} hypothesis: ${hypothesis}`;
   return {
-    source: `entailment premise: ${inference.premise} hypothesis: ${hypothesis}`,
+    source: `entailment premise: ${text}`,
     target: String(label),
     sentences: [inference.premise, hypothesis],
-    pairings: inference.pairings,
+    // A pairing of one of the other two hypotheses does not make this item a test of it.
+    pairings: inference.pairings.filter((pairing) => mentions(text, pairing.split("+")[1])),
   };
+}
+
+function mentions(text: string, noun: string): boolean {
+  return text.split(/\W+/).some((word) => word === noun || word === pluralOf(noun));
 }
 
 /** Running text: a fact, and whether something else is so. */

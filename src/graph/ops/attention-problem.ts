@@ -5,9 +5,6 @@
 
 import { type Dispatch, type Shader, type Shape, ShapeError, type Tensor } from "../tensor.ts";
 
-/** Features of a block, in vectors of four; see attention.wgsl. */
-const MAX_BLOCK_VECTORS = 16;
-
 /** The problem as plain data; operands come in the order query, key, value, bias, keyMask, seed. */
 export interface AttentionAttributes {
   readonly heads: number;
@@ -27,6 +24,21 @@ export interface AttentionOperands {
   readonly bias: Tensor | undefined;
   readonly keyMask: Tensor | undefined;
   readonly seed: Tensor | undefined;
+}
+
+/** What the forward pass makes. */
+export interface ForwardResults {
+  readonly output: Tensor;
+  /** [batch, heads, queryLength, 2]: maximum of the scores, 1 / Σ exp(score − maximum). */
+  readonly statistics: Tensor;
+}
+
+/** Where gradients of operands go; only those that are wanted. */
+export interface AttentionGradients {
+  readonly query?: Tensor;
+  readonly key?: Tensor;
+  readonly value?: Tensor;
+  readonly bias?: Tensor;
 }
 
 /** Sizes of an attention; a query has heads · headSize features. */
@@ -90,39 +102,6 @@ export function requireAttention(
     fail(`the key mask must be i32[${batch}, ${keyLength}]`);
   }
   if (seed && !is(seed, "u32", 2)) fail("the dropout seed must be u32[2]");
-}
-
-/**
- * A shader of the kernels for CPU adapters, whose invocations own four rows by a block of features: the
- * shader with the block that suits a head, and how many blocks a head has.
- */
-export function blocked(name: string, source: string, headSize: number) {
-  const vectors = Math.min(MAX_BLOCK_VECTORS, Math.ceil(headSize / 4));
-  const whole = headSize % 4 === 0;
-  const declaration = "const BLOCK_VECTORS = 8u;";
-  const shader: Shader = {
-    name: `${name}-${4 * vectors}${whole ? "" : "-scalar"}`,
-    source: (whole ? source : withScalarReads(source))
-      .replace(declaration, `const BLOCK_VECTORS = ${vectors}u;`),
-  };
-  return { shader, blocks: blockCount(headSize) };
-}
-
-/** Blocks of a head. */
-export function blockCount(headSize: number): number {
-  return Math.ceil(headSize / (4 * MAX_BLOCK_VECTORS));
-}
-
-/** The source with every read of four features made of four reads, with zeros beyond the head. */
-function withScalarReads(source: string): string {
-  return source
-    .replaceAll(/(var<storage, read> \w+: array)<vec4f>/g, "$1<f32>")
-    .replaceAll(
-      /return (\w+)\[offset \/ 4u \+ vector\];/g,
-      `let i = 4u * vector + vec4u(0, 1, 2, 3);
-  let j = offset + min(i, vec4u(params.head_size - 1u));
-  return select(vec4f(), vec4f($1[j.x], $1[j.y], $1[j.z], $1[j.w]), i < vec4u(params.head_size));`,
-    );
 }
 
 /** Queries or keys that a workgroup of the kernels for GPUs owns. */

@@ -4,8 +4,7 @@
 
 import source from "../../../shaders/attention-step.wgsl" with { type: "text" };
 import { linearGrid } from "../dispatch.ts";
-import { apply, type Op, sameShape, ShapeError, type Tensor } from "../tensor.ts";
-import { blocked } from "./attention-problem.ts";
+import { apply, type Op, sameShape, type Shader, ShapeError, type Tensor } from "../tensor.ts";
 import { withBuckets } from "./position-buckets.ts";
 
 /** What `attentionStep` may be given besides query, keys and values. */
@@ -22,6 +21,9 @@ export interface AttentionStepOptions {
   /** What is added to the score of a masked key; 0 unless given. */
   readonly maskValue?: number;
 }
+
+/** The most features of a block, in vectors of four; see attention-step.wgsl. */
+const MAX_BLOCK_VECTORS = 16;
 
 /** Operands come in the order query, key, value, position, table, keyMask. */
 interface Attributes {
@@ -46,6 +48,16 @@ function operands(inputs: readonly Tensor[], { hasPosition, hasTable, hasKeyMask
     ...(table && { table }),
     ...(key_mask && { key_mask }),
   };
+}
+
+/** The shader with the block that suits a head, and how many blocks a head has. */
+function blocked(headSize: number) {
+  const vectors = Math.min(MAX_BLOCK_VECTORS, Math.ceil(headSize / 4));
+  const shader: Shader = {
+    name: `attention-step-${4 * vectors}`,
+    source: source.replace("const BLOCK_VECTORS = 8u;", `const BLOCK_VECTORS = ${vectors}u;`),
+  };
+  return { shader, blocks: Math.ceil(headSize / (4 * MAX_BLOCK_VECTORS)) };
 }
 
 const attentionStepOp: Op<Attributes> = {
@@ -81,7 +93,7 @@ const attentionStepOp: Op<Attributes> = {
     const [batch, width] = output.shape;
     const [, keyLength] = given.key.shape;
     const headSize = width / heads;
-    const { shader, blocks } = blocked("attention-step", source, headSize);
+    const { shader, blocks } = blocked(headSize);
     const buckets = given.table?.shape[0];
     return [{
       shader: buckets === undefined ? shader : {

@@ -1,23 +1,23 @@
 /**
- * Multi-head attention in one dispatch, without anything of size queryLength · keyLength in memory.
+ * Multi-head attention, by matrix products on CPU adapters (attention-products.ts), in one dispatch on GPUs.
  */
 
-import blockedSource from "../../../shaders/attention.wgsl" with { type: "text" };
 import tiledSource from "../../../shaders/attention-tiled.wgsl" with { type: "text" };
-import { linearGrid } from "../dispatch.ts";
-import { applyAll, type Op, type Tensor } from "../tensor.ts";
+import { applyAll, type Dispatch, type Op, type Tensor } from "../tensor.ts";
 import { attentionGradients } from "./attention-gradient.ts";
 import {
   type AttentionAttributes,
+  type AttentionOperands,
   attentionOperands,
   attentionSettings,
   attentionSizes,
-  blocked,
+  type ForwardResults,
   operandList,
   requireAttention,
   TILE,
   tiled,
 } from "./attention-problem.ts";
+import { forwardProducts, usesProducts } from "./attention-products.ts";
 
 /** Dropout on attention weights; which ones depends on the seed, the site and their position alone. */
 export interface AttentionDropout {
@@ -57,36 +57,42 @@ const attentionOp: Op<AttentionAttributes> = {
   },
   gradient({ inputs, attributes, outputs: [output, statistics] }, [outputGradient], needed) {
     const operands = attentionOperands(inputs, attributes);
-    const forward = { output, statistics, outputGradient: outputGradient! };
-    return attentionGradients(attributes, operands, forward, needed);
+    const forward = { output, statistics };
+    return attentionGradients(attributes, operands, forward, outputGradient!, needed);
   },
   kernel({ inputs, attributes, outputs: [output, statistics] }, gpu) {
     const operands = attentionOperands(inputs, attributes);
-    const { query, key, value, bias, keyMask, seed } = operands;
-    const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, attributes);
-    const { heads } = attributes;
-    const { shader, blocks } = blocked("attention", blockedSource, headSize);
-    return [{
-      ...attentionSettings(operands, attributes),
-      shader: gpu.isCpu ? shader : tiled("attention-tiled", tiledSource, headSize),
-      entry: "forward",
-      bindings: {
-        query,
-        key,
-        value,
-        ...(bias && { bias }),
-        ...(keyMask && { key_mask: keyMask }),
-        ...(seed && { seed }),
-        output,
-        statistics,
-      },
-      workgroups: gpu.isCpu
-        ? linearGrid(batch * heads * blocks * Math.ceil(queryLength / 4))
-        : [Math.ceil(queryLength / TILE), heads, batch],
-      flops: 4 * batch * heads * queryLength * keyLength * headSize,
-    }];
+    const dispatches = usesProducts(operands, attributes, gpu) ? forwardProducts : forwardTiles;
+    return dispatches(operands, attributes, { output, statistics }, gpu);
   },
 };
+
+/** The dispatch for GPUs, which keeps scores out of memory. */
+function forwardTiles(
+  operands: AttentionOperands,
+  attributes: AttentionAttributes,
+  results: ForwardResults,
+): Dispatch[] {
+  const { query, key, value, bias, keyMask, seed } = operands;
+  const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, attributes);
+  const { heads } = attributes;
+  return [{
+    ...attentionSettings(operands, attributes),
+    shader: tiled("attention-tiled", tiledSource, headSize),
+    entry: "forward",
+    bindings: {
+      query,
+      key,
+      value,
+      ...(bias && { bias }),
+      ...(keyMask && { key_mask: keyMask }),
+      ...(seed && { seed }),
+      ...results,
+    },
+    workgroups: [Math.ceil(queryLength / TILE), heads, batch],
+    flops: 4 * batch * heads * queryLength * keyLength * headSize,
+  }];
+}
 
 /**
  * softmax(q·kᵀ + bias + mask)·v per head, without the usual 1/√headSize (T5 has it in its initial values).

@@ -3,7 +3,7 @@
  * adapter to dispatches, so that the choice can be tested without a GPU and read in one place.
  */
 
-/** One batched product `result[z] = epilogue(alpha · op(a[z]) · op(b[z]))`, all f32 and contiguous. */
+/** One batched product `result[z] = epilogue(alpha · op(a[z]) · op(b[z]))`, all f32. */
 export interface MatmulProblem {
   batch: number;
   m: number;
@@ -17,10 +17,31 @@ export interface MatmulProblem {
   aStride: number;
   /** Elements between two batch elements of `b`; 0 shares one matrix among them all. */
   bStride: number;
+  /**
+   * Where matrices lie that are not contiguous, such as the heads in [batch, length, heads · headSize].
+   * Without it every row follows the one before, and so does every matrix of the result.
+   */
+  layout?: MatmulLayout;
   /** Scale of the product; 1 by default. */
   alpha?: number;
   /** Applied in this order: bias[n] added, activation, residual[batch, m, n] added. */
   epilogue?: { bias?: boolean; activation?: "relu"; residual?: boolean };
+}
+
+/**
+ * Distances in elements. A batch is groups of `heads` matrices: `aStride`, `bStride` and `resultStride` are
+ * between groups, the head strides between the matrices of a group. Rows are those in memory, before
+ * transposition. Such a product has no bias, activation or residual, and its k is never split.
+ */
+export interface MatmulLayout {
+  heads: number;
+  aHeadStride: number;
+  aRowStride: number;
+  bHeadStride: number;
+  bRowStride: number;
+  resultStride: number;
+  resultHeadStride: number;
+  resultRowStride: number;
 }
 
 /** What the choice depends on. */
@@ -79,9 +100,10 @@ export function planMatmul(
 ): MatmulDispatch[] {
   const division = divisions[variant](problem);
   const { splits, exchanged } = division;
-  const { batch, m, n, k, transposeA, transposeB, aStride, bStride, alpha = 1 } = exchanged
-    ? exchange(problem)
-    : problem;
+  const located = { ...problem, layout: problem.layout ?? contiguous(problem) };
+  const { batch, m, n, k, transposeA, transposeB, aStride, bStride, layout, alpha = 1 } = exchanged
+    ? exchange(located)
+    : located;
   const { bias = false, activation, residual = false } = problem.epilogue ?? {};
   const flags = { hasBias: bias, relu: activation === "relu", hasResidual: residual };
   const operands: Record<string, MatmulOperand> = {
@@ -90,9 +112,10 @@ export function planMatmul(
     result: "result",
   };
   const [left, right] = exchanged ? ["b", "a"] as const : ["a", "b"] as const;
-  // Four-wide loads need rows of whole vec4s, in every batch element.
-  const vectorA = (transposeA ? m : k) % 4 === 0 && aStride % 4 === 0;
-  const vectorB = (transposeB ? k : n) % 4 === 0 && bStride % 4 === 0;
+  // Four-wide loads need rows of whole vec4s that begin at a vec4, in every batch element.
+  const { aRowStride, aHeadStride, bRowStride, bHeadStride } = layout;
+  const vectorA = wholeVectors(transposeA ? m : k, aStride, aHeadStride, aRowStride);
+  const vectorB = wholeVectors(transposeB ? k : n, bStride, bHeadStride, bRowStride);
   const whole = splits === 1;
   const product: MatmulDispatch = {
     shader: division.shader,
@@ -116,6 +139,7 @@ export function planMatmul(
       splits,
       splitLength: splitLength(k, splits),
       alpha: whole ? alpha : 1,
+      ...layout,
     },
     workgroups: grid(division.workgroups, adapter),
     bindings: {
@@ -139,12 +163,13 @@ export function planMatmul(
 }
 
 const divisions: Record<MatmulVariant, (problem: MatmulProblem) => Division> = {
-  register({ batch, m, n, k }) {
+  register(problem) {
+    const { batch, m, n, k } = problem;
     const sizes = batch * m * n * k < smallProduct ? [8, 4] : [16, 8, 4];
     return cheapest(sizes.flatMap((rows) =>
       sizes.map((columns) => {
         const blocks = batch * Math.ceil(m / rows) * Math.ceil(n / columns);
-        const splits = splitCount(blocks / lanes, k);
+        const splits = splitCount(blocks / lanes, problem);
         return {
           shader: "matmul",
           constants: { blockRows: rows, blockColumns: columns },
@@ -167,7 +192,7 @@ const divisions: Record<MatmulVariant, (problem: MatmulProblem) => Division> = {
           [8, 4].map((columns) => {
             const [down, across] = exchanged ? [n, m] : [m, n];
             const blocks = batch * Math.ceil(down / rows) * Math.ceil(across / (lanes * columns));
-            const splits = splitCount(blocks, k);
+            const splits = splitCount(blocks, problem);
             return {
               shader: "matmul-subgroup",
               constants: { blockRows: rows, blockColumns: columns },
@@ -183,10 +208,10 @@ const divisions: Record<MatmulVariant, (problem: MatmulProblem) => Division> = {
     );
   },
 
-  tiled({ batch, m, n, k }) {
+  tiled({ batch, m, n, k, layout }) {
     const tiles = batch * Math.ceil(m / 32) * Math.ceil(n / 32);
     // Enough workgroups for a large GPU, of no less than 128 steps each.
-    const splits = clamp(Math.floor(256 / tiles), Math.floor(k / 128));
+    const splits = layout ? 1 : clamp(Math.floor(256 / tiles), Math.floor(k / 128));
     return {
       shader: "matmul-tiled",
       constants: {},
@@ -206,9 +231,27 @@ const vectors = 16;
 /** Multiply-adds under which the largest block (a second to compile) cannot pay. */
 const smallProduct = 2 ** 22;
 
+/** Where matrices lie that follow each other without gaps. */
+function contiguous({ m, n, k, transposeA, transposeB }: MatmulProblem): MatmulLayout {
+  return {
+    heads: 1,
+    aHeadStride: 0,
+    aRowStride: transposeA ? m : k,
+    bHeadStride: 0,
+    bRowStride: transposeB ? k : n,
+    resultStride: m * n,
+    resultHeadStride: 0,
+    resultRowStride: n,
+  };
+}
+
+function wholeVectors(...elements: number[]): boolean {
+  return elements.every((count) => count % 4 === 0);
+}
+
 /** Turns the problem into the one whose result is the transposed: the same buffers, other names. */
-function exchange(problem: MatmulProblem): MatmulProblem {
-  const { m, n, transposeA, transposeB, aStride, bStride } = problem;
+function exchange<P extends MatmulProblem & { layout: MatmulLayout }>(problem: P): P {
+  const { m, n, transposeA, transposeB, aStride, bStride, layout } = problem;
   return {
     ...problem,
     m: n,
@@ -217,6 +260,13 @@ function exchange(problem: MatmulProblem): MatmulProblem {
     transposeB: !transposeA,
     aStride: bStride,
     bStride: aStride,
+    layout: {
+      ...layout,
+      aHeadStride: layout.bHeadStride,
+      aRowStride: layout.bRowStride,
+      bHeadStride: layout.aHeadStride,
+      bRowStride: layout.aRowStride,
+    },
   };
 }
 
@@ -231,8 +281,8 @@ function rounds(work: number): number {
 }
 
 /** Into how many pieces k is cut, so that few outputs with a long sum still fill the adapter. */
-function splitCount(work: number, k: number): number {
-  return clamp(Math.floor(vectors / work), Math.floor(k / 256));
+function splitCount(work: number, { k, layout }: MatmulProblem): number {
+  return layout ? 1 : clamp(Math.floor(vectors / work), Math.floor(k / 256));
 }
 
 function clamp(...bounds: number[]): number {

@@ -24,7 +24,12 @@ import {
 } from "../tensor.ts";
 import { addBiasOp } from "./add-bias.ts";
 import { addOp } from "./add.ts";
-import { type MatmulAdapter, planMatmul } from "./matmul-kernel.ts";
+import {
+  type MatmulAdapter,
+  type MatmulOperand,
+  type MatmulProblem,
+  planMatmul,
+} from "./matmul-kernel.ts";
 import { reluOp } from "./relu.ts";
 import { reshape } from "./reshape.ts";
 
@@ -112,33 +117,17 @@ const matmulOp: Op<Attributes> = {
     const { m, n, k, batch, aStride, bStride } = problem(inputs, attributes);
     const { transposeA, transposeB, bias, relu, residual } = attributes;
     const epilogue = { bias, residual, ...(relu ? { activation: "relu" as const } : {}) };
-    const plan = planMatmul(
+    return matmulDispatches(
       { batch, m, n, k, transposeA, transposeB, aStride, bStride, epilogue },
-      adapterOf(gpu),
+      {
+        a: inputs[0],
+        b: inputs[1],
+        bias: inputs[2],
+        residual: inputs[bias ? 3 : 2],
+        result: outputs[0],
+      },
+      gpu,
     );
-    const scratchBytes = plan.find((dispatch) => dispatch.scratchBytes)?.scratchBytes;
-    const scratch: Scratch | undefined = scratchBytes ? { scratchBytes } : undefined;
-    const operands = {
-      a: inputs[0],
-      b: inputs[1],
-      bias: inputs[2],
-      residual: inputs[bias ? 3 : 2],
-      result: outputs[0],
-      scratch: scratch!,
-    };
-    return plan.map((dispatch, i): Dispatch => ({
-      shader: { name: dispatch.shader, source: sources[dispatch.shader] },
-      entry: dispatch.entry,
-      constants: Object.fromEntries(
-        Object.entries(dispatch.constants).map(([name, value]) => [name, Number(value)]),
-      ),
-      uniforms: dispatch.uniforms,
-      bindings: Object.fromEntries(
-        Object.entries(dispatch.bindings).map(([name, operand]) => [name, operands[operand]]),
-      ),
-      workgroups: dispatch.workgroups,
-      flops: i === 0 ? 2 * batch * m * n * k : 0,
-    }));
   },
 
   absorb(producer, consumer) {
@@ -159,6 +148,31 @@ const matmulOp: Op<Attributes> = {
     return undefined;
   },
 };
+
+/** The dispatches of a product, for other ops to compose; operands that it does not have may be missing. */
+export function matmulDispatches(
+  problem: MatmulProblem,
+  operands: Readonly<Partial<Record<MatmulOperand, Tensor | Scratch>>>,
+  gpu: Gpu,
+): Dispatch[] {
+  const { batch, m, n, k } = problem;
+  const plan = planMatmul(problem, adapterOf(gpu));
+  const scratchBytes = plan.find((dispatch) => dispatch.scratchBytes)?.scratchBytes;
+  const memory = { ...operands, ...(scratchBytes && { scratch: { scratchBytes } }) };
+  return plan.map((dispatch, i): Dispatch => ({
+    shader: { name: dispatch.shader, source: sources[dispatch.shader] },
+    entry: dispatch.entry,
+    constants: Object.fromEntries(
+      Object.entries(dispatch.constants).map(([name, value]) => [name, Number(value)]),
+    ),
+    uniforms: dispatch.uniforms,
+    bindings: Object.fromEntries(
+      Object.entries(dispatch.bindings).map(([name, operand]) => [name, memory[operand]!]),
+    ),
+    workgroups: dispatch.workgroups,
+    flops: i === 0 ? 2 * batch * m * n * k : 0,
+  }));
+}
 
 function fused(inputs: readonly Tensor[], attributes: Attributes): Node {
   return applyAll(matmulOp, inputs, attributes)[0].node;

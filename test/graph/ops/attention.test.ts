@@ -5,6 +5,7 @@ import { compile } from "../../../src/graph/compile.ts";
 import { gradients } from "../../../src/graph/gradients.ts";
 import { input } from "../../../src/graph/leaves.ts";
 import { attention, type AttentionOptions } from "../../../src/graph/ops/attention.ts";
+import { usesProducts } from "../../../src/graph/ops/attention-products.ts";
 import { matmul } from "../../../src/graph/ops/matmul.ts";
 import { reshape } from "../../../src/graph/ops/reshape.ts";
 import { ShapeError, size, type Tensor } from "../../../src/graph/tensor.ts";
@@ -184,6 +185,20 @@ test("a query that sees a single key has exactly no gradient", async () => {
       assert.ok(gradient.every((value) => value === 0), `${label}: ${gradient}`);
     }
   }
+});
+
+test("CPU adapters keep scores in memory only where they fit into a binding", () => {
+  const query = input("query", [1, 9, 8]);
+  const output = attention(query, query, query, { heads: 2, maskValue: -1e4 });
+  const { attributes } = output.node;
+  const operands = { query, key: query };
+  // Rows of scores are padded to whole vec4s.
+  const bytes = 4 * 2 * 9 * 12;
+  const keeps = (isCpu: boolean, maxStorageBufferBindingSize: number) =>
+    usesProducts(operands, attributes, { isCpu, limits: { maxStorageBufferBindingSize } });
+  assert.is(keeps(true, bytes), true);
+  assert.is(keeps(true, bytes - 1), false);
+  assert.is(keeps(false, bytes), false);
 });
 
 test("a frozen bias costs no dispatch in the backward pass", async () => {

@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import {
   type MatmulAdapter,
   type MatmulDispatch,
+  type MatmulLayout,
   type MatmulOperand,
   type MatmulProblem,
   type MatmulVariant,
@@ -83,6 +84,24 @@ for (const variant of variants) {
     await agrees({ ...sizes, aStride: 200, bStride: 0 }, variant);
   });
 
+  test(`${variant} multiplies heads in place, and writes nothing between them`, async () => {
+    for (const [transposeA, transposeB] of layouts) {
+      await agrees(headsProblem({ headSize: 8, transposeA, transposeB }), variant);
+      await agrees(headsProblem({ headSize: 5, transposeA, transposeB }), variant);
+    }
+  });
+
+  test(`${variant} never splits the sum of a result that is not contiguous`, async () => {
+    const problem = headsProblem({
+      headSize: 2,
+      length: 2500,
+      transposeA: true,
+      transposeB: false,
+    });
+    assert.is(planMatmul(problem, adapter, variant).length, 1);
+    await agrees(problem, variant);
+  });
+
   test(`${variant} fills its largest blocks`, async () => {
     const sizes = { batch: 1, m: 130, n: 258, k: 128, transposeA: false, transposeB: true };
     await agrees({ ...sizes, aStride: 0, bStride: 0 }, variant);
@@ -156,6 +175,60 @@ test("tiled has no data race, and needs each of its barriers", async () => {
   }
 });
 
+/**
+ * Products of 2 · 3 pairs of heads, [length, headSize] in [batch, length, heads · headSize] or, transposed,
+ * their counterparts, with a gap after every row of the result.
+ */
+function headsProblem(
+  { headSize, length = 6, transposeA, transposeB }: {
+    headSize: number;
+    length?: number;
+    transposeA: boolean;
+    transposeB: boolean;
+  },
+): MatmulProblem {
+  const heads = 3, width = heads * headSize;
+  const [m, k] = transposeA ? [headSize, length] : [length, headSize];
+  const [n, bLength] = transposeB ? [7, headSize] : [headSize, k];
+  const aStride = length * width;
+  const bRows = transposeB ? n : bLength, bColumns = transposeB ? k : n;
+  return {
+    ...{ batch: 2 * heads, m, n, k, transposeA, transposeB },
+    aStride,
+    bStride: bRows * heads * bColumns,
+    layout: {
+      heads,
+      aHeadStride: headSize,
+      aRowStride: width,
+      bHeadStride: bColumns,
+      bRowStride: heads * bColumns,
+      resultStride: m * (heads * n + 1),
+      resultHeadStride: n,
+      resultRowStride: heads * n + 1,
+    },
+  };
+}
+
+/** The layout of a problem, whether it says so or not. */
+function layoutOf({ m, n, k, transposeA, transposeB, layout }: MatmulProblem): MatmulLayout {
+  return layout ?? {
+    heads: 1,
+    aHeadStride: 0,
+    aRowStride: transposeA ? m : k,
+    bHeadStride: 0,
+    bRowStride: transposeB ? k : n,
+    resultStride: m * n,
+    resultHeadStride: 0,
+    resultRowStride: n,
+  };
+}
+
+/** Elements of the result, with what lies between its matrices. */
+function resultSize(problem: MatmulProblem): number {
+  const { heads, resultStride } = layoutOf(problem);
+  return problem.batch / heads * resultStride;
+}
+
 type Operands = Partial<Record<MatmulOperand, Float32Array>>;
 
 /** Runs the problem on data with known values and compares every element with a sum in f64. */
@@ -164,14 +237,17 @@ async function agrees(problem: MatmulProblem, variant: MatmulVariant, on = adapt
   const result = await run(problem, variant, operands, on);
   const expected = reference(problem, operands);
   const tolerance = 1e-6 * (2 + Math.sqrt(problem.k));
-  const wrong = expected.findIndex((value, i) => !(Math.abs(value - result[i]) <= tolerance));
+  const wrong = expected.findIndex((value, i) =>
+    !Object.is(value, result[i]) && !(Math.abs(value - result[i]) <= tolerance)
+  );
   const message = `${variant} ${JSON.stringify(problem)}: element ${wrong} is ${result[wrong]}, ` +
     `not ${expected[wrong]}`;
   assert.is(wrong, -1, message);
 }
 
 /** Operands with values of [-0.5, 0.5) from a fixed sequence. */
-function operandsOf({ batch, m, n, k, aStride, bStride }: MatmulProblem): Operands {
+function operandsOf(problem: MatmulProblem): Operands {
+  const { batch, m, n, k, aStride, bStride } = problem;
   let state = 12_345;
   const values = (length: number) =>
     Float32Array.from({ length }, () => {
@@ -186,23 +262,32 @@ function operandsOf({ batch, m, n, k, aStride, bStride }: MatmulProblem): Operan
   };
 }
 
+/** The result, NaN where nothing is written. */
 function reference(problem: MatmulProblem, operands: Operands): Float64Array {
   const { batch, m, n, k, transposeA, transposeB, aStride, bStride, alpha = 1 } = problem;
   const { a, b, bias, residual } = operands as Required<Operands>;
   const epilogue = problem.epilogue ?? {};
-  const result = new Float64Array(batch * m * n);
-  for (let i = 0; i < result.length; i++) {
+  const { heads, ...strides } = layoutOf(problem);
+  const result = new Float64Array(resultSize(problem)).fill(NaN);
+  for (let i = 0; i < batch * m * n; i++) {
     const column = i % n;
     const row = Math.floor(i / n) % m;
     const z = Math.floor(i / n / m);
+    const outer = Math.floor(z / heads), head = z % heads;
+    const aAt = outer * aStride + head * strides.aHeadStride;
+    const bAt = outer * bStride + head * strides.bHeadStride;
     let sum = 0;
     for (let step = 0; step < k; step++) {
-      sum += a[z * aStride + (transposeA ? step * m + row : row * k + step)] *
-        b[z * bStride + (transposeB ? column * k + step : step * n + column)];
+      const [aRow, aColumn] = transposeA ? [step, row] : [row, step];
+      const [bRow, bColumn] = transposeB ? [column, step] : [step, column];
+      sum += a[aAt + aRow * strides.aRowStride + aColumn] *
+        b[bAt + bRow * strides.bRowStride + bColumn];
     }
     sum = alpha * sum + (epilogue.bias ? bias[column] : 0);
     if (epilogue.activation === "relu") sum = Math.max(sum, 0);
-    result[i] = sum + (epilogue.residual ? residual[i] : 0);
+    const at = outer * strides.resultStride + head * strides.resultHeadStride +
+      row * strides.resultRowStride + column;
+    result[at] = sum + (epilogue.residual ? residual[at] : 0);
   }
   return result;
 }
@@ -215,7 +300,7 @@ async function run(
   on = adapter,
 ): Promise<Float32Array> {
   const plan = planMatmul(problem, on, variant);
-  const bytes = 4 * problem.batch * problem.m * problem.n;
+  const bytes = 4 * resultSize(problem);
   const buffers = new Map<MatmulOperand | "unused", GPUBuffer>([
     ["result", storage(new Float32Array(bytes / 4).fill(NaN))],
     ["scratch", storage(new Float32Array((plan[0].scratchBytes ?? 16) / 4).fill(NaN))],
