@@ -77,7 +77,7 @@ const command = withConfig(
       fraction,
       0.06,
     )
-    .option("--steps <count>", "updates", positiveInteger, 4000)
+    .option("--steps <count>", "updates", positiveInteger, 3000)
     .option("--batch-size <count>", "passages per update", positiveInteger, 64)
     .option("--learning-rate <rate>", "peak learning rate", positiveNumber, 1.5e-3)
     .option("--warmup-steps <count>", "updates of linear warm-up", wholeNumber, 100)
