@@ -13,6 +13,8 @@ struct Params {
   count: u32,
   n: u32,
   splits: u32,
+  // Sum of BIAS, RELU and RESIDUAL: a uniform, so that one pipeline serves every epilogue.
+  epilogue: u32,
   alpha: f32,
 }
 
@@ -23,15 +25,16 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> result: array<f32>;
 
 override workgroupSize: u32 = 64;
-override hasBias: bool = false;
-override hasResidual: bool = false;
-override relu: bool = false;
+
+const BIAS = 1u;
+const RELU = 2u;
+const RESIDUAL = 4u;
 
 fn epilogue(sum: f32, index: u32) -> f32 {
   var value = params.alpha * sum;
-  if (hasBias) { value += bias[index % params.n]; }
-  if (relu) { value = max(value, 0.0); }
-  if (hasResidual) { value += residual[index]; }
+  if ((params.epilogue & BIAS) != 0u) { value += bias[index % params.n]; }
+  if ((params.epilogue & RELU) != 0u) { value = select(value, 0.0, value < 0.0); }
+  if ((params.epilogue & RESIDUAL) != 0u) { value += residual[index]; }
   return value;
 }
 

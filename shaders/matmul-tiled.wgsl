@@ -31,6 +31,8 @@ struct Params {
   splits: u32,
   // Length of k that one split sums, a multiple of 16.
   splitLength: u32,
+  // Sum of BIAS, RELU and RESIDUAL: a uniform, so that one pipeline serves every epilogue.
+  epilogue: u32,
   alpha: f32,
   resultStride: u32,
   // Matrices in a group, and elements from one of them to the next.
@@ -57,9 +59,6 @@ override transposeA: bool = false;
 override transposeB: bool = false;
 override vectorA: bool = false;
 override vectorB: bool = false;
-override hasBias: bool = false;
-override hasResidual: bool = false;
-override relu: bool = false;
 
 // Side of a tile, and its step along k.
 const tileSize = 32u;
@@ -72,12 +71,16 @@ const stepBlocks = 4u;
 var<workgroup> tileA: array<vec4f, 128>;
 var<workgroup> tileB: array<vec4f, 128>;
 
+const BIAS = 1u;
+const RELU = 2u;
+const RESIDUAL = 4u;
+
 // The value to store at `index` of the result, in its column `column`, from its finished sum.
 fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
   var value = params.alpha * sum;
-  if (hasBias) { value += bias[column]; }
-  if (relu) { value = max(value, 0.0); }
-  if (hasResidual) { value += residual[index]; }
+  if ((params.epilogue & BIAS) != 0u) { value += bias[column]; }
+  if ((params.epilogue & RELU) != 0u) { value = select(value, 0.0, value < 0.0); }
+  if ((params.epilogue & RESIDUAL) != 0u) { value += residual[index]; }
   return value;
 }
 

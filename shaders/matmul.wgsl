@@ -32,6 +32,8 @@ struct Params {
   splits: u32,
   // Length of k that one split sums, a multiple of 4.
   splitLength: u32,
+  // Sum of BIAS, RELU and RESIDUAL: a uniform, so that one pipeline serves every epilogue.
+  epilogue: u32,
   alpha: f32,
   resultStride: u32,
   // Matrices in a group, and elements from one of them to the next.
@@ -61,19 +63,20 @@ override transposeA: bool = false;
 override transposeB: bool = false;
 override vectorA: bool = false;
 override vectorB: bool = false;
-override hasBias: bool = false;
-override hasResidual: bool = false;
-override relu: bool = false;
 
 // One vector of a CPU adapter's lanes.
 const workgroupSize = 8u;
 
+const BIAS = 1u;
+const RELU = 2u;
+const RESIDUAL = 4u;
+
 // The value to store at `index` of the result, in its column `column`, from its finished sum.
 fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
   var value = params.alpha * sum;
-  if (hasBias) { value += bias[column]; }
-  if (relu) { value = max(value, 0.0); }
-  if (hasResidual) { value += residual[index]; }
+  if ((params.epilogue & BIAS) != 0u) { value += bias[column]; }
+  if ((params.epilogue & RELU) != 0u) { value = select(value, 0.0, value < 0.0); }
+  if ((params.epilogue & RESIDUAL) != 0u) { value += residual[index]; }
   return value;
 }
 

@@ -105,7 +105,8 @@ export function planMatmul(
     ? exchange(located)
     : located;
   const { bias = false, activation, residual = false } = problem.epilogue ?? {};
-  const flags = { hasBias: bias, relu: activation === "relu", hasResidual: residual };
+  // BIAS, RELU and RESIDUAL of the shaders.
+  const flags = Number(bias) + 2 * Number(activation === "relu") + 4 * Number(residual);
   const operands: Record<string, MatmulOperand> = {
     ...(bias ? { bias: "bias" } : {}),
     ...(residual ? { residual: "residual" } : {}),
@@ -127,7 +128,6 @@ export function planMatmul(
       vectorA,
       vectorB,
       ...(exchanged ? { transposeResult: true } : {}),
-      ...(whole ? flags : {}),
     },
     uniforms: {
       batch,
@@ -139,6 +139,7 @@ export function planMatmul(
       splits,
       splitLength: splitLength(k, splits),
       alpha: whole ? alpha : 1,
+      epilogue: whole ? flags : 0,
       ...layout,
     },
     workgroups: grid(division.workgroups, adapter),
@@ -155,8 +156,8 @@ export function planMatmul(
   return [{ ...product, scratchBytes: 4 * splits * count }, {
     shader: "matmul-reduce",
     entry: "reduce",
-    constants: { workgroupSize: 64, ...flags },
-    uniforms: { count, n: problem.n, splits, alpha },
+    constants: { workgroupSize: 64 },
+    uniforms: { count, n: problem.n, splits, alpha, epilogue: flags },
     workgroups: grid(Math.ceil(count / 64), adapter),
     bindings: { partials: "scratch", ...operands },
   }];
