@@ -64,7 +64,7 @@ export class Program {
   #bindGroups: GPUBindGroup[] = [];
   #generation = -1;
   #upload: ArrayBuffer;
-  #reading: Promise<void> = Promise.resolve();
+  #reading: Promise<unknown> = Promise.resolve();
 
   constructor(parts: ProgramParts) {
     this.#parts = parts;
@@ -92,8 +92,17 @@ export class Program {
     inputs: Readonly<Record<string, HostArray>> = {},
     reads: readonly string[] = [],
   ): Promise<Record<string, HostArray>> {
-    this.submit(inputs, { reads });
-    return reads.length > 0 ? await this.#readBack(reads) : {};
+    if (reads.length === 0) {
+      this.submit(inputs);
+      return {};
+    }
+    // One reading at a time: a buffer that is mapped for the host cannot be copied to.
+    const values = this.#reading.then(() => {
+      this.submit(inputs, { reads });
+      return this.#readBack(reads);
+    });
+    this.#reading = values.catch(() => {});
+    return await values;
   }
 
   /** Queues `repeat` runs on the same inputs in one submit, without waiting for the device. */
@@ -185,22 +194,18 @@ export class Program {
   }
 
   async #readBack(reads: readonly string[]): Promise<Record<string, HostArray>> {
-    const { gpu, stagingBuffer } = this.#parts;
-    const values: Record<string, HostArray> = {};
-    const read = this.#reading.then(async () => {
-      await stagingBuffer!.mapAsync(MAP_READ).catch((error) => {
-        gpu.assertHealthy("reading results");
-        throw error;
-      });
-      const range = stagingBuffer!.getMappedRange();
-      for (const name of reads) {
-        const { dtype, shape, byteOffsetInStaging } = this.#output(name);
-        values[name] = hostView(dtype, range, byteOffsetInStaging, size(shape)).slice();
-      }
-      stagingBuffer!.unmap();
+    const { gpu } = this.#parts;
+    const staging = this.#parts.stagingBuffer!;
+    await staging.mapAsync(MAP_READ).catch((error) => {
+      gpu.assertHealthy("reading results");
+      throw error;
     });
-    this.#reading = read.catch(() => {});
-    await read;
+    const range = staging.getMappedRange();
+    const values = Object.fromEntries(reads.map((name) => {
+      const { dtype, shape, byteOffsetInStaging } = this.#output(name);
+      return [name, hostView(dtype, range, byteOffsetInStaging, size(shape)).slice()];
+    }));
+    staging.unmap();
     gpu.assertHealthy();
     return values;
   }

@@ -33,6 +33,13 @@ test("runs twice on new inputs without new memory", async () => {
   assertClose(sum, values([15], 3).map((v, i) => v + values([15], 4)[i]));
 });
 
+test("runs that are not awaited one by one do not disturb each other", async () => {
+  const program = await compile(gpu, { outputs: { y: scale(input("x", [3]), 2) } });
+  const runs = [1, 2, 3].map((x) => program.run({ x: new Float32Array(3).fill(x) }, ["y"]));
+  const results = await Promise.all(runs);
+  assert.equal(results.map(({ y }) => y[0]), [2, 4, 6]);
+});
+
 test("merges equal nodes and drops dead ones", async () => {
   const x = input("x", [8]), y = input("y", [8]);
   add(y, y); // dead: nothing asks for it
