@@ -24,7 +24,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> residual: array<f32>;
 @group(0) @binding(4) var<storage, read_write> result: array<f32>;
 
-override workgroupSize: u32 = 64;
+override group_size: u32 = 64;
 
 const BIAS = 1u;
 const RELU = 2u;
@@ -38,12 +38,12 @@ fn epilogue(sum: f32, index: u32) -> f32 {
   return value;
 }
 
-@compute @workgroup_size(workgroupSize)
+@compute @workgroup_size(group_size)
 fn reduce(
   @builtin(global_invocation_id) id: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
 ) {
-  let index = id.y * workgroups.x * workgroupSize + id.x;
+  let index = id.y * workgroups.x * group_size + id.x;
   if (index >= params.count) { return; }
   var sum = 0.0;
   for (var split = 0u; split < params.splits; split++) {

@@ -1,19 +1,19 @@
 // Matrix product by register blocking within subgroups: result[z] = epilogue(alpha · op(a[z]) · op(b[z])).
 //
-//   a         [m, k], or [k, m] when transposeA
-//   b         [k, n], or [n, k] when transposeB
-//   bias      [n]; [m] when transposeResult
+//   a         [m, k], or [k, m] when transpose_a
+//   b         [k, n], or [n, k] when transpose_b
+//   bias      [n]; [m] when transpose_result
 //   residual  as result
-//   result    [batch, m, n], or [batch, n, m] when transposeResult; with splits > 1, partial sums
+//   result    [batch, m, n], or [batch, n, m] when transpose_result; with splits > 1, partial sums
 //             [splits, batch, m, n] or [splits, batch, n, m]
 //
-// Matrices lie where the strides of Params say, such as the heads in [batch, length, heads · headSize]; partial
+// Matrices lie where the strides of Params say, such as the heads in [batch, length, heads · head_size]; partial
 // sums are contiguous.
 //
 // For CPU adapters with subgroups of 8, one to a workgroup. It owns up to 32 rows by 8 lanes × 8 columns. Each
 // lane loads its own columns of b and a different row of a, which subgroupBroadcast hands to the others: a load
 // is a gather there and costs more than ten multiply-adds, a broadcast is one shuffle. Lanes lie along n, so
-// a result of few columns is computed as its transpose op(b)ᵀ · op(a)ᵀ, a and b exchanged, with transposeResult.
+// a result of few columns is computed as its transpose op(b)ᵀ · op(a)ᵀ, a and b exchanged, with transpose_result.
 //
 // The loader puts `enable subgroups;` before this file where the implementation wants that line (Chromium,
 // Dawn); Deno (wgpu) refuses it.
@@ -22,8 +22,8 @@
 // of fewer rows or columns than the largest stores fewer of them, and the compiler drops what nobody stores.
 //
 // Invariant: every load is clamped into its matrix and every store is guarded, so m, n and k are free, and
-// no branch before the stores differs between lanes, as every broadcast needs all of them. aVec4 and bVec4 are
-// a and b once more, for four-wide loads; they are read only under vectorA and vectorB, for which row length
+// no branch before the stores differs between lanes, as every broadcast needs all of them. a_vec4 and b_vec4 are
+// a and b once more, for four-wide loads; they are read only under vector_a and vector_b, for which row length
 // and strides are multiples of 4.
 
 struct Params {
@@ -32,44 +32,44 @@ struct Params {
   n: u32,
   k: u32,
   // Elements from one group of matrices to the next; 0 shares one group among the whole batch.
-  aStride: u32,
-  bStride: u32,
+  a_stride: u32,
+  b_stride: u32,
   splits: u32,
   // Length of k that one split sums, a multiple of 4.
-  splitLength: u32,
+  split_length: u32,
   // Sum of BIAS, RELU and RESIDUAL: a uniform, so that one pipeline serves every epilogue.
   epilogue: u32,
   alpha: f32,
-  resultStride: u32,
+  result_stride: u32,
   // Matrices in a group, and elements from one of them to the next.
   heads: u32,
-  aHeadStride: u32,
-  bHeadStride: u32,
-  resultHeadStride: u32,
+  a_head_stride: u32,
+  b_head_stride: u32,
+  result_head_stride: u32,
   // Elements from one row in memory to the next.
-  aRowStride: u32,
-  bRowStride: u32,
-  resultRowStride: u32,
+  a_row_stride: u32,
+  b_row_stride: u32,
+  result_row_stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> aVec4: array<vec4f>;
+@group(0) @binding(2) var<storage, read> a_vec4: array<vec4f>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
-@group(0) @binding(4) var<storage, read> bVec4: array<vec4f>;
+@group(0) @binding(4) var<storage, read> b_vec4: array<vec4f>;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read> residual: array<f32>;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
 
 // Rows of a subgroup's block: 8, 16 or 32.
-override blockRows: u32 = 32;
+override block_rows: u32 = 32;
 // Columns of a lane's block: 4 or 8.
-override blockColumns: u32 = 8;
-override transposeResult: bool = false;
-override transposeA: bool = false;
-override transposeB: bool = false;
-override vectorA: bool = false;
-override vectorB: bool = false;
+override block_columns: u32 = 8;
+override transpose_result: bool = false;
+override transpose_a: bool = false;
+override transpose_b: bool = false;
+override vector_a: bool = false;
+override vector_b: bool = false;
 
 const lanes = 8u;
 
@@ -87,53 +87,53 @@ fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
 }
 
 // k … k + 3 of the row of op(a) that starts at `row`, zero beyond the last k.
-fn fourOfA(row: u32, k: u32) -> vec4f {
-  if (vectorA && !transposeA) { return aVec4[(row + k) / 4]; }
+fn four_of_a(row: u32, k: u32) -> vec4f {
+  if (vector_a && !transpose_a) { return a_vec4[(row + k) / 4]; }
   let steps = k + vec4u(0, 1, 2, 3);
-  let i = row + min(steps, vec4u(params.k - 1)) * select(1, params.aRowStride, transposeA);
+  let i = row + min(steps, vec4u(params.k - 1)) * select(1, params.a_row_stride, transpose_a);
   return select(vec4f(), vec4f(a[i.x], a[i.y], a[i.z], a[i.w]), steps < vec4u(params.k));
 }
 
-fn fourOfB(column: u32, k: u32) -> vec4f {
-  if (vectorB) { return bVec4[(column + k) / 4]; }
+fn four_of_b(column: u32, k: u32) -> vec4f {
+  if (vector_b) { return b_vec4[(column + k) / 4]; }
   let steps = k + vec4u(0, 1, 2, 3);
   let i = column + min(steps, vec4u(params.k - 1));
   return select(vec4f(), vec4f(b[i.x], b[i.y], b[i.z], b[i.w]), steps < vec4u(params.k));
 }
 
 // One k of the four columns of op(b) that start at `columns`, zero beyond the last k.
-fn sliceOfB(columns: vec4u, k: u32) -> vec4f {
-  let i = columns + min(k, params.k - 1) * params.bRowStride;
-  if (vectorB) { return select(vec4f(), bVec4[i.x / 4], k < params.k); }
+fn slice_of_b(columns: vec4u, k: u32) -> vec4f {
+  let i = columns + min(k, params.k - 1) * params.b_row_stride;
+  if (vector_b) { return select(vec4f(), b_vec4[i.x / 4], k < params.k); }
   return select(vec4f(), vec4f(b[i.x], b[i.y], b[i.z], b[i.w]), k < params.k);
 }
 
 // k … k + 3 by four columns of op(b); a matrix column for each k.
-fn blockOfB(columns: vec4u, k: u32) -> mat4x4f {
-  if (transposeB) {
+fn block_of_b(columns: vec4u, k: u32) -> mat4x4f {
+  if (transpose_b) {
     return transpose(mat4x4f(
-      fourOfB(columns.x, k), fourOfB(columns.y, k), fourOfB(columns.z, k), fourOfB(columns.w, k)
+      four_of_b(columns.x, k), four_of_b(columns.y, k), four_of_b(columns.z, k), four_of_b(columns.w, k)
     ));
   }
   return mat4x4f(
-    sliceOfB(columns, k), sliceOfB(columns, k + 1), sliceOfB(columns, k + 2), sliceOfB(columns, k + 3)
+    slice_of_b(columns, k), slice_of_b(columns, k + 1), slice_of_b(columns, k + 2), slice_of_b(columns, k + 3)
   );
 }
 
 // Offset at k = 0 of a row of op(a), clamped to its last.
-fn rowFrom(offset: u32, row: u32) -> u32 {
-  return offset + min(row, params.m - 1) * select(params.aRowStride, 1, transposeA);
+fn row_from(offset: u32, row: u32) -> u32 {
+  return offset + min(row, params.m - 1) * select(params.a_row_stride, 1, transpose_a);
 }
 
 // Offsets at k = 0 of four columns of op(b), clamped to its last.
-fn columnsFrom(offset: u32, column: u32) -> vec4u {
-  let last = select(vec4u(params.n - 1), params.n - vec4u(4, 3, 2, 1), !transposeB && vectorB);
+fn columns_from(offset: u32, column: u32) -> vec4u {
+  let last = select(vec4u(params.n - 1), params.n - vec4u(4, 3, 2, 1), !transpose_b && vector_b);
   let columns = min(column + vec4u(0, 1, 2, 3), last);
-  return offset + columns * select(1, params.bRowStride, transposeB);
+  return offset + columns * select(1, params.b_row_stride, transpose_b);
 }
 
 // The rows of op(a) that lanes 0 … 3, or 4 … 7, have loaded; a matrix column for each.
-fn handRound(mine: vec4f, upper: bool) -> mat4x4f {
+fn hand_round(mine: vec4f, upper: bool) -> mat4x4f {
   if (upper) {
     return mat4x4f(
       subgroupBroadcast(mine, 4u), subgroupBroadcast(mine, 5u),
@@ -146,14 +146,14 @@ fn handRound(mine: vec4f, upper: bool) -> mat4x4f {
   );
 }
 
-fn storeRow(values: vec4f, offset: u32, row: u32, column: u32) {
+fn store_row(values: vec4f, offset: u32, row: u32, column: u32) {
   if (row >= params.m) { return; }
   for (var i = 0u; i < 4 && column + i < params.n; i++) {
-    if (transposeResult) {
-      let index = offset + (column + i) * params.resultRowStride + row;
+    if (transpose_result) {
+      let index = offset + (column + i) * params.result_row_stride + row;
       result[index] = epilogue(values[i], index, row);
     } else {
-      let index = offset + row * params.resultRowStride + column + i;
+      let index = offset + row * params.result_row_stride + column + i;
       result[index] = epilogue(values[i], index, column + i);
     }
   }
@@ -161,11 +161,11 @@ fn storeRow(values: vec4f, offset: u32, row: u32, column: u32) {
 
 // Stores the 4×4 part of the lane's block at (down, across).
 fn store(values: mat4x4f, offset: u32, row: u32, column: u32, down: u32, across: u32) {
-  if (down >= blockRows || across >= blockColumns) { return; }
-  storeRow(values[0], offset, row + down, column + across);
-  storeRow(values[1], offset, row + down + 1, column + across);
-  storeRow(values[2], offset, row + down + 2, column + across);
-  storeRow(values[3], offset, row + down + 3, column + across);
+  if (down >= block_rows || across >= block_columns) { return; }
+  store_row(values[0], offset, row + down, column + across);
+  store_row(values[1], offset, row + down + 1, column + across);
+  store_row(values[2], offset, row + down + 2, column + across);
+  store_row(values[3], offset, row + down + 3, column + across);
 }
 
 @compute @workgroup_size(lanes)
@@ -175,26 +175,26 @@ fn matmul(
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let number = group.y * workgroups.x + group.x;
-  let blocksAcross = (params.n + lanes * blockColumns - 1) / (lanes * blockColumns);
-  let blocksDown = (params.m + blockRows - 1) / blockRows;
+  let blocks_across = (params.n + lanes * block_columns - 1) / (lanes * block_columns);
+  let blocks_down = (params.m + block_rows - 1) / block_rows;
   // A slice is one split of one batch element.
-  let slice = number / (blocksAcross * blocksDown);
+  let slice = number / (blocks_across * blocks_down);
   if (slice >= params.splits * params.batch) { return; }
   let batch = slice % params.batch;
   let outer = batch / params.heads;
   let head = batch % params.heads;
-  let aOffset = outer * params.aStride + head * params.aHeadStride;
-  let bOffset = outer * params.bStride + head * params.bHeadStride;
+  let a_offset = outer * params.a_stride + head * params.a_head_stride;
+  let b_offset = outer * params.b_stride + head * params.b_head_stride;
   // Only a contiguous result is split, so that what follows it is the next split.
-  let resultOffset = slice / params.heads * params.resultStride + head * params.resultHeadStride;
-  let row = number / blocksAcross % blocksDown * blockRows;
-  let column = (number % blocksAcross * lanes + lane) * blockColumns;
-  let rows0 = rowFrom(aOffset, row + lane);
-  let rows1 = rowFrom(aOffset, row + 8 + lane);
-  let rows2 = rowFrom(aOffset, row + 16 + lane);
-  let rows3 = rowFrom(aOffset, row + 24 + lane);
-  let columns0 = columnsFrom(bOffset, column);
-  let columns1 = columnsFrom(bOffset, column + 4);
+  let result_offset = slice / params.heads * params.result_stride + head * params.result_head_stride;
+  let row = number / blocks_across % blocks_down * block_rows;
+  let column = (number % blocks_across * lanes + lane) * block_columns;
+  let rows0 = row_from(a_offset, row + lane);
+  let rows1 = row_from(a_offset, row + 8 + lane);
+  let rows2 = row_from(a_offset, row + 16 + lane);
+  let rows3 = row_from(a_offset, row + 24 + lane);
+  let columns0 = columns_from(b_offset, column);
+  let columns1 = columns_from(b_offset, column + 4);
 
   var c00 = mat4x4f(); var c01 = mat4x4f();
   var c10 = mat4x4f(); var c11 = mat4x4f();
@@ -204,30 +204,30 @@ fn matmul(
   var c50 = mat4x4f(); var c51 = mat4x4f();
   var c60 = mat4x4f(); var c61 = mat4x4f();
   var c70 = mat4x4f(); var c71 = mat4x4f();
-  var k = slice / params.batch * params.splitLength;
-  let end = min(params.k, k + params.splitLength);
+  var k = slice / params.batch * params.split_length;
+  let end = min(params.k, k + params.split_length);
   for (; k < end; k += 4) {
-    let b0 = blockOfB(columns0, k);
-    let b1 = blockOfB(columns1, k);
-    let mine0 = fourOfA(rows0, k);
-    let a0 = handRound(mine0, false);
-    let a1 = handRound(mine0, true);
+    let b0 = block_of_b(columns0, k);
+    let b1 = block_of_b(columns1, k);
+    let mine0 = four_of_a(rows0, k);
+    let a0 = hand_round(mine0, false);
+    let a1 = hand_round(mine0, true);
     c00 += b0 * a0; c01 += b1 * a0;
     c10 += b0 * a1; c11 += b1 * a1;
-    if (blockRows > 8) {
-      let mine1 = fourOfA(rows1, k);
-      let a2 = handRound(mine1, false);
-      let a3 = handRound(mine1, true);
+    if (block_rows > 8) {
+      let mine1 = four_of_a(rows1, k);
+      let a2 = hand_round(mine1, false);
+      let a3 = hand_round(mine1, true);
       c20 += b0 * a2; c21 += b1 * a2;
       c30 += b0 * a3; c31 += b1 * a3;
     }
-    if (blockRows > 16) {
-      let mine2 = fourOfA(rows2, k);
-      let mine3 = fourOfA(rows3, k);
-      let a4 = handRound(mine2, false);
-      let a5 = handRound(mine2, true);
-      let a6 = handRound(mine3, false);
-      let a7 = handRound(mine3, true);
+    if (block_rows > 16) {
+      let mine2 = four_of_a(rows2, k);
+      let mine3 = four_of_a(rows3, k);
+      let a4 = hand_round(mine2, false);
+      let a5 = hand_round(mine2, true);
+      let a6 = hand_round(mine3, false);
+      let a7 = hand_round(mine3, true);
       c40 += b0 * a4; c41 += b1 * a4;
       c50 += b0 * a5; c51 += b1 * a5;
       c60 += b0 * a6; c61 += b1 * a6;
@@ -235,20 +235,20 @@ fn matmul(
     }
   }
 
-  store(c00, resultOffset, row, column, 0, 0);
-  store(c01, resultOffset, row, column, 0, 4);
-  store(c10, resultOffset, row, column, 4, 0);
-  store(c11, resultOffset, row, column, 4, 4);
-  store(c20, resultOffset, row, column, 8, 0);
-  store(c21, resultOffset, row, column, 8, 4);
-  store(c30, resultOffset, row, column, 12, 0);
-  store(c31, resultOffset, row, column, 12, 4);
-  store(c40, resultOffset, row, column, 16, 0);
-  store(c41, resultOffset, row, column, 16, 4);
-  store(c50, resultOffset, row, column, 20, 0);
-  store(c51, resultOffset, row, column, 20, 4);
-  store(c60, resultOffset, row, column, 24, 0);
-  store(c61, resultOffset, row, column, 24, 4);
-  store(c70, resultOffset, row, column, 28, 0);
-  store(c71, resultOffset, row, column, 28, 4);
+  store(c00, result_offset, row, column, 0, 0);
+  store(c01, result_offset, row, column, 0, 4);
+  store(c10, result_offset, row, column, 4, 0);
+  store(c11, result_offset, row, column, 4, 4);
+  store(c20, result_offset, row, column, 8, 0);
+  store(c21, result_offset, row, column, 8, 4);
+  store(c30, result_offset, row, column, 12, 0);
+  store(c31, result_offset, row, column, 12, 4);
+  store(c40, result_offset, row, column, 16, 0);
+  store(c41, result_offset, row, column, 16, 4);
+  store(c50, result_offset, row, column, 20, 0);
+  store(c51, result_offset, row, column, 20, 4);
+  store(c60, result_offset, row, column, 24, 0);
+  store(c61, result_offset, row, column, 24, 4);
+  store(c70, result_offset, row, column, 28, 0);
+  store(c71, result_offset, row, column, 28, 4);
 }

@@ -1,12 +1,12 @@
 // Matrix product in workgroup tiles: result[z] = epilogue(alpha · op(a[z]) · op(b[z])), z the batch.
 //
-//   a         [m, k], or [k, m] when transposeA
-//   b         [k, n], or [n, k] when transposeB
+//   a         [m, k], or [k, m] when transpose_a
+//   b         [k, n], or [n, k] when transpose_b
 //   bias      [n]
 //   residual  as result
 //   result    [batch, m, n]; with splits > 1, partial sums [splits, batch, m, n]
 //
-// Matrices lie where the strides of Params say, such as the heads in [batch, length, heads · headSize]; partial
+// Matrices lie where the strides of Params say, such as the heads in [batch, length, heads · head_size]; partial
 // sums are contiguous.
 //
 // For GPUs. 8×8 invocations make a tile of 32×32, 4×4 each, in steps of 16 along k: the shape that does well
@@ -16,8 +16,8 @@
 // fetched before the products of this one, which hide their latency.
 //
 // Invariant: every load is clamped into its matrix (beyond the last k it gives zero) and every store is
-// guarded, so m, n and k are free and no barrier is in divergent flow. aVec4 and bVec4 are a and b once more, for
-// four-wide loads; they are read only under vectorA and vectorB, for which row length and strides are
+// guarded, so m, n and k are free and no barrier is in divergent flow. a_vec4 and b_vec4 are a and b once more, for
+// four-wide loads; they are read only under vector_a and vector_b, for which row length and strides are
 // multiples of 4.
 
 struct Params {
@@ -26,50 +26,50 @@ struct Params {
   n: u32,
   k: u32,
   // Elements from one group of matrices to the next; 0 shares one group among the whole batch.
-  aStride: u32,
-  bStride: u32,
+  a_stride: u32,
+  b_stride: u32,
   splits: u32,
   // Length of k that one split sums, a multiple of 16.
-  splitLength: u32,
+  split_length: u32,
   // Sum of BIAS, RELU and RESIDUAL: a uniform, so that one pipeline serves every epilogue.
   epilogue: u32,
   alpha: f32,
-  resultStride: u32,
+  result_stride: u32,
   // Matrices in a group, and elements from one of them to the next.
   heads: u32,
-  aHeadStride: u32,
-  bHeadStride: u32,
-  resultHeadStride: u32,
+  a_head_stride: u32,
+  b_head_stride: u32,
+  result_head_stride: u32,
   // Elements from one row in memory to the next.
-  aRowStride: u32,
-  bRowStride: u32,
-  resultRowStride: u32,
+  a_row_stride: u32,
+  b_row_stride: u32,
+  result_row_stride: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> aVec4: array<vec4f>;
+@group(0) @binding(2) var<storage, read> a_vec4: array<vec4f>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
-@group(0) @binding(4) var<storage, read> bVec4: array<vec4f>;
+@group(0) @binding(4) var<storage, read> b_vec4: array<vec4f>;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read> residual: array<f32>;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
 
-override transposeA: bool = false;
-override transposeB: bool = false;
-override vectorA: bool = false;
-override vectorB: bool = false;
+override transpose_a: bool = false;
+override transpose_b: bool = false;
+override vector_a: bool = false;
+override vector_b: bool = false;
 
 // Side of a tile, and its step along k.
-const tileSize = 32u;
-const tileStep = 16u;
+const tile_size = 32u;
+const tile_step = 16u;
 // Blocks of 4 along the side and along the step.
-const sideBlocks = 8u;
-const stepBlocks = 4u;
+const side_blocks = 8u;
+const step_blocks = 4u;
 
-// op(a) and op(b) of one step: [tileStep, sideBlocks], vec4s along the side.
-var<workgroup> tileA: array<vec4f, 128>;
-var<workgroup> tileB: array<vec4f, 128>;
+// op(a) and op(b) of one step: [tile_step, side_blocks], vec4s along the side.
+var<workgroup> tile_a: array<vec4f, 128>;
+var<workgroup> tile_b: array<vec4f, 128>;
 
 const BIAS = 1u;
 const RELU = 2u;
@@ -85,18 +85,18 @@ fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
 }
 
 // k … k + 3 of the row of op(a) that starts at `row`, zero beyond the last k.
-fn fourOfA(row: u32, k: u32) -> vec4f {
-  if (vectorA) {
-    return select(vec4f(), aVec4[(row + min(k, params.k - 4)) / 4], k < params.k);
+fn four_of_a(row: u32, k: u32) -> vec4f {
+  if (vector_a) {
+    return select(vec4f(), a_vec4[(row + min(k, params.k - 4)) / 4], k < params.k);
   }
   let steps = k + vec4u(0, 1, 2, 3);
   let i = row + min(steps, vec4u(params.k - 1));
   return select(vec4f(), vec4f(a[i.x], a[i.y], a[i.z], a[i.w]), steps < vec4u(params.k));
 }
 
-fn fourOfB(column: u32, k: u32) -> vec4f {
-  if (vectorB) {
-    return select(vec4f(), bVec4[(column + min(k, params.k - 4)) / 4], k < params.k);
+fn four_of_b(column: u32, k: u32) -> vec4f {
+  if (vector_b) {
+    return select(vec4f(), b_vec4[(column + min(k, params.k - 4)) / 4], k < params.k);
   }
   let steps = k + vec4u(0, 1, 2, 3);
   let i = column + min(steps, vec4u(params.k - 1));
@@ -104,60 +104,60 @@ fn fourOfB(column: u32, k: u32) -> vec4f {
 }
 
 // One k of the four rows of op(a) that start at `rows`, zero beyond the last k.
-fn sliceOfA(rows: vec4u, k: u32) -> vec4f {
-  let i = rows + min(k, params.k - 1) * params.aRowStride;
-  if (vectorA) { return select(vec4f(), aVec4[i.x / 4], k < params.k); }
+fn slice_of_a(rows: vec4u, k: u32) -> vec4f {
+  let i = rows + min(k, params.k - 1) * params.a_row_stride;
+  if (vector_a) { return select(vec4f(), a_vec4[i.x / 4], k < params.k); }
   return select(vec4f(), vec4f(a[i.x], a[i.y], a[i.z], a[i.w]), k < params.k);
 }
 
-fn sliceOfB(columns: vec4u, k: u32) -> vec4f {
-  let i = columns + min(k, params.k - 1) * params.bRowStride;
-  if (vectorB) { return select(vec4f(), bVec4[i.x / 4], k < params.k); }
+fn slice_of_b(columns: vec4u, k: u32) -> vec4f {
+  let i = columns + min(k, params.k - 1) * params.b_row_stride;
+  if (vector_b) { return select(vec4f(), b_vec4[i.x / 4], k < params.k); }
   return select(vec4f(), vec4f(b[i.x], b[i.y], b[i.z], b[i.w]), k < params.k);
 }
 
 // Four rows of op(a) by k … k + 3; a matrix column for each k.
-fn blockOfA(rows: vec4u, k: u32) -> mat4x4f {
-  if (!transposeA) {
+fn block_of_a(rows: vec4u, k: u32) -> mat4x4f {
+  if (!transpose_a) {
     return transpose(mat4x4f(
-      fourOfA(rows.x, k), fourOfA(rows.y, k), fourOfA(rows.z, k), fourOfA(rows.w, k)
+      four_of_a(rows.x, k), four_of_a(rows.y, k), four_of_a(rows.z, k), four_of_a(rows.w, k)
     ));
   }
   return mat4x4f(
-    sliceOfA(rows, k), sliceOfA(rows, k + 1), sliceOfA(rows, k + 2), sliceOfA(rows, k + 3)
+    slice_of_a(rows, k), slice_of_a(rows, k + 1), slice_of_a(rows, k + 2), slice_of_a(rows, k + 3)
   );
 }
 
 // k … k + 3 by four columns of op(b); a matrix column for each k.
-fn blockOfB(columns: vec4u, k: u32) -> mat4x4f {
-  if (transposeB) {
+fn block_of_b(columns: vec4u, k: u32) -> mat4x4f {
+  if (transpose_b) {
     return transpose(mat4x4f(
-      fourOfB(columns.x, k), fourOfB(columns.y, k), fourOfB(columns.z, k), fourOfB(columns.w, k)
+      four_of_b(columns.x, k), four_of_b(columns.y, k), four_of_b(columns.z, k), four_of_b(columns.w, k)
     ));
   }
   return mat4x4f(
-    sliceOfB(columns, k), sliceOfB(columns, k + 1), sliceOfB(columns, k + 2), sliceOfB(columns, k + 3)
+    slice_of_b(columns, k), slice_of_b(columns, k + 1), slice_of_b(columns, k + 2), slice_of_b(columns, k + 3)
   );
 }
 
 // Offsets at k = 0 of four rows of op(a), clamped to its last.
-fn rowsFrom(offset: u32, row: u32) -> vec4u {
+fn rows_from(offset: u32, row: u32) -> vec4u {
   // Rows that share a vec4 stay together: m is then a multiple of 4, and so is row.
-  let last = select(vec4u(params.m - 1), params.m - vec4u(4, 3, 2, 1), transposeA && vectorA);
+  let last = select(vec4u(params.m - 1), params.m - vec4u(4, 3, 2, 1), transpose_a && vector_a);
   let rows = min(row + vec4u(0, 1, 2, 3), last);
-  return offset + rows * select(params.aRowStride, 1, transposeA);
+  return offset + rows * select(params.a_row_stride, 1, transpose_a);
 }
 
 // Offsets at k = 0 of four columns of op(b), clamped to its last.
-fn columnsFrom(offset: u32, column: u32) -> vec4u {
-  let last = select(vec4u(params.n - 1), params.n - vec4u(4, 3, 2, 1), !transposeB && vectorB);
+fn columns_from(offset: u32, column: u32) -> vec4u {
+  let last = select(vec4u(params.n - 1), params.n - vec4u(4, 3, 2, 1), !transpose_b && vector_b);
   let columns = min(column + vec4u(0, 1, 2, 3), last);
-  return offset + columns * select(1, params.bRowStride, transposeB);
+  return offset + columns * select(1, params.b_row_stride, transpose_b);
 }
 
-fn storeRow(values: vec4f, offset: u32, row: u32, column: u32) {
+fn store_row(values: vec4f, offset: u32, row: u32, column: u32) {
   if (row >= params.m) { return; }
-  let index = offset + row * params.resultRowStride + column;
+  let index = offset + row * params.result_row_stride + column;
   for (var i = 0u; i < 4 && column + i < params.n; i++) {
     result[index + i] = epilogue(values[i], index + i, column + i);
   }
@@ -170,67 +170,67 @@ fn matmul(
   @builtin(local_invocation_index) local: u32,
 ) {
   let number = group.y * workgroups.x + group.x;
-  let tilesAcross = (params.n + tileSize - 1) / tileSize;
-  let tilesDown = (params.m + tileSize - 1) / tileSize;
+  let tiles_across = (params.n + tile_size - 1) / tile_size;
+  let tiles_down = (params.m + tile_size - 1) / tile_size;
   // A slice is one split of one batch element.
-  let slice = number / (tilesAcross * tilesDown);
+  let slice = number / (tiles_across * tiles_down);
   if (slice >= params.splits * params.batch) { return; }
   let batch = slice % params.batch;
   let outer = batch / params.heads;
   let head = batch % params.heads;
-  let aOffset = outer * params.aStride + head * params.aHeadStride;
-  let bOffset = outer * params.bStride + head * params.bHeadStride;
+  let a_offset = outer * params.a_stride + head * params.a_head_stride;
+  let b_offset = outer * params.b_stride + head * params.b_head_stride;
   // Only a contiguous result is split, so that what follows it is the next split.
-  let resultOffset = slice / params.heads * params.resultStride + head * params.resultHeadStride;
-  let firstRow = number / tilesAcross % tilesDown * tileSize;
-  let firstColumn = number % tilesAcross * tileSize;
+  let result_offset = slice / params.heads * params.result_stride + head * params.result_head_stride;
+  let first_row = number / tiles_across % tiles_down * tile_size;
+  let first_column = number % tiles_across * tile_size;
 
   // The block that this invocation fetches; neighbours fetch along what is contiguous in memory.
-  let fetchesA = local < 32;
-  let alongStep = select(transposeB, !transposeA, fetchesA);
+  let fetches_a = local < 32;
+  let along_step = select(transpose_b, !transpose_a, fetches_a);
   let part = local % 32;
-  let side = select(part % sideBlocks, part / stepBlocks, alongStep);
-  let step = select(part / sideBlocks, part % stepBlocks, alongStep);
-  let rows = rowsFrom(aOffset, firstRow + side * 4);
-  let columns = columnsFrom(bOffset, firstColumn + side * 4);
-  let place = step * 4 * sideBlocks + side;
+  let side = select(part % side_blocks, part / step_blocks, along_step);
+  let step = select(part / side_blocks, part % step_blocks, along_step);
+  let rows = rows_from(a_offset, first_row + side * 4);
+  let columns = columns_from(b_offset, first_column + side * 4);
+  let place = step * 4 * side_blocks + side;
 
-  let down = local / sideBlocks;
-  let across = local % sideBlocks;
+  let down = local / side_blocks;
+  let across = local % side_blocks;
   var sums = mat4x4f();
-  let start = slice / params.batch * params.splitLength;
-  let end = min(params.k, start + params.splitLength);
+  let start = slice / params.batch * params.split_length;
+  let end = min(params.k, start + params.split_length);
   var fetched: mat4x4f;
-  if (fetchesA) { fetched = blockOfA(rows, start + step * 4); }
-  else { fetched = blockOfB(columns, start + step * 4); }
-  for (var k = start; k < end; k += tileStep) {
+  if (fetches_a) { fetched = block_of_a(rows, start + step * 4); }
+  else { fetched = block_of_b(columns, start + step * 4); }
+  for (var k = start; k < end; k += tile_step) {
     workgroupBarrier();
-    if (fetchesA) {
-      tileA[place] = fetched[0];
-      tileA[place + sideBlocks] = fetched[1];
-      tileA[place + 2 * sideBlocks] = fetched[2];
-      tileA[place + 3 * sideBlocks] = fetched[3];
+    if (fetches_a) {
+      tile_a[place] = fetched[0];
+      tile_a[place + side_blocks] = fetched[1];
+      tile_a[place + 2 * side_blocks] = fetched[2];
+      tile_a[place + 3 * side_blocks] = fetched[3];
     } else {
-      tileB[place] = fetched[0];
-      tileB[place + sideBlocks] = fetched[1];
-      tileB[place + 2 * sideBlocks] = fetched[2];
-      tileB[place + 3 * sideBlocks] = fetched[3];
+      tile_b[place] = fetched[0];
+      tile_b[place + side_blocks] = fetched[1];
+      tile_b[place + 2 * side_blocks] = fetched[2];
+      tile_b[place + 3 * side_blocks] = fetched[3];
     }
     workgroupBarrier();
-    let next = k + tileStep + step * 4;
-    if (fetchesA) { fetched = blockOfA(rows, next); }
-    else { fetched = blockOfB(columns, next); }
-    for (var i = 0u; i < tileStep; i++) {
-      let x = tileA[i * sideBlocks + down];
-      let y = tileB[i * sideBlocks + across];
+    let next = k + tile_step + step * 4;
+    if (fetches_a) { fetched = block_of_a(rows, next); }
+    else { fetched = block_of_b(columns, next); }
+    for (var i = 0u; i < tile_step; i++) {
+      let x = tile_a[i * side_blocks + down];
+      let y = tile_b[i * side_blocks + across];
       sums += mat4x4f(x.x * y, x.y * y, x.z * y, x.w * y);
     }
   }
 
-  let row = firstRow + down * 4;
-  let column = firstColumn + across * 4;
-  storeRow(sums[0], resultOffset, row, column);
-  storeRow(sums[1], resultOffset, row + 1, column);
-  storeRow(sums[2], resultOffset, row + 2, column);
-  storeRow(sums[3], resultOffset, row + 3, column);
+  let row = first_row + down * 4;
+  let column = first_column + across * 4;
+  store_row(sums[0], result_offset, row, column);
+  store_row(sums[1], result_offset, row + 1, column);
+  store_row(sums[2], result_offset, row + 2, column);
+  store_row(sums[3], result_offset, row + 3, column);
 }
