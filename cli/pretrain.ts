@@ -64,7 +64,7 @@ interface Options {
 const LOG_EVERY = 10;
 
 const command = withConfig(
-  new Command("pretrain")
+  new Command("deno task pretrain")
     .description(
       "Makes the embedded backbone again: salient spans masked in the miniature mixture's kind of text.\n" +
         "Continues where it was broken off if --out holds a checkpoint.",

@@ -21,7 +21,7 @@ const SHIPPED = fileURLToPath(new URL("../test/fixtures/golden", import.meta.url
 /** Sentences printed of one quantity that missed. */
 const NOTES_SHOWN = 5;
 
-const command = new Command("verify")
+const command = new Command("deno task verify")
   .description(
     "Checks that this machine's GPU computes what the reference implementation does: hidden states,\n" +
       "generated parameters, losses, gradients, training and generation.",
