@@ -57,7 +57,8 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
   const fields = json as Record<string, unknown>;
   const field = <T>(name: string, type: "number" | "boolean" | "string", fallback?: T): T => {
     const value = fields[name] ?? fallback;
-    if (typeof value !== type) {
+    const found: string = typeof value;
+    if (found !== type) {
       const problem = value === undefined ? "is missing" : `must be a ${type}`;
       throw new UserError(`${file}: the field "${name}" ${problem}.`);
     }

@@ -9,6 +9,7 @@ import type { ModelConfig } from "../../models/config.ts";
 import { forward } from "../../models/hyperdecoder.ts";
 import { Dropout, type Model } from "../../models/t5.ts";
 import type { Batch } from "../data/batch.ts";
+import type { KernelTime } from "../gpu/profiler.ts";
 import { compile } from "../graph/compile.ts";
 import { gradients } from "../graph/gradients.ts";
 import { input, read, type Variable } from "../graph/leaves.ts";
@@ -102,7 +103,7 @@ export class TrainingStep {
   }
 
   /** The compiled program for a batch's shape and its inputs, for profiling. */
-  async profile(batch: Batch, hyper: AdamWSettings) {
+  async profile(batch: Batch, hyper: AdamWSettings): Promise<KernelTime[]> {
     const program = await this.#program(batch);
     return await program.profile(pick(program, {
       ...batchInputs(batch, this.config),
