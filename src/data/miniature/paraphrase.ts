@@ -158,15 +158,18 @@ export function drawRestatement(draw: Draw): Restatement {
   return made.original === made.same || made.same === made.different ? drawRestatement(draw) : made;
 }
 
+/** Pairs that do not say the same range from near misses to (two in five) sentences about something else. */
 export function paraphraseItem(draw: Draw): Item {
-  const { original, same, different, pairings } = drawRestatement(draw);
+  const { original, same, ...pair } = drawRestatement(draw);
+  const other = drawRestatement(draw);
+  const different = draw.chance(0.4) ? other.original : pair.different;
   const label = draw.chance(0.5);
   const second = label ? same : different;
   return {
     source: `paraphrase sentence1: ${original} sentence2: ${second}`,
     target: label ? "1" : "0",
     sentences: [original, second],
-    pairings,
+    pairings: second === other.original ? [...pair.pairings, ...other.pairings] : pair.pairings,
   };
 }
 
