@@ -33,8 +33,8 @@ import {
 import { reluOp } from "./relu.ts";
 import { reshape } from "./reshape.ts";
 
-/** Sources by the names that `planMatmul` gives. */
-const sources: Readonly<Record<string, string>> = {
+/** The shaders' sources by the names that `planMatmul` gives. */
+export const matmulSources: Readonly<Record<string, string>> = {
   "matmul": registerSource,
   "matmul-reduce": reduceSource,
   "matmul-subgroup": subgroupSource,
@@ -160,7 +160,7 @@ export function matmulDispatches(
   const scratchBytes = plan.find((dispatch) => dispatch.scratchBytes)?.scratchBytes;
   const memory = { ...operands, ...(scratchBytes && { scratch: { scratchBytes } }) };
   return plan.map((dispatch, i): Dispatch => ({
-    shader: { name: dispatch.shader, source: sources[dispatch.shader] },
+    shader: { name: dispatch.shader, source: matmulSources[dispatch.shader] },
     entry: dispatch.entry,
     constants: Object.fromEntries(
       Object.entries(dispatch.constants).map(([name, value]) => [name, Number(value)]),

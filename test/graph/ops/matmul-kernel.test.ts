@@ -9,6 +9,7 @@ import {
   type MatmulVariant,
   planMatmul,
 } from "../../../src/graph/ops/matmul-kernel.ts";
+import { matmulSources } from "../../../src/graph/ops/matmul.ts";
 import { packUniforms } from "../../../src/gpu/reflection.ts";
 import { pipelineFor } from "../../../src/gpu/pipelines.ts";
 import { READBACK, STORAGE, UNIFORM } from "../../../src/gpu/usage.ts";
@@ -167,7 +168,7 @@ test("tiled has no data race, and needs each of its barriers", async () => {
       workgroups,
       bindings: { a: aBytes, b: bBytes, result: new Uint8Array(4 * 5 * 7) },
     });
-  const source = await sourceOf(shader);
+  const source = matmulSources[shader];
   assert.equal(racesOf(source), []);
   for (const { index, 0: barrier } of [...source.matchAll(/workgroupBarrier\(\);/g)]) {
     const without = source.slice(0, index) + source.slice(index + barrier.length);
@@ -331,7 +332,7 @@ async function encode(
   const { pipeline, layout, entry: { storage, uniforms: block } } = await pipelineFor(gpu, {
     name: shader,
     entry,
-    source: await sourceOf(shader),
+    source: matmulSources[shader],
     constants: numeric(constants),
   });
   const values = new DataView(new ArrayBuffer(block!.byteLength));
@@ -349,10 +350,6 @@ async function encode(
   pass.dispatchWorkgroups(...workgroups);
   pass.end();
   return uniform;
-}
-
-async function sourceOf(shader: string): Promise<string> {
-  return await Deno.readTextFile(new URL(`../../../shaders/${shader}.wgsl`, import.meta.url));
 }
 
 function numeric(constants: MatmulDispatch["constants"]): Record<string, number> {
