@@ -150,19 +150,38 @@ function attributes(draw: Draw): Restatement {
   };
 }
 
-/** Each as often as it stands here. */
-const kinds = [deeds, deeds, deeds, deeds, deeds, roles, giving, converses, attributes];
-
-export function drawRestatement(draw: Draw): Restatement {
-  const made = draw.pick(kinds)(draw);
-  return made.original === made.same || made.same === made.different ? drawRestatement(draw) : made;
+/** Something done or not done, against the opposite. Either sentence may have the "not". */
+function polarity(draw: Draw): Restatement {
+  const clause: Clause = { ...drawClause(draw, "transitive"), time: draw.pick(times) };
+  const synonym = synonymOf(clause.verb) ?? clause.verb;
+  const negated = draw.chance(0.4);
+  const writing: Writing = { passive: draw.chance(0.3), timeFirst: draw.chance(0.5) };
+  return {
+    original: say(clause, { negated }),
+    same: say({ ...clause, verb: synonym }, { ...writing, negated }),
+    different: say({ ...clause, verb: synonym }, { ...writing, negated: !negated }),
+    pairings: pairings(clause),
+  };
 }
 
-/** Pairs that do not say the same range from near misses to (two in five) sentences about something else. */
+/** Each as often as it stands here, in running text. */
+const kinds = [deeds, deeds, deeds, deeds, deeds, roles, giving, converses, attributes];
+
+/** Of the task's pairs, as many again turn on polarity. */
+const judgedKinds = [...kinds, ...kinds.map(() => polarity)];
+
+function drawRestatement(draw: Draw, from: readonly (typeof roles)[]): Restatement {
+  const made = draw.pick(from)(draw);
+  return made.original === made.same || made.same === made.different
+    ? drawRestatement(draw, from)
+    : made;
+}
+
+/** Pairs that do not say the same range from near misses to (one in five) sentences about something else. */
 export function paraphraseItem(draw: Draw): Item {
-  const { original, same, ...pair } = drawRestatement(draw);
-  const other = drawRestatement(draw);
-  const different = draw.chance(0.4) ? other.original : pair.different;
+  const { original, same, ...pair } = drawRestatement(draw, judgedKinds);
+  const other = drawRestatement(draw, judgedKinds);
+  const different = draw.chance(0.2) ? other.original : pair.different;
   const label = draw.chance(0.5);
   const second = label ? same : different;
   return {
@@ -175,10 +194,10 @@ export function paraphraseItem(draw: Draw): Item {
 
 /** Running text: a statement, another, and whether they say the same. */
 export function restatementPassage(draw: Draw): DrawnPassage {
-  const { original, ...pair } = drawRestatement(draw);
+  const { original, ...pair } = drawRestatement(draw, kinds);
   if (draw.chance(0.1)) return passage(`${original} In other words: {${pair.same}}`, pair.pairings);
   // Easy ones teach what is asked: the very same sentence, or one about something else.
-  const other = drawRestatement(draw);
+  const other = drawRestatement(draw, kinds);
   const { same, different, pairings } = draw.chance(0.3)
     ? { same: original, different: other.original, pairings: [...pair.pairings, ...other.pairings] }
     : pair;
