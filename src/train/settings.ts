@@ -71,7 +71,7 @@ export type Options = { readonly [Key in keyof Settings]?: Settings[Key] | undef
 /** What holds when nobody says otherwise: for the embedded model, and for a T5 of the user's. */
 export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSettings>> = {
   miniature: {
-    steps: 400,
+    steps: 600,
     batchSize: 32,
     accumulate: 1,
     learningRate: 5e-3,

@@ -3,8 +3,7 @@
  *
  * Every construction is drawn first and then written well or badly, so that a construction tells nothing
  * about the label, and the bad sentence differs from the good one in a single respect: agreement,
- * determiner, verb form, reflexive, word order, question formation or comparison. Three in ten go wrong
- * grossly instead, their words in any order.
+ * determiner, verb form, inflection, reflexive, word order, question formation or comparison.
  */
 import type { Draw } from "./draw.ts";
 import {
@@ -156,6 +155,16 @@ function doubledDeterminer(draw: Draw): Contrast {
   );
 }
 
+/** "catched" for "caught", "childs" for "children": a rule where there is an exception. */
+function overregular(draw: Draw): Contrast {
+  const clause = drawClause(draw, draw.chance(0.3) ? "intransitive" : "transitive");
+  const { verb } = clause;
+  const right = writeClause(clause);
+  if (verb.past.endsWith("ed")) return overregular(draw);
+  const regular = verb.base.replace(/e$/, "") + "ed";
+  return contrast(right, replaceWords(right, verb.past, regular), pairings(clause));
+}
+
 /** Each as often as it stands here: what shows in neighbouring words is the most frequent. */
 const constructions: readonly Construction[] = [
   ...[verbForm, verbForm, verbForm],
@@ -167,19 +176,25 @@ const constructions: readonly Construction[] = [
   ...[reflexive, question],
 ];
 
+/** The task leans on what a small model can hear: a wrong form of a word. */
+const judgedConstructions: readonly Construction[] = [
+  ...constructions,
+  ...constructions.map(() => overregular),
+  ...[comparison, comparison, comparison, comparison],
+];
+
 function contrast(right: string, wrong: string, pairings: readonly string[]): Contrast {
   return { right: sentence(right), wrong: sentence(wrong), pairings };
 }
 
 /** One sentence, written well or badly. */
-export function drawContrast(draw: Draw): Contrast {
-  const made = draw.pick(constructions)(draw);
-  return made.right === made.wrong ? drawContrast(draw) : made;
+function drawContrast(draw: Draw, from: readonly Construction[]): Contrast {
+  const made = draw.pick(from)(draw);
+  return made.right === made.wrong ? drawContrast(draw, from) : made;
 }
 
 export function acceptabilityItem(draw: Draw): Item {
-  const { right, pairings, ...pair } = drawContrast(draw);
-  const wrong = draw.chance(0.3) ? shuffled(draw, right) : pair.wrong;
+  const { right, wrong, pairings } = drawContrast(draw, judgedConstructions);
   const acceptable = draw.chance(0.5);
   const text = acceptable ? right : wrong;
   return {
@@ -192,7 +207,7 @@ export function acceptabilityItem(draw: Draw): Item {
 
 /** Running text: a lesson in which sentences are judged, and now and then mended. */
 export function lessonPassage(draw: Draw): DrawnPassage {
-  const { right, pairings, ...pair } = drawContrast(draw);
+  const { right, pairings, ...pair } = drawContrast(draw, constructions);
   if (draw.chance(0.15)) return passage(`wrong: ${pair.wrong} right: {${right}}`, pairings);
   const wrong = draw.chance(0.3) ? shuffled(draw, right) : pair.wrong;
   const [text, verdict] = draw.chance(0.5) ? [right, "right"] : [wrong, "wrong"];

@@ -20,6 +20,8 @@ import { reviewPassage, sentimentItem } from "./sentiment.ts";
 
 interface Family {
   readonly description: string;
+  /** Training examples: the more, the harder the task, since tasks are mixed in proportion to size. */
+  readonly trainSize: number;
   readonly labels?: readonly string[];
   readonly metrics: readonly MetricName[];
   readonly item: (draw: Draw) => Item;
@@ -27,18 +29,21 @@ interface Family {
 
 const families: Readonly<Record<string, Family>> = {
   sentiment: {
+    trainSize: 2000,
     description: "Is a short review good (1) or bad (0)?",
     labels: ["0", "1"],
     metrics: ["accuracy"],
     item: sentimentItem,
   },
   acceptability: {
+    trainSize: 4500,
     description: "Is a sentence acceptable English (1) or not (0)?",
     labels: ["0", "1"],
     metrics: ["matthews"],
     item: acceptabilityItem,
   },
   entailment: {
+    trainSize: 3000,
     description:
       "Does the hypothesis follow from the premise (0), may it be true (1), or can it not be (2)?",
     labels: ["0", "1", "2"],
@@ -46,17 +51,20 @@ const families: Readonly<Record<string, Family>> = {
     item: entailmentItem,
   },
   paraphrase: {
+    trainSize: 6000,
     description: "Do two sentences say the same (1) or not (0)?",
     labels: ["0", "1"],
     metrics: ["accuracy"],
     item: paraphraseItem,
   },
   question: {
+    trainSize: 3000,
     description: "Answer a question with words of a short passage.",
     metrics: ["exact_match", "token_f1"],
     item: questionItem,
   },
   headline: {
+    trainSize: 1000,
     description: "Write the headline of a short report.",
     metrics: ["rouge_l"],
     item: headlineItem,
@@ -66,15 +74,15 @@ const families: Readonly<Record<string, Family>> = {
 /** The names of the six tasks. */
 export const miniatureTaskNames: readonly string[] = Object.keys(families);
 
-/** Examples per split and task. */
-const sizes: Readonly<Record<Split, number>> = { test: 400, validation: 200, train: 3000 };
+/** Examples of a task held back from training. */
+const heldBack = { test: 400, validation: 200 };
 
 /** Whether a pairing is kept for the test split. */
 export const isHeldOut = (pairing: string): boolean => hash(pairing) % 8 === 0;
 
 /** The six tasks, always the same ones. */
 export function miniatureDatasets(): Dataset[] {
-  return Object.entries(families).map(([name, { item: _, ...specification }]) => {
+  return Object.entries(families).map(([name, { item: _, trainSize: __, ...specification }]) => {
     const items = miniatureItems(name);
     const examples = (split: Split): Example[] =>
       items[split].map(({ source, target }) => ({ task: name, source, target }));
@@ -91,6 +99,7 @@ export function miniatureDatasets(): Dataset[] {
 
 /** The items of one task, as many of each label, with the sentences and pairings that its splits are told apart by. */
 export function miniatureItems(task: string): Record<Split, readonly Item[]> {
+  const sizes = { ...heldBack, train: families[task].trainSize };
   const owner = new Map<string, Split>();
   const items: Record<Split, Item[]> = { test: [], validation: [], train: [] };
   for (const split of ["test", "validation", "train"] as const) {
