@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { resolve } from "node:path";
 import { loadDatasets } from "../src/data/tasks.ts";
 import { UserError } from "../src/errors.ts";
+import type { Gpu } from "../src/gpu/device.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
 import { hasCheckpoint } from "../src/train/checkpoint.ts";
 import { type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
@@ -131,7 +132,18 @@ async function prepare(options: Options, out: string): Promise<Run> {
   const directory = runDirectory(out);
   const gpu = await acquireGpu();
   announce(gpu);
-  return new Run({ gpu, ...resolved, base, weights, datasets, directory });
+  const settings = { ...resolved.settings, ...shortened(options, resolved.settings, gpu) };
+  return new Run({ gpu, ...resolved, settings, base, weights, datasets, directory });
+}
+
+/** SwiftShader is several times slower than llvmpipe: the embedded run is kept to some minutes there. */
+function shortened(said: Options, { model, steps }: Settings, gpu: Gpu): Partial<Settings> {
+  const short = 180;
+  const applies = model === "miniature" && said.steps === undefined && short < steps &&
+    /swiftshader/i.test(gpu.adapterName);
+  if (!applies) return {};
+  console.error(`${short} updates instead of ${steps} on this slow adapter; --steps overrides it.`);
+  return { steps: short };
 }
 
 /** Trains with a bar for people, and ends with the table of the test split. */
