@@ -149,7 +149,7 @@ test("chooses by the kind of adapter", () => {
   assert.is(shaderOn(false, true, 32), "matmul-tiled");
 });
 
-test("tiled has no data race, and needs each of its barriers", async () => {
+test("tiled has no data race, and needs each of its barriers", () => {
   const sizes = { batch: 1, m: 5, n: 7, k: 35, transposeA: false, transposeB: true };
   const problem = { ...sizes, aStride: 0, bStride: 0 };
   const [{ shader, entry, constants, uniforms, workgroups }] = planMatmul(
