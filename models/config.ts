@@ -5,10 +5,25 @@
 
 import { suggestion, UserError } from "../src/errors.ts";
 
-/** Where a stack's adapter weights come from. */
-export type AdapterMode = "none" | "manual" | "generated";
+/**
+ * Where a stack's adapter weights come from.
+ *
+ * - `none`: the stack has no adapters.
+ * - `manual`: one adapter per layer, learnt directly.
+ * - `manual_specific`: one adapter per layer and task, learnt directly.
+ * - `task`: a hypernetwork generates them from an embedding of the task.
+ * - `generated`: a hypernetwork generates them from the instance itself.
+ */
+export type AdapterMode = "none" | "manual" | "manual_specific" | "task" | "generated";
 
-const ADAPTER_MODES: readonly AdapterMode[] = ["none", "manual", "generated"];
+/** All of them, in the order of their generality. */
+export const ADAPTER_MODES: readonly AdapterMode[] = [
+  "none",
+  "manual",
+  "manual_specific",
+  "task",
+  "generated",
+];
 
 /** Everything that decides the shape of a Hyperdecoder. */
 export interface ModelConfig {
@@ -38,6 +53,26 @@ export interface ModelConfig {
   readonly adapterNormInput: boolean;
   /** A two-layer perceptron stands between the pooled encoder output and the hypernetwork. */
   readonly processEncoderOutput: boolean;
+  /** Names of the tasks; a task's index is its place here. Empty where no adapter depends on it. */
+  readonly tasks: readonly string[];
+}
+
+/** One of the two stacks. */
+export type Side = "encoder" | "decoder";
+
+/** What a configuration says of one stack. */
+export function stackOf(config: ModelConfig, side: Side) {
+  return side === "encoder"
+    ? {
+      layers: config.encoderLayers,
+      mode: config.encoderAdapter,
+      adapterDim: config.encoderAdapterDim,
+    }
+    : {
+      layers: config.decoderLayers,
+      mode: config.decoderAdapter,
+      adapterDim: config.decoderAdapterDim,
+    };
 }
 
 /** Length of the embedding of a layer's index; fixed in the reference. */
@@ -82,18 +117,16 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
     }
     return mode;
   };
+  const tasks = fields.tasks ?? [];
+  if (!Array.isArray(tasks) || tasks.some((task) => typeof task !== "string")) {
+    throw new UserError(`${file}: the field "tasks" must be a list of names.`);
+  }
   const projection = field<string>("feed_forward_proj", "string", "relu");
   if (projection !== "relu" && projection !== "gated-gelu") {
     throw new UserError(`${file}: feed_forward_proj "${projection}" must be relu or gated-gelu.`);
   }
-  const encoderAdapter = adapter("encoder_adapter");
-  if (encoderAdapter === "generated") {
-    throw new UserError(
-      `${file}: a generated encoder adapter is not supported; use manual or none.`,
-    );
-  }
   const encoderLayers = size("num_layers");
-  return {
+  const config: ModelConfig = {
     vocabSize: size("vocab_size"),
     modelDim: size("d_model"),
     headDim: size("d_kv"),
@@ -109,14 +142,47 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
     padId: field("pad_token_id", "number", 0),
     eosId: field("eos_token_id", "number", 1),
     decoderStartId: field("decoder_start_token_id", "number", 0),
-    encoderAdapter,
+    encoderAdapter: adapter("encoder_adapter"),
     decoderAdapter: adapter("decoder_adapter"),
     encoderAdapterDim: size("encoder_adapter_dim", 64),
     decoderAdapterDim: size("decoder_adapter_dim", 64),
     hypernetworkBottleneck: size("hypernetwork_bottleneck", 128),
     adapterNormInput: field("adapter_norm_input", "boolean", false),
     processEncoderOutput: field("process_encoder_output", "boolean", true),
+    tasks,
   };
+  if (needsTasks(config) && tasks.length === 0) {
+    throw new UserError(`${file}: its adapters depend on the task, but "tasks" names none.`);
+  }
+  if (new Set(tasks).size < tasks.length) {
+    throw new UserError(`${file}: the field "tasks" names a task twice.`);
+  }
+  return config;
+}
+
+/** Whether a stack has adapters that depend on the task of a row. */
+export function needsTasks({ encoderAdapter, decoderAdapter }: ModelConfig): boolean {
+  const depends = (mode: AdapterMode) => mode === "task" || mode === "manual_specific";
+  return depends(encoderAdapter) || depends(decoderAdapter);
+}
+
+/**
+ * Each row's task as its place in the model's list.
+ *
+ * @param tasks by row
+ * @throws {UserError} for a task that the model was not made for
+ */
+export function taskIndices({ tasks: known }: ModelConfig, tasks: readonly string[]): Int32Array {
+  return Int32Array.from(tasks, (task) => {
+    const index = known.indexOf(task);
+    if (index >= 0) return index;
+    throw new UserError(
+      `the model has no adapter for the task "${task}"${
+        suggestion(task, known)
+      }: it has them for ` +
+        known.join(", "),
+    );
+  });
 }
 
 /** The `config.json` that `parseConfig` reads back as the same configuration. */
@@ -147,5 +213,6 @@ export function formatConfig(config: ModelConfig): Record<string, unknown> {
     hypernetwork_bottleneck: config.hypernetworkBottleneck,
     adapter_norm_input: config.adapterNormInput,
     process_encoder_output: config.processEncoderOutput,
+    ...(config.tasks.length > 0 && { tasks: config.tasks }),
   };
 }

@@ -9,6 +9,7 @@
 
 import { addBias } from "../src/graph/ops/add-bias.ts";
 import type { AdapterParameters } from "../src/graph/ops/adapter.ts";
+import { embedding } from "../src/graph/ops/embedding.ts";
 import { linear } from "../src/graph/ops/matmul.ts";
 import { maskedMean } from "../src/graph/ops/masked-mean.ts";
 import { pairRows } from "../src/graph/ops/pair-rows.ts";
@@ -16,38 +17,48 @@ import { relu } from "../src/graph/ops/relu.ts";
 import { reshape } from "../src/graph/ops/reshape.ts";
 import { split } from "../src/graph/ops/split.ts";
 import type { Tensor } from "../src/graph/tensor.ts";
+import { type Side, stackOf } from "./config.ts";
 import type { Model } from "./t5.ts";
 
 /** What the hypernetwork is conditioned on, with the stage before it. */
 export interface Conditioning {
-  /** Masked mean of the encoder's output, [B, D]. */
-  readonly pooled: Tensor;
-  /** After the perceptron (or `pooled` itself where there is none), [B, D]. */
+  /** Masked mean of the encoder's output, [B, D]; absent where the task decides. */
+  readonly pooled?: Tensor;
+  /** z: after the perceptron (`pooled` itself where there is none), or the task's embedding. [B, D] */
   readonly input: Tensor;
 }
 
-/** Pools the encoder's output [B, S, D] over unmasked positions and processes it. */
-export function condition(model: Model, side: string, encoded: Tensor, mask: Tensor): Conditioning {
+/** z of an instance: the encoder's output [B, S, D] pooled over unmasked positions and processed. */
+export function conditionOnInstance(
+  model: Model,
+  side: Side,
+  encoded: Tensor,
+  mask: Tensor,
+): Conditioning {
   const pooled = maskedMean(encoded, mask);
   if (!model.config.processEncoderOutput) return { pooled, input: pooled };
   const hidden = relu(dense(model, `${side}.mlp.0`, pooled));
   return { pooled, input: dense(model, `${side}.mlp.2`, hidden) };
 }
 
+/** z of a task: its embedding. `taskIds` is i32[B]. */
+export function conditionOnTask(model: Model, side: Side, taskIds: Tensor): Conditioning {
+  return { input: embedding(model.weight(`${side}.adapter_task_embedding.weight`), taskIds) };
+}
+
 /**
- * Adapter weights for each instance and layer.
+ * Adapter weights for each row of `z` and layer.
  *
  * @param z [B, D]
  * @returns for every layer: down [B, D, A], up [B, A, D] and biases [B, A], [B, D]
  */
 export function generateAdapters(
   model: Model,
-  side: "decoder",
+  side: Side,
   z: Tensor,
-  layers: number,
-  adapterDim: number,
 ): AdapterParameters[] {
   const [batch, modelDim] = z.shape;
+  const { layers, adapterDim } = stackOf(model.config, side);
   const name = `${side}.param_gen`;
   const rows = pairRows(z, model.weight(`${name}.layer_embed.weight`)); // [layers, B, D + 10]
   const t = relu(dense(model, `${name}.decoder.linear1`, rows)); // [layers, B, bottleneck]

@@ -5,7 +5,7 @@
  * Linear weights are [out, in].
  */
 
-import { LAYER_EMBEDDING_DIM, type ModelConfig } from "./config.ts";
+import { LAYER_EMBEDDING_DIM, type ModelConfig, type Side, stackOf } from "./config.ts";
 
 /** How a new parameter is drawn. */
 export type Initialiser =
@@ -55,12 +55,10 @@ export function isAdapterParameter(name: string): boolean {
   return /adapter|mlp|param_gen/.test(name);
 }
 
-function stack(config: ModelConfig, side: "encoder" | "decoder"): ParameterSpecification[] {
+function stack(config: ModelConfig, side: Side): ParameterSpecification[] {
   const { modelDim } = config;
   const isDecoder = side === "decoder";
-  const layers = isDecoder ? config.decoderLayers : config.encoderLayers;
-  const mode = isDecoder ? config.decoderAdapter : config.encoderAdapter;
-  const adapterDim = isDecoder ? config.decoderAdapterDim : config.encoderAdapterDim;
+  const { layers, mode, adapterDim } = stackOf(config, side);
   const parameters: ParameterSpecification[] = [];
   for (let i = 0; i < layers; i++) {
     const block = `${side}.block.${i}.layer`;
@@ -82,22 +80,29 @@ function stack(config: ModelConfig, side: "encoder" | "decoder"): ParameterSpeci
       ...feedForward(config, `${last}.DenseReluDense`),
       norm(`${last}.layer_norm`, modelDim),
     );
-    // The reference makes manual adapters in every stack that has adapters at all, used or not.
-    if (mode !== "none") {
-      parameters.push(...manualAdapter(`${last}.adapter_layer`, modelDim, adapterDim));
+    const name = `${last}.adapter_layer`;
+    if (mode === "manual_specific") {
+      parameters.push(...taskAdapters(name, config.tasks.length, modelDim, adapterDim));
+    } else if (mode !== "none") {
+      // The reference makes them in stacks of generated adapters as well, where the decoder's are unused.
+      parameters.push(...manualAdapter(name, modelDim, adapterDim));
     }
   }
   parameters.push(norm(`${side}.final_layer_norm`, modelDim));
-  if (mode === "generated") {
+  if (mode === "generated" || mode === "task") {
     parameters.push(...hypernetwork(config, `${side}.param_gen`, layers, adapterDim));
-    if (config.processEncoderOutput) {
-      parameters.push(
-        ...linearWithBias(`${side}.mlp.0`, modelDim, modelDim, pytorchBound(modelDim)),
-      );
-      parameters.push(
-        ...linearWithBias(`${side}.mlp.2`, modelDim, modelDim, pytorchBound(modelDim)),
-      );
-    }
+  }
+  if (mode === "task") {
+    parameters.push({
+      name: `${side}.adapter_task_embedding.weight`,
+      shape: [config.tasks.length, modelDim],
+      initialiser: normal(1),
+    });
+  }
+  if (mode === "generated" && config.processEncoderOutput) {
+    const part = (name: string) =>
+      linearWithBias(`${side}.mlp.${name}`, modelDim, modelDim, pytorchBound(modelDim));
+    parameters.push(...part("0"), ...part("2"));
   }
   return parameters;
 }
@@ -136,6 +141,34 @@ function manualAdapter(
     zeroBias(`${name}.adapter_down_manual`, adapterDim),
     linear(`${name}.adapter_up_manual`, modelDim, adapterDim, uniform(bound)),
     zeroBias(`${name}.adapter_up_manual`, modelDim),
+  ];
+}
+
+/**
+ * An adapter for every task, weights as [in, out]. Drawn as one manual adapter is, with the fans that
+ * PyTorch sees in three axes.
+ */
+function taskAdapters(
+  name: string,
+  tasks: number,
+  modelDim: number,
+  adapterDim: number,
+): ParameterSpecification[] {
+  const weight = (part: string, fanIn: number, fanOut: number): ParameterSpecification => ({
+    name: `${name}.adapter_${part}_manual_weight`,
+    shape: [tasks, fanIn, fanOut],
+    initialiser: uniform(1e-4 * Math.sqrt(6 / (fanIn * fanOut + tasks * fanOut))),
+  });
+  const bias = (part: string, size: number): ParameterSpecification => ({
+    name: `${name}.adapter_${part}_manual_bias`,
+    shape: [tasks, 1, size],
+    initialiser: { kind: "constant", value: 0 },
+  });
+  return [
+    weight("down", modelDim, adapterDim),
+    bias("down", adapterDim),
+    weight("up", adapterDim, modelDim),
+    bias("up", modelDim),
   ];
 }
 

@@ -16,7 +16,7 @@ import { relu } from "../src/graph/ops/relu.ts";
 import { rmsNorm } from "../src/graph/ops/rms-norm.ts";
 import { scale } from "../src/graph/ops/scale.ts";
 import type { Tensor } from "../src/graph/tensor.ts";
-import type { ModelConfig } from "./config.ts";
+import type { ModelConfig, Side } from "./config.ts";
 
 /** Added to the scores of masked keys in self-attention. */
 export const SELF_MASK = -10000;
@@ -166,18 +166,18 @@ export function norm(model: Model, name: string, x: Tensor): Tensor {
 }
 
 /** The norm after the last block. */
-export function finalNorm(model: Model, side: "encoder" | "decoder", h: Tensor): Tensor {
+export function finalNorm(model: Model, side: Side, h: Tensor): Tensor {
   return drop(model, norm(model, `${side}.final_layer_norm`, h));
 }
 
 /** Name of the table that all layers of a stack share. */
-export function positionTable(side: "encoder" | "decoder"): string {
+export function positionTable(side: Side): string {
   return `${side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`;
 }
 
 function positionBias(
   model: Model,
-  side: "encoder" | "decoder",
+  side: Side,
   length: number,
   bidirectional: boolean,
 ) {

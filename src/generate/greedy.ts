@@ -6,14 +6,13 @@
  * steps go into one submit; the host only looks once per submit whether all rows have ended.
  */
 
-import type { ModelConfig } from "../../models/config.ts";
+import { type ModelConfig, needsTasks, taskIndices } from "../../models/config.ts";
 import { crossKeyValues, decodeStep, type KeyValues } from "../../models/decoding.ts";
 import { adaptWith, encodeInstance } from "../../models/hyperdecoder.ts";
 import type { Model } from "../../models/t5.ts";
 import type { Batch } from "../data/batch.ts";
 import { compile } from "../graph/compile.ts";
 import { input, read, type Variable } from "../graph/leaves.ts";
-import type { AdapterParameters } from "../graph/ops/adapter.ts";
 import { assign } from "../graph/ops/assign.ts";
 import { advance, greedyStep } from "../graph/ops/greedy-step.ts";
 import { tokenAt } from "../graph/ops/token-at.ts";
@@ -39,7 +38,7 @@ export interface GreedyLimits {
 /** The part of a batch that generation needs. */
 export type SourceBatch = Pick<
   Batch,
-  "inputIds" | "attentionMask" | "batchSize" | "sourceLength"
+  "inputIds" | "attentionMask" | "batchSize" | "sourceLength" | "tasks"
 >;
 
 /** What was generated, a row for each of the batch. */
@@ -99,7 +98,11 @@ export class GreedyDecoder {
     writeVariable(gpu, session.finished, new Int32Array(batch.batchSize));
     writeVariable(gpu, session.position, new Uint32Array(1));
 
-    session.start.submit({ inputIds: batch.inputIds, attentionMask: batch.attentionMask });
+    session.start.submit({
+      inputIds: batch.inputIds,
+      attentionMask: batch.attentionMask,
+      ...needsTasks(this.config) && { taskIds: taskIndices(this.config, batch.tasks) },
+    });
     let steps = STEPS_PER_SUBMIT.first;
     for (let done = 1; done < maxLength; steps = Math.min(2 * steps, STEPS_PER_SUBMIT.most)) {
       const repeat = Math.min(steps, maxLength - done);
@@ -152,17 +155,19 @@ export class GreedyDecoder {
 
     const attentionMask = input("attentionMask", [batch, source], "i32");
     const inputIds = input("inputIds", [batch, source], "i32");
-    const encoded = encodeInstance(model, inputIds, attentionMask);
+    const taskIds = needsTasks(config) && { taskIds: input("taskIds", [batch], "i32") };
+    const encoded = encodeInstance(model, { inputIds, attentionMask, ...taskIds });
     const cross = crossKeyValues(model, encoded.encoder.lastHiddenState).map(keepKeyValues);
     const encoderMask = keep("encoder mask", attentionMask);
-    const adapters = config.decoderAdapter === "generated"
-      ? encoded.decoderAdapters!.map((adapter, i): AdapterParameters => ({
+    // Shared weights are parameters, which stay where they are; those of each row are kept for the steps.
+    const adapters = encoded.decoderAdaptation?.adapters.map((adapter, i) =>
+      adapter.downWeight.shape.length === 2 ? adapter : {
         downWeight: keep(`down weight ${i}`, adapter.downWeight),
         downBias: keep(`down bias ${i}`, adapter.downBias),
         upWeight: keep(`up weight ${i}`, adapter.upWeight),
         upBias: keep(`up bias ${i}`, adapter.upBias),
-      }))
-      : encoded.decoderAdapters;
+      }
+    );
     const start = await compile(gpu, { outputs: {}, effects });
 
     const inner = config.heads * config.headDim;

@@ -5,7 +5,7 @@
  * step go to a log on the device, a row per step, which `readLog` fetches when somebody wants to see it.
  */
 
-import type { ModelConfig } from "../../models/config.ts";
+import { type ModelConfig, needsTasks, taskIndices } from "../../models/config.ts";
 import { forward } from "../../models/hyperdecoder.ts";
 import { Dropout, type Model } from "../../models/t5.ts";
 import type { Batch } from "../data/batch.ts";
@@ -150,6 +150,7 @@ export class TrainingStep {
       inputIds: input("inputIds", [batch, source], "i32"),
       attentionMask: input("attentionMask", [batch, source], "i32"),
       decoderInputIds: input("decoderInputIds", [batch, target], "i32"),
+      ...(needsTasks(this.config) && { taskIds: input("taskIds", [batch], "i32") }),
     });
     const labels = reshape(input("labels", [batch, target], "i32"), [batch * target]);
     const rows = reshape(logits, [batch * target, this.config.vocabSize]);
@@ -186,11 +187,12 @@ export class TrainingStep {
 
 /** A batch as the inputs of a program; the decoder reads the labels shifted right. */
 export function batchInputs(batch: Batch, config: ModelConfig): Record<string, HostArray> {
-  const { inputIds, attentionMask, labels, targetLength } = batch;
+  const { inputIds, attentionMask, labels, targetLength, tasks } = batch;
   const decoderInputIds = labels.map((_, i) =>
     i % targetLength === 0 ? config.decoderStartId : labels[i - 1]
   );
-  return { inputIds, attentionMask, decoderInputIds, labels };
+  const taskIds = needsTasks(config) && { taskIds: taskIndices(config, tasks) };
+  return { inputIds, attentionMask, decoderInputIds, labels, ...taskIds };
 }
 
 /** The inputs that the program has a use for. */

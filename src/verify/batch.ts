@@ -3,7 +3,7 @@
  * read from beyond the embedding's end.
  */
 
-import type { ModelConfig } from "../../models/config.ts";
+import { type ModelConfig, needsTasks } from "../../models/config.ts";
 import type { Batch } from "../data/batch.ts";
 import { UserError } from "../errors.ts";
 import { sameShape } from "../graph/tensor.ts";
@@ -14,6 +14,7 @@ import type { FileTensor } from "./fixture.ts";
  *
  * @param tensors those of the file
  * @param prefix what stands before `input_ids`, `attention_mask` and `labels` in their names
+ * @param tasks each row's, where the model's adapters depend on it
  * @param file for errors
  * @throws {UserError} naming the tensor that is missing or does not fit
  */
@@ -21,6 +22,7 @@ export function readBatch(
   tensors: ReadonlyMap<string, FileTensor>,
   prefix: string,
   config: ModelConfig,
+  tasks: readonly string[],
   file: string,
 ): Batch {
   const ids = (name: string) => readIds(tensors, `${prefix}${name}`, file);
@@ -41,6 +43,11 @@ export function readBatch(
         `"${prefix}labels" [${labels.shape}] are not of one batch.`,
     );
   }
+  if (needsTasks(config) && tasks.length !== batchSize) {
+    throw new UserError(
+      `${file}: the ${batchSize} rows of "${prefix}input_ids" need a task each, not ${tasks.length}.`,
+    );
+  }
   const count = (ids: Int32Array) => ids.filter((id) => id !== config.padId).length;
   return {
     inputIds: inputs.values,
@@ -49,7 +56,7 @@ export function readBatch(
     batchSize,
     sourceLength,
     targetLength,
-    tasks: [],
+    tasks,
     sourceTokens: count(inputs.values),
     targetTokens: count(labels.values),
     truncated: 0,

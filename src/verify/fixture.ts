@@ -29,9 +29,6 @@ export interface FixtureFiles {
   exists(path: string): Promise<boolean>;
 }
 
-/** Adapter modes of the reference implementation. */
-const REFERENCE_MODES: unknown[] = ["none", "manual", "generated", "task", "manual_specific"];
-
 /** A tensor of a file that holds integers or floats. */
 export interface FileTensor extends Values {
   readonly values: Float32Array | Int32Array;
@@ -63,16 +60,10 @@ export interface Training {
   readonly tensors: ReadonlyMap<string, FileTensor>;
 }
 
-/** The directory's model is one that the reference has and this build has not. */
-export class UnsupportedModel extends Error {
-  override name = "UnsupportedModel";
-}
-
 /**
  * Reads a fixture directory.
  *
  * @throws {UserError} naming the file, field or tensor that is missing or wrong
- * @throws {UnsupportedModel} if the model has adapters of a kind that this build does not do
  */
 export async function readFixture(files: FixtureFiles): Promise<Fixture> {
   const path = (name: string) => `${files.location}/${name}`;
@@ -85,7 +76,7 @@ export async function readFixture(files: FixtureFiles): Promise<Fixture> {
   const optional = async <T>(name: string, read: (name: string) => Promise<T>) =>
     await files.exists(name) ? await read(name) : undefined;
 
-  const config = readConfig(await json("config.json"), path("config.json"));
+  const config = parseConfig(await json("config.json"), path("config.json"));
   const meta = await fields("meta.json");
   const inventory = parameterInventory(config);
   const modelFiles = meta.texts("model_files");
@@ -100,12 +91,20 @@ export async function readFixture(files: FixtureFiles): Promise<Fixture> {
     inventory,
     weights: collectWeights(new Map(weightFiles), config, inventory, files.location),
     meta,
-    stored: io && { batch: readBatch(io, "", config, path("io.safetensors")), tensors: io },
+    stored: io && {
+      batch: readBatch(io, "", config, tasksIn(meta, "tasks"), path("io.safetensors")),
+      tensors: io,
+    },
     gradients: await optional("grads.safetensors", tensors),
     gradientStatistics: await optional("grad_stats.json", fields),
     generation: await optional("generate.json", fields),
     training: record && { record, tensors: await tensors("train.safetensors") },
   };
+}
+
+/** The task of each row, in the field of that name; none where it is absent or null. */
+export function tasksIn(fields: Fields, name: string): string[] {
+  return fields.has(name) ? fields.texts(name) : [];
 }
 
 /** The fixture's parameters on the device, those that `trainable` names for training. */
@@ -122,21 +121,6 @@ export function placeParameters(
   const parameters = new Parameters(gpu, descriptions);
   for (const [name, values] of weights) parameters.write(name, values);
   return parameters;
-}
-
-function readConfig(json: unknown, file: string): ModelConfig {
-  try {
-    return parseConfig(json, file);
-  } catch (error) {
-    const fields = (json ?? {}) as Record<string, unknown>;
-    const { encoder_adapter: encoder, decoder_adapter: decoder } = fields;
-    if (![encoder, decoder].every((mode) => REFERENCE_MODES.includes(mode))) throw error;
-    // If nothing but the adapters is in the way, the file is right and this build is what falls short.
-    parseConfig({ ...fields, encoder_adapter: "none", decoder_adapter: "none" }, file);
-    throw new UnsupportedModel(
-      `${file}: this build does not support ${encoder} encoder with ${decoder} decoder adapters.`,
-    );
-  }
 }
 
 /** Later files win; what the model has no place for (deeper blocks of a shared file) is left out. */

@@ -3,7 +3,9 @@
  * losses.
  */
 
-import { type Forward, forward } from "../../models/hyperdecoder.ts";
+import { needsTasks, type Side } from "../../models/config.ts";
+import { type Adaptation, type Forward, forward } from "../../models/hyperdecoder.ts";
+import type { StackOutput } from "../../models/t5.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { compile } from "../graph/compile.ts";
 import { input } from "../graph/leaves.ts";
@@ -27,6 +29,9 @@ interface Counterpart {
 /** What `io.safetensors` gives to the model rather than expects of it. */
 const INPUTS = ["input_ids", "attention_mask", "labels"];
 
+/** Before the names of tensors for which all rows were given one task. */
+const UNIFORM = "eval_uniform.";
+
 /** Runs the forward pass and compares every stored tensor and loss. */
 export async function checkForward(
   gpu: Gpu,
@@ -34,9 +39,47 @@ export async function checkForward(
   parameters: Parameters,
   stored: Stored,
 ): Promise<Check[]> {
+  const { meta, generation } = fixture;
+  const { batch, tensors } = stored;
+  const { results, inputs, wanted } = await run(gpu, fixture, parameters, stored, "");
+
+  const given = new Comparison("decoder input ids", TOLERANCES.exact);
+  const shifted = tensors.get("decoder_input_ids");
+  if (shifted) given.tensor("decoder_input_ids", inputs.decoderInputIds, shifted);
+  const checks = [...outcomes([given]), ...compare("", wanted, results, tensors)];
+
+  // In evaluation the reference gives all rows the task of the first: stored apart, done again here.
+  const known = new Set([...INPUTS, "decoder_input_ids", "labels_neg100"]);
+  for (const { name } of wanted) known.add(name);
+  if (meta.has("eval_uniform_tasks")) {
+    const tasks = meta.texts("eval_uniform_tasks");
+    const uniform = { tensors, batch: { ...batch, tasks } };
+    const again = await run(gpu, fixture, parameters, uniform, UNIFORM);
+    checks.push(...compare(UNIFORM, again.wanted, again.results, tensors));
+    for (const { name } of again.wanted) known.add(UNIFORM + name);
+  }
+  const unknown = [...tensors.keys()].filter((name) => !known.has(name));
+  checks.push(...unknown.map((name) => notChecked(name, "this build has no such tensor")));
+
+  let predicted = results.sums;
+  if (generation?.has(PREDICTION_STEP) && generation.has("tasks")) {
+    const other = { tensors, batch: { ...batch, tasks: generation.texts("tasks") } };
+    predicted = (await run(gpu, fixture, parameters, other, UNIFORM)).results.sums;
+  }
+  return [...checks, ...checkLosses(fixture, results, predicted[0])];
+}
+
+/** Runs the model and returns its losses and what is stored of it under names with `prefix`. */
+async function run(
+  gpu: Gpu,
+  fixture: Fixture,
+  parameters: Parameters,
+  stored: Stored,
+  prefix: string,
+) {
   const { tensors } = stored;
   const graph = fixtureGraph(fixture, parameters, stored);
-  const wanted = counterparts(graph.forward).filter(({ name }) => tensors.has(name));
+  const wanted = counterparts(graph.forward).filter(({ name }) => tensors.has(prefix + name));
   const outputs: Record<string, Tensor> = { sums: graph.sums };
   for (const { name, tensor } of wanted) outputs[name] = tensor;
   const inputs = { ...graph.inputs };
@@ -50,25 +93,25 @@ export async function checkForward(
   const program = await compile(gpu, { outputs });
   const results = await program.run(inputs, Object.keys(outputs));
   program.destroy();
+  return { results, inputs, wanted };
+}
 
-  const given = new Comparison("decoder input ids", TOLERANCES.exact);
-  const shifted = tensors.get("decoder_input_ids");
-  if (shifted) given.tensor("decoder_input_ids", graph.inputs.decoderInputIds, shifted);
+/** Compares what was computed with what is stored under the same name behind `prefix`. */
+function compare(
+  prefix: string,
+  wanted: readonly Counterpart[],
+  results: Readonly<Record<string, HostArray>>,
+  tensors: Stored["tensors"],
+): Check[] {
   const comparisons = new Map<string, Comparison>();
+  const title = prefix === UNIFORM ? "one task for all rows: " : "";
   for (const { name, quantity } of wanted) {
     const comparison = comparisons.get(quantity) ??
-      new Comparison(quantity, TOLERANCES.activation);
+      new Comparison(title + quantity, TOLERANCES.activation);
     comparisons.set(quantity, comparison);
-    comparison.tensor(name, results[name], tensors.get(name)!);
+    comparison.tensor(prefix + name, results[name], tensors.get(prefix + name)!);
   }
-  const known = new Set([...INPUTS, "decoder_input_ids", "labels_neg100"]);
-  for (const { name } of wanted) known.add(name);
-  const unknown = [...tensors.keys()].filter((name) => !known.has(name));
-  return [
-    ...outcomes([given, ...comparisons.values()]),
-    ...unknown.map((name) => notChecked(name, "this build has no such tensor")),
-    ...checkLosses(fixture, results),
-  ];
+  return outcomes([...comparisons.values()]);
 }
 
 /** The model on a fixture's batch, with its losses, as a graph and the inputs to run it on. */
@@ -84,6 +127,7 @@ export function fixtureGraph(
     inputIds: source("inputIds"),
     attentionMask: source("attentionMask"),
     decoderInputIds: input("decoderInputIds", [batchSize, targetLength], "i32"),
+    ...(needsTasks(config) && { taskIds: input("taskIds", [batchSize], "i32") }),
   });
   const rows = batchSize * targetLength;
   const logits = reshape(output.logits, [rows, config.vocabSize]);
@@ -94,54 +138,62 @@ export function fixtureGraph(
 }
 
 function counterparts(output: Forward): Counterpart[] {
-  const { encoder, decoder, conditioning, decoderAdapters, logits } = output;
-  const states = (side: string, tensors: readonly Tensor[]) =>
-    tensors.map((tensor, i) => ({
+  const { encoder, firstPass, encoderAdaptation, decoder, decoderAdaptation, logits } = output;
+  const states = (side: Side, { hiddenStates, lastHiddenState }: StackOutput): Counterpart[] => [
+    ...hiddenStates.map((tensor, i) => ({
       name: `${side}_hidden_states.${i}`,
       quantity: `${side} hidden states`,
       tensor,
-    }));
-  const found: Counterpart[] = [
-    ...states("encoder", encoder.hiddenStates),
+    })),
     {
-      name: "encoder_last_hidden_state",
-      quantity: "encoder last hidden state",
-      tensor: encoder.lastHiddenState,
+      name: `${side}_last_hidden_state`,
+      quantity: `${side} last hidden state`,
+      tensor: lastHiddenState,
     },
   ];
-  if (conditioning) {
-    const { pooled, input } = conditioning;
-    found.push(
-      { name: "generated.decoder.pooled", quantity: "pooled encoder output", tensor: pooled },
-      { name: "generated.decoder.hypernet_input", quantity: "hypernetwork input", tensor: input },
-    );
-    for (const [i, weights] of decoderAdapters!.entries()) {
-      const part = (name: string, tensor: Tensor) => ({
-        name: `generated.decoder.${i}.${name}`,
-        quantity: "generated parameters",
-        tensor,
-      });
-      found.push(
-        part("down_weight", weights.downWeight),
-        part("down_bias", weights.downBias),
-        part("up_weight", weights.upWeight),
-        part("up_bias", weights.upBias),
-      );
-    }
-  }
   return [
-    ...found,
-    ...states("decoder", decoder.hiddenStates),
-    {
-      name: "decoder_last_hidden_state",
-      quantity: "decoder last hidden state",
-      tensor: decoder.lastHiddenState,
-    },
+    ...firstPass
+      ? [{
+        name: "encoder_first_pass_last_hidden_state",
+        quantity: "encoder last hidden state, first pass",
+        tensor: firstPass.lastHiddenState,
+      }]
+      : [],
+    ...generated("encoder", encoderAdaptation),
+    ...states("encoder", encoder),
+    ...generated("decoder", decoderAdaptation),
+    ...states("decoder", decoder),
     { name: "logits", quantity: "logits", tensor: logits },
   ];
 }
 
-function checkLosses({ meta, generation }: Fixture, results: Record<string, HostArray>): Check[] {
+/** What a stack's hypernetwork reads and writes. */
+function generated(side: Side, adaptation: Adaptation | undefined): Counterpart[] {
+  if (!adaptation?.conditioning) return [];
+  const { conditioning: { pooled, input }, adapters } = adaptation;
+  const part = (name: string, quantity: string, tensor: Tensor): Counterpart => ({
+    name: `generated.${side}.${name}`,
+    quantity: `${side} ${quantity}`,
+    tensor,
+  });
+  return [
+    ...pooled ? [part("pooled", "pooled encoder output", pooled)] : [],
+    part("hypernet_input", "hypernetwork input", input),
+    ...adapters.flatMap(({ downWeight, downBias, upWeight, upBias }, i) => [
+      part(`${i}.down_weight`, "generated parameters", downWeight),
+      part(`${i}.down_bias`, "generated parameters", downBias),
+      part(`${i}.up_weight`, "generated parameters", upWeight),
+      part(`${i}.up_bias`, "generated parameters", upBias),
+    ]),
+  ];
+}
+
+/** `predicted` is the smoothed loss of the trainer's prediction step. */
+function checkLosses(
+  { meta, generation }: Fixture,
+  results: Readonly<Record<string, HostArray>>,
+  predicted: number,
+): Check[] {
   const losses = meta.fields("losses");
   const [smoothed, nll, tokens] = results.sums;
   const computed: Record<string, number> = {
@@ -163,7 +215,7 @@ function checkLosses({ meta, generation }: Fixture, results: Record<string, Host
   }
   if (generation?.has(PREDICTION_STEP)) {
     const expected = generation.fields(PREDICTION_STEP).number("loss");
-    comparison.value("loss of the trainer's prediction step", smoothed, expected);
+    comparison.value("loss of the trainer's prediction step", predicted, expected);
   }
   if (meta.has("target_tokens")) count.value("target_tokens", tokens, meta.number("target_tokens"));
   return [...outcomes([comparison, count]), ...unknown];

@@ -5,7 +5,7 @@
 import { type Generation, GreedyDecoder } from "../generate/greedy.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import { type Check, Comparison, notChecked, outcomes, TOLERANCES } from "./comparison.ts";
-import type { Fixture, Stored } from "./fixture.ts";
+import { type Fixture, type Stored, tasksIn } from "./fixture.ts";
 import type { Fields } from "./json.ts";
 
 /** The evaluation step of the reference's trainer. */
@@ -22,10 +22,11 @@ export async function checkGeneration(
 ): Promise<Check[]> {
   if (!generation) return [];
   const maxLength = generation.number("max_length");
+  const tasks = tasksIn(generation, "tasks");
   const generate = async (minLength: number) => {
     const decoder = new GreedyDecoder(config, parameters, { maxLength, minLength });
     try {
-      return await decoder.run(batch);
+      return await decoder.run({ ...batch, tasks });
     } finally {
       await decoder.destroy();
     }

@@ -70,6 +70,12 @@ export class Fields {
     return this.#read(name, "a list of strings", listOf(this.#values[name], textOf));
   }
 
+  /** A list of lists of strings. */
+  textRows(name: string): string[][] {
+    const rows = listOf(this.#values[name], (row) => listOf(row, textOf));
+    return this.#read(name, "a list of lists of strings", rows);
+  }
+
   /** True or false. */
   flag(name: string): boolean {
     const value = this.#values[name];

@@ -47,9 +47,10 @@ export async function checkTraining(
   const obstacle = obstacleTo(record);
   if (obstacle) return [notChecked("training", obstacle)];
   const file = `${fixture.location}/train.safetensors`;
+  const tasks = record.has("tasks") ? record.textRows("tasks") : undefined;
   const batches = Array.from(
     { length: record.number("batches") },
-    (_, i) => readBatch(tensors, `batch.${i}.`, fixture.config, file),
+    (_, i) => readBatch(tensors, `batch.${i}.`, fixture.config, tasks?.[i] ?? [], file),
   );
   const checks: Check[] = checkTrainable(fixture, record);
   for (const trajectory of trajectories(record)) {

@@ -14,7 +14,6 @@ import {
   placeParameters,
   readFixture,
   type Stored,
-  UnsupportedModel,
 } from "./fixture.ts";
 import { checkForward } from "./forward.ts";
 import { checkGeneration } from "./generation.ts";
@@ -37,13 +36,7 @@ export interface Report {
  * @throws {UserError} if the directory is incomplete or does not hold together
  */
 export async function verifyDirectory(gpu: Gpu, files: FixtureFiles): Promise<Report> {
-  let fixture: Fixture;
-  try {
-    fixture = await readFixture(files);
-  } catch (error) {
-    if (!(error instanceof UnsupportedModel)) throw error;
-    return { directory: files.location, passed: false, checks: [], obstacle: error.message };
-  }
+  const fixture = await readFixture(files);
   const { stored, training } = fixture;
   const results = [
     ...stored ? await checkBatch(gpu, fixture, stored) : [],

@@ -164,11 +164,10 @@ function decodingRaces(seen: Gpu, s: typeof sizes[0], projection: string): strin
     value: variable("values", [batch, length, inner]),
   });
   const encoderMask = input("attentionMask", [batch, source], "i32");
-  const { decoderAdapters } = encodeInstance(
-    model,
-    input("inputIds", [batch, source], "i32"),
-    encoderMask,
-  );
+  const { decoderAdaptation } = encodeInstance(model, {
+    inputIds: input("inputIds", [batch, source], "i32"),
+    attentionMask: encoderMask,
+  });
   const tokens = variable("tokens", [batch, length], "i32");
   const position = variable("position", [1], "u32");
   const logits = decodeStep(
@@ -176,7 +175,7 @@ function decodingRaces(seen: Gpu, s: typeof sizes[0], projection: string): strin
     tokenAt(tokens, position),
     position,
     { self: [keyValues(length)], cross: [keyValues(source)], encoderMask },
-    adaptWith(decoderAdapters),
+    adaptWith(decoderAdaptation?.adapters),
   );
   const state = {
     tokens,
