@@ -55,6 +55,49 @@ export function isAdapterParameter(name: string): boolean {
   return /adapter|mlp|param_gen/.test(name);
 }
 
+/** Parts of a model that can be trained while the rest stays as it is. */
+export const TRAINABLE_PARTS = [
+  "adapters",
+  "encoder-adapters",
+  "decoder-adapters",
+  "encoder",
+  "decoder",
+  "layer-norms",
+  "all",
+] as const;
+
+/** One of {@linkcode TRAINABLE_PARTS}. */
+export type TrainablePart = typeof TRAINABLE_PARTS[number];
+
+/**
+ * Whether training these parts changes a parameter. The adapters of a side include the hypernetwork that
+ * makes them; `encoder` and `decoder` are whole stacks, without the embeddings that they share.
+ *
+ * The reference looks for "encoder" and "decoder" anywhere in a name, and so takes the heads of the
+ * encoder's hypernetwork, `encoder.param_gen.decoder.…`, for the decoder's as well. Here a side is what a
+ * name begins with, which is what was meant.
+ */
+export function isTrainable(parts: readonly TrainablePart[], name: string): boolean {
+  const isOf = (side: Side) => name.startsWith(`${side}.`);
+  return parts.some((part) => {
+    switch (part) {
+      case "adapters":
+        return isAdapterParameter(name);
+      case "encoder-adapters":
+        return isAdapterParameter(name) && isOf("encoder");
+      case "decoder-adapters":
+        return isAdapterParameter(name) && isOf("decoder");
+      case "encoder":
+      case "decoder":
+        return isOf(part);
+      case "layer-norms":
+        return name.includes("layer_norm");
+      case "all":
+        return true;
+    }
+  });
+}
+
 function stack(config: ModelConfig, side: Side): ParameterSpecification[] {
   const { modelDim } = config;
   const isDecoder = side === "decoder";

@@ -1,13 +1,16 @@
 /** The flags of a training run: one for each setting, with its defaults in the help. */
 
-import { Command, Option } from "commander";
-import { UserError } from "../../src/errors.ts";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { ADAPTER_MODES } from "../../models/config.ts";
+import { TRAINABLE_PARTS, type TrainablePart } from "../../models/inventory.ts";
+import { suggestion, UserError } from "../../src/errors.ts";
 import { defaults, type Settings } from "../../src/train/settings.ts";
 import { LOG_SLOTS } from "../../src/train/training-step.ts";
 import {
   fraction,
   list,
   numeric,
+  type Parser,
   positiveInteger,
   positiveNumber,
   wholeNumber,
@@ -26,18 +29,30 @@ const logPeriod = numeric(
   (value) => Number.isSafeInteger(value) && value >= 1 && value <= LOG_SLOTS,
 );
 
+/** Parts of a model, separated by commas. */
+const parts: Parser<TrainablePart[]> = Object.assign(
+  (text: string): TrainablePart[] =>
+    list(text).map((name) => {
+      const part = TRAINABLE_PARTS.find((part) => part === name);
+      if (part) return part;
+      throw new InvalidArgumentError(
+        `"${name}" is none of ${TRAINABLE_PARTS.join(", ")}${suggestion(name, TRAINABLE_PARTS)}`,
+      );
+    }),
+  { json: "list" as const },
+);
+
 /** Gives `command` a flag for every setting of a run, and `--config`. */
 export function withSettings(command: Command): Command {
-  const encoderModes = ["none", "manual"];
-  const decoderModes = ["none", "manual", "generated"];
   return withConfig(
     command
       .option("--model <directory>", 'a model\'s directory, or "miniature" (default)')
       .option("--data <directory>", "where GLUE's folders are")
       .option("--tasks <names>", "tasks, separated by commas (default: the miniature six)", list)
-      .addOption(
-        new Option("--train <what>", "which parameters change (default: adapters)")
-          .choices(["adapters", "all"]),
+      .option(
+        "--train <parts>",
+        `what changes: ${TRAINABLE_PARTS.join(", ")}; several by commas (default: adapters)`,
+        parts,
       )
       .option("--steps <count>", help("optimiser updates", "steps"), positiveInteger)
       .option("--batch-size <count>", help("examples per batch", "batchSize"), positiveInteger)
@@ -74,11 +89,11 @@ export function withSettings(command: Command): Command {
       )
       .addOption(
         new Option("--encoder-adapter <mode>", help("adapters of the encoder", "encoderAdapter"))
-          .choices(encoderModes),
+          .choices(ADAPTER_MODES),
       )
       .addOption(
         new Option("--decoder-adapter <mode>", help("adapters of the decoder", "decoderAdapter"))
-          .choices(decoderModes),
+          .choices(ADAPTER_MODES),
       )
       .option(
         "--encoder-adapter-dim <size>",
@@ -95,6 +110,13 @@ export function withSettings(command: Command): Command {
         help("hidden size of the hypernetwork", "hypernetworkBottleneck"),
         positiveInteger,
       )
+      .option("--adapter-norm-input", "adapters read the normed input (default: the raw one)")
+      .option("--no-adapter-norm-input", "adapters read the residual stream itself")
+      .option(
+        "--process-encoder-output",
+        "a perceptron stands between pooling and hypernetwork (default)",
+      )
+      .option("--no-process-encoder-output", "the hypernetwork reads the pooled output itself")
       .option(
         "--max-source-length <ids>",
         help("longer sources are cut", "maxSourceLength"),

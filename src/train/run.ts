@@ -6,7 +6,7 @@
  */
 
 import type { ModelConfig } from "../../models/config.ts";
-import { isAdapterParameter } from "../../models/inventory.ts";
+import { isTrainable } from "../../models/inventory.ts";
 import { TrainingBatches } from "../data/batch.ts";
 import { Mixture } from "../data/mixture.ts";
 import type { Dataset } from "../data/types.ts";
@@ -65,13 +65,18 @@ export class Run {
   constructor(readonly parts: RunParts) {
     const { gpu, settings, config, base, weights, datasets } = parts;
     const { seed, temperature } = settings;
-    const isTrainable = settings.train === "all" ? () => true : isAdapterParameter;
     const batches = new TrainingBatches(
       new Mixture(datasets, { seed, temperature }),
       base.tokenizer,
       settings,
     );
-    const parameters = placeWeights(gpu, config, weights, isTrainable, seed);
+    const parameters = placeWeights(
+      gpu,
+      config,
+      weights,
+      (name) => isTrainable(settings.train, name),
+      seed,
+    );
     this.trainer = new Trainer(config, parameters, settings, (index) => batches.batch(index));
     this.#model = createAnswering(config, parameters, base.tokenizer, settings);
   }

@@ -6,17 +6,22 @@
  */
 
 import { type AdapterMode, type ModelConfig, parseConfig } from "../../models/config.ts";
+import { isTrainable, parameterInventory, type TrainablePart } from "../../models/inventory.ts";
 import { UserError } from "../errors.ts";
 import { constantSchedule, linearSchedule, type Schedule } from "../optim/schedule.ts";
 
 /** Settings of the adapters, which the model's own `config.json` may decide. */
 export interface AdapterSettings {
-  readonly encoderAdapter: Exclude<AdapterMode, "generated">;
+  readonly encoderAdapter: AdapterMode;
   readonly decoderAdapter: AdapterMode;
   readonly encoderAdapterDim: number;
   readonly decoderAdapterDim: number;
   /** Hidden size of the hypernetwork. */
   readonly hypernetworkBottleneck: number;
+  /** Adapters read the normed input of the feed-forward layer instead of the residual stream. */
+  readonly adapterNormInput: boolean;
+  /** A two-layer perceptron stands between the pooled encoder output and the hypernetwork. */
+  readonly processEncoderOutput: boolean;
 }
 
 /** Settings that have a default for each kind of model. */
@@ -60,8 +65,8 @@ export interface Settings extends Required<Recipe>, AdapterSettings {
   /** Where GLUE's folders are, if any task needs them. */
   readonly data?: string;
   readonly tasks: readonly string[];
-  /** Which parameters change. */
-  readonly train: "adapters" | "all";
+  /** Which parts of the model change. */
+  readonly train: readonly TrainablePart[];
   readonly seed: number;
 }
 
@@ -93,6 +98,8 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     encoderAdapterDim: 64,
     decoderAdapterDim: 64,
     hypernetworkBottleneck: 128,
+    adapterNormInput: false,
+    processEncoderOutput: true,
   },
   t5: {
     steps: 10_000,
@@ -116,6 +123,8 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     encoderAdapterDim: 64,
     decoderAdapterDim: 64,
     hypernetworkBottleneck: 128,
+    adapterNormInput: false,
+    processEncoderOutput: true,
   },
 };
 
@@ -133,16 +142,17 @@ export function resolveSettings(
   file: string,
   tasks: readonly string[],
 ): { settings: Settings; config: ModelConfig } {
-  const { model = "miniature", train = "adapters", seed = 0, data } = options;
+  const { model = "miniature", train = ["adapters"], seed = 0, data } = options;
   const recipe = { ...defaults[model === "miniature" ? "miniature" : "t5"], ...given(options) };
   // A backbone has no adapters yet: adapter training gives it some.
   const isBackbone = [json.encoder_adapter, json.decoder_adapter]
     .every((mode) => mode === undefined || mode === "none");
-  const adapters = isBackbone && train === "adapters" ? recipe : options;
-  const config = parseConfig({ ...json, ...fields(adapters) }, file);
-  if (
-    train === "adapters" && config.encoderAdapter === "none" && config.decoderAdapter === "none"
-  ) {
+  const wantsAdapters = train.some((part) => part.endsWith("adapters"));
+  const adapters = isBackbone && wantsAdapters ? recipe : options;
+  // A model whose adapters depend on the task keeps the tasks that it was made for.
+  const known = isBackbone || json.tasks === undefined ? tasks : json.tasks;
+  const config = parseConfig({ ...json, ...fields(adapters), tasks: known }, file);
+  if (!parameterInventory(config).some(({ name }) => isTrainable(train, name))) {
     throw new UserError(
       "the model has no adapters to train: give it some with --encoder-adapter manual or " +
         "--decoder-adapter generated, or train all of it with --train all",
@@ -158,11 +168,13 @@ export function resolveSettings(
     ...recipe,
     dropout: recipe.dropout ?? config.dropoutRate,
     warmupSteps: warmupOf(warmupSteps, steps),
-    encoderAdapter: config.encoderAdapter as AdapterSettings["encoderAdapter"],
+    encoderAdapter: config.encoderAdapter,
     decoderAdapter: config.decoderAdapter,
     encoderAdapterDim: config.encoderAdapterDim,
     decoderAdapterDim: config.decoderAdapterDim,
     hypernetworkBottleneck: config.hypernetworkBottleneck,
+    adapterNormInput: config.adapterNormInput,
+    processEncoderOutput: config.processEncoderOutput,
   };
   return { settings, config };
 }
@@ -194,6 +206,8 @@ function fields(settings: Options): Record<string, unknown> {
     encoder_adapter_dim: settings.encoderAdapterDim,
     decoder_adapter_dim: settings.decoderAdapterDim,
     hypernetwork_bottleneck: settings.hypernetworkBottleneck,
+    adapter_norm_input: settings.adapterNormInput,
+    process_encoder_output: settings.processEncoderOutput,
   };
   return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
 }

@@ -104,7 +104,7 @@ test("adapter training saves the adapters alone, on their backbone", async () =>
 });
 
 test("full training saves a model that stands alone and answers as the run does", async () => {
-  const run = await createRun({ steps: 6, evalEvery: 0, train: "all" });
+  const run = await createRun({ steps: 6, evalEvery: 0, train: ["all"] });
   await run.train();
   const { files } = await loadCheckpoint(run.parts.directory.store.checkpoints);
   const trained = checkTrained(

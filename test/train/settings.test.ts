@@ -37,7 +37,7 @@ test("a model that has adapters keeps them, unless a flag says otherwise", () =>
 });
 
 test("full training of a plain model adds no adapters", () => {
-  assert.equal(adapters({ train: "all" }).slice(0, 2), ["none", "none"]);
+  assert.equal(adapters({ train: ["all"] }).slice(0, 2), ["none", "none"]);
 });
 
 test("a model without adapters leaves adapter training nothing to do", () => {
@@ -45,6 +45,13 @@ test("a model without adapters leaves adapter training nothing to do", () => {
     () => resolve({ encoderAdapter: "none", decoderAdapter: "none" }),
     (error: Error) => error instanceof UserError && /no adapters to train/.test(error.message),
   );
+});
+
+test("adapters that depend on the task are made for the tasks that are trained", () => {
+  const { config } = resolve({ encoderAdapter: "task", decoderAdapter: "manual_specific" });
+  assert.equal(config.tasks, ["rte"]);
+  const made = { encoder_adapter: "task", decoder_adapter: "task", tasks: ["sst2", "rte"] };
+  assert.equal(resolve({}, made).config.tasks, ["sst2", "rte"]);
 });
 
 test("warm-up below 1 is a share of the steps, and dropout is the model's unless told", () => {
