@@ -2,14 +2,19 @@
  * The text side of a model: strings to ids and back, by a Hugging Face `tokenizer.json`.
  *
  * Invariant: `encode` gives the ids that the `tokenizers` package for Python gives, ending with the
- * end-of-sequence id. Known exceptions, none in ordinary text, come from `@huggingface/tokenizers`
- * using the platform's NFKC where T5 has a table of its own: letters newer than that table's Unicode
- * version, U+0344, U+0085 inside a word, and a combining mark after a compatibility character
- * (`ﬁ` + accent), which Python drops and this keeps.
+ * end-of-sequence id. Two exceptions are known: a special token written in full-width letters
+ * (`＜/s＞`), before which Python puts a space, and U+0085, at which Python's `WhitespaceSplit` cuts.
  */
 
-import { Tokenizer as HubTokenizer } from "@huggingface/tokenizers";
+import {
+  type Normalizer,
+  PrecompiledNormalizer,
+  SequenceNormalizer,
+  Tokenizer as HubTokenizer,
+} from "@huggingface/tokenizers";
+import { base64Decode } from "@bufbuild/protobuf/wire";
 import { UserError } from "../errors.ts";
+import { charsmapNormalizer } from "./charsmap.ts";
 
 /** Strings to ids and back. */
 export interface Tokenizer {
@@ -60,7 +65,11 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown
   let vocabSize = 0;
   for (const id of hub.get_vocab().values()) vocabSize = Math.max(vocabSize, id + 1);
 
-  const encodeWhole = (text: string) => hub.encode(text, { add_special_tokens: false }).ids;
+  const unknown = hasByteFallback(tokenizerJson)
+    ? (token: string) => byteIds(hub, token) ?? unkId
+    : () => unkId;
+  const encodeWhole = (text: string) =>
+    hub.tokenize(text).flatMap((token) => hub.token_to_id(token) ?? unknown(token));
   const isWordwise = splitsAtSpaces(tokenizerJson);
   const holdsAddedToken = addedTokenPattern(tokenizerJson);
   const words = new Map<string, number[]>();
@@ -112,10 +121,26 @@ export function checkTokenizerFits(tokenizer: Tokenizer, modelVocabSize: number)
 
 function openHubTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown): HubTokenizer {
   try {
-    return new HubTokenizer(tokenizerJson as object, tokenizerConfig as object);
+    const hub = new HubTokenizer(tokenizerJson as object, tokenizerConfig as object);
+    useCharsmap(hub.normalizer);
+    // Joined, unknown characters would be a token without their text.
+    if (hub.model && hasByteFallback(tokenizerJson)) hub.model.fuse_unk = false;
+    return hub;
   } catch (error) {
+    if (error instanceof UserError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new UserError(`The tokenizer is not a usable Hugging Face tokenizer.json: ${reason}.`);
+  }
+}
+
+/**
+ * Makes a model's own table of replacements normalise. The library reads past it and applies the
+ * platform's NFKC, which differs in what is newer than the table's Unicode version, in U+0085, U+0344, …
+ */
+function useCharsmap(normalizer: Normalizer | null): void {
+  if (normalizer instanceof SequenceNormalizer) normalizer.normalizers.forEach(useCharsmap);
+  if (normalizer instanceof PrecompiledNormalizer && normalizer.charsmap) {
+    normalizer.normalize = charsmapNormalizer(base64Decode(normalizer.charsmap));
   }
 }
 
@@ -133,6 +158,20 @@ function sentinels(hub: HubTokenizer): number[] {
   const ids: number[] = [];
   for (let id; (id = hub.token_to_id(`<extra_id_${ids.length}>`)) !== undefined;) ids.push(id);
   return ids;
+}
+
+/** Whether text that has no piece is spelled in pieces that stand for bytes. */
+function hasByteFallback(tokenizerJson: unknown): boolean {
+  return (tokenizerJson as { model: { byte_fallback?: boolean } }).model.byte_fallback === true;
+}
+
+/** The ids of a text's UTF-8 bytes, `<0x00>` to `<0xFF>`, if the tokenizer has them all. */
+function byteIds(hub: HubTokenizer, text: string): number[] | undefined {
+  const ids = Array.from(
+    new TextEncoder().encode(text),
+    (byte) => hub.token_to_id(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
+  );
+  return ids.every((id) => id !== undefined) ? ids : undefined;
 }
 
 /** Whether the pre-tokenizer cuts at spaces and marks every word's start, as SentencePiece's does. */
