@@ -7,6 +7,7 @@
 
 import { type ModelConfig, needsTasks, taskIndices } from "../../models/config.ts";
 import { forward } from "../../models/hyperdecoder.ts";
+import { projectedLoss } from "../../models/loss.ts";
 import { Dropout, type Model } from "../../models/t5.ts";
 import type { Batch } from "../data/batch.ts";
 import type { KernelTime } from "../gpu/profiler.ts";
@@ -14,9 +15,7 @@ import { compile } from "../graph/compile.ts";
 import { gradients } from "../graph/gradients.ts";
 import { input, read, type Variable } from "../graph/leaves.ts";
 import { adamWHyper, type AdamWSettings } from "../graph/ops/adamw.ts";
-import { labelSmoothedLoss } from "../graph/ops/label-smoothed-loss.ts";
 import { LOG_COLUMNS, record } from "../graph/ops/record.ts";
-import { reshape } from "../graph/ops/reshape.ts";
 import { scale } from "../graph/ops/scale.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import type { HostArray, Program } from "../graph/program.ts";
@@ -146,15 +145,14 @@ export class TrainingStep {
       weight: (name) => parameters.tensor(name),
       dropout,
     };
-    const { logits } = forward(model, {
+    const { decoder } = forward(model, {
       inputIds: input("inputIds", [batch, source], "i32"),
       attentionMask: input("attentionMask", [batch, source], "i32"),
       decoderInputIds: input("decoderInputIds", [batch, target], "i32"),
       ...(needsTasks(this.config) && { taskIds: input("taskIds", [batch], "i32") }),
     });
-    const labels = reshape(input("labels", [batch, target], "i32"), [batch * target]);
-    const rows = reshape(logits, [batch * target, this.config.vocabSize]);
-    const { loss, sums } = labelSmoothedLoss(rows, labels, {
+    const labels = input("labels", [batch, target], "i32");
+    const { loss, sums } = projectedLoss(model, decoder.lastHiddenState, labels, {
       smoothing: settings.labelSmoothing,
       padId: this.config.padId,
     });
