@@ -18,7 +18,7 @@ import { reshape } from "../src/graph/ops/reshape.ts";
 import { split } from "../src/graph/ops/split.ts";
 import type { Tensor } from "../src/graph/tensor.ts";
 import { type Side, stackOf } from "./config.ts";
-import type { Model } from "./t5.ts";
+import { keep, type Model } from "./t5.ts";
 
 /** What the hypernetwork is conditioned on, with the stage before it. */
 export interface Conditioning {
@@ -64,7 +64,7 @@ export function generateAdapters(
   const t = relu(dense(model, `${name}.decoder.linear1`, rows)); // [layers, B, bottleneck]
   const head = (part: string, ...shape: number[]) =>
     split(dense(model, `${name}.decoder.${part}`, t), layers).map((layer) =>
-      reshape(layer, [batch, ...shape])
+      keep(model, reshape(layer, [batch, ...shape]))
     );
   const downWeight = head("weight_down", modelDim, adapterDim);
   const downBias = head("bias_down", adapterDim);

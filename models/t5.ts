@@ -7,6 +7,7 @@
 
 import { add } from "../src/graph/ops/add.ts";
 import { attention } from "../src/graph/ops/attention.ts";
+import { checkpoint } from "../src/graph/ops/checkpoint.ts";
 import { dropout, dropoutAdd } from "../src/graph/ops/dropout.ts";
 import { embedding } from "../src/graph/ops/embedding.ts";
 import { geluGate } from "../src/graph/ops/gelu-gate.ts";
@@ -46,6 +47,8 @@ export interface Model {
   weight(name: string): Tensor;
   /** Absent in evaluation. */
   readonly dropout?: Dropout | undefined;
+  /** Whether the backward pass computes blocks again instead of keeping what they came to. */
+  readonly recompute?: boolean;
 }
 
 /** Adds the adapter of layer `layer` to `residual`: residual + adapter(x). Undefined for no adapters. */
@@ -67,6 +70,7 @@ export function encode(model: Model, ids: Tensor, mask: Tensor, adapt?: AdaptLay
   const hiddenStates: Tensor[] = [];
   let h = embed(model, ids);
   for (let i = 0; i < config.encoderLayers; i++) {
+    h = keep(model, h);
     hiddenStates.push(h);
     const block = `encoder.block.${i}.layer`;
     h = attend(model, `${block}.0`, "SelfAttention", h, undefined, {
@@ -76,7 +80,7 @@ export function encode(model: Model, ids: Tensor, mask: Tensor, adapt?: AdaptLay
     });
     h = feedForward(model, `${block}.1`, i, h, adapt);
   }
-  return { hiddenStates, lastHiddenState: finalNorm(model, "encoder", h) };
+  return { hiddenStates, lastHiddenState: keep(model, finalNorm(model, "encoder", h)) };
 }
 
 /** Decoder: ids i32[B, T] (already shifted right), encoder states [B, S, D], mask i32[B, S]. */
@@ -93,6 +97,7 @@ export function decode(
   const hiddenStates: Tensor[] = [];
   let h = embed(model, ids);
   for (let i = 0; i < config.decoderLayers; i++) {
+    h = keep(model, h);
     hiddenStates.push(h);
     const block = `decoder.block.${i}.layer`;
     h = attend(model, `${block}.0`, "SelfAttention", h, undefined, {
@@ -168,6 +173,11 @@ export function norm(model: Model, name: string, x: Tensor): Tensor {
 /** The norm after the last block. */
 export function finalNorm(model: Model, side: Side, h: Tensor): Tensor {
   return drop(model, norm(model, `${side}.final_layer_norm`, h));
+}
+
+/** Marks what the backward pass finds in memory where the rest is computed again. */
+export function keep(model: Model, x: Tensor): Tensor {
+  return model.recompute ? checkpoint(x) : x;
 }
 
 /** Name of the table that all layers of a stack share. */

@@ -3,11 +3,14 @@
  *
  * Adjoints are ordinary tensors made with ordinary ops, so the backward pass is compiled, merged, fused
  * and planned like the rest. Only nodes between a requested tensor and the loss are visited: what is
- * frozen costs no gradient work, and what lies below the lowest requested tensor costs nothing.
+ * frozen costs no gradient work, and what lies below the lowest requested tensor costs nothing. What lies
+ * between checkpoints is not kept for the backward pass but computed again (recomputation.ts).
  */
 
 import { add } from "./ops/add.ts";
+import { isCheckpoint } from "./ops/checkpoint.ts";
 import { ones } from "./ops/fill.ts";
+import { Recomputation } from "./recomputation.ts";
 import { type Node, size, type Tensor } from "./tensor.ts";
 
 /**
@@ -25,6 +28,7 @@ export function gradients(loss: Tensor, parameters: readonly Tensor[]): (Tensor 
   const order = nodesTowards(loss, requested);
   const adjoints = new Map<Tensor, Tensor>([[loss, ones(loss.shape)]]);
   const active = new Set(order);
+  const recomputation = new Recomputation();
   const isActive = (t: Tensor) => requested.has(t) || active.has(t.node);
 
   for (const node of order.reverse()) {
@@ -35,8 +39,10 @@ export function gradients(loss: Tensor, parameters: readonly Tensor[]): (Tensor 
         `gradients: the op "${node.op.name}" on the way to a parameter has no gradient.`,
       );
     }
+    if (isCheckpoint(node)) recomputation.begin(node, outputGradients[0]!);
     const needed = node.inputs.map(isActive);
-    const inputGradients = node.op.gradient(node, outputGradients, needed);
+    const twin = recomputation.twin(node);
+    const inputGradients = node.op.gradient(twin, outputGradients, needed);
     node.inputs.forEach((tensor, i) => {
       const gradient = inputGradients[i];
       if (!needed[i] || gradient === undefined) return;

@@ -3,7 +3,9 @@
  *
  * Invariant: a node runs after all nodes it reads from, and a node that overwrites a variable runs after
  * every other reader of the old value. Among such orders the depth-first one is taken: it finishes what
- * it has begun, which keeps few tensors alive at once.
+ * it has begun, which keeps few tensors alive at once. The parts of a gathering may come in any order; the
+ * shallowest come first, so that the gradient of a late layer's weight does not wait, with all that it is
+ * made from, for the gradients of the layers before it.
  */
 
 import { asVariable, type Variable } from "./leaves.ts";
@@ -16,6 +18,7 @@ export function topologicalOrder(
 ): Node[] {
   const order: Node[] = [];
   const state = new Map<Node, "open" | "done">();
+  const byDepth = depthSorter();
   const visit = (node: Node) => {
     const seen = state.get(node);
     if (seen === "done") return;
@@ -26,13 +29,26 @@ export function topologicalOrder(
       );
     }
     state.set(node, "open");
-    for (const tensor of node.inputs) visit(tensor.node);
+    for (const tensor of node.op.gather ? byDepth(node.inputs) : node.inputs) visit(tensor.node);
     for (const earlier of before(node)) visit(earlier);
     state.set(node, "done");
     order.push(node);
   };
   for (const root of roots) visit(root.node);
   return order;
+}
+
+/** A function that sorts tensors by the longest way from a leaf to them. */
+function depthSorter(): (tensors: readonly Tensor[]) => Tensor[] {
+  const depths = new Map<Node, number>();
+  const depth = (node: Node): number => {
+    const known = depths.get(node);
+    if (known !== undefined) return known;
+    const value = 1 + Math.max(-1, ...node.inputs.map((tensor) => depth(tensor.node)));
+    depths.set(node, value);
+    return value;
+  };
+  return (tensors) => tensors.toSorted((a, b) => depth(a.node) - depth(b.node));
 }
 
 /** As `topologicalOrder`, with every overwriting of a variable after the last reading of its old value. */
