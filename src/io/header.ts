@@ -66,30 +66,51 @@ export interface SafetensorsHeader {
 /** The limit of the reference implementation. */
 const maximumHeaderBytes = 100_000_000;
 
-/**
- * Reads and checks the header of a whole safetensors file.
- *
- * @param file its name, for error messages
- * @throws UserError naming file and tensor if any rule of the format is broken
- */
-export function parseSafetensorsHeader(bytes: Uint8Array, file: string): SafetensorsHeader {
-  const refuse = (why: string): never => {
-    // Names come from the file: none may move the terminal's cursor or fill the screen.
-    const tame = why.replace(/\p{Cc}+/gu, " ").slice(0, 300);
-    throw new UserError(`${file} is not a sound safetensors file: ${tame}`);
-  };
+/** Bytes of the number before the header, which is the header's length. */
+export const PREFIX_BYTES = 8;
 
-  if (bytes.length < 8) refuse(`it has ${bytes.length} bytes, fewer than its length prefix`);
-  const headerBytes = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+/**
+ * Where the data of a safetensors file begins, in bytes: nothing of the header needs to be read to be
+ * sure that it is not absurdly long, and that it is there.
+ *
+ * @param start the first {@linkcode PREFIX_BYTES} bytes of the file, or more; fewer if it has no more
+ * @param fileBytes size of the whole file
+ * @param file its name, for error messages
+ * @throws UserError if the length of the header cannot be right
+ */
+export function safetensorsDataStart(start: Uint8Array, fileBytes: number, file: string): number {
+  const refuse = refusal(file);
+  if (start.length < PREFIX_BYTES) {
+    refuse(`it has ${start.length} bytes, fewer than its length prefix`);
+  }
+  const prefix = new DataView(start.buffer, start.byteOffset, PREFIX_BYTES);
+  const headerBytes = prefix.getBigUint64(0, true);
   if (headerBytes > maximumHeaderBytes) {
     refuse(`its header claims ${headerBytes} bytes, more than the limit of ${maximumHeaderBytes}`);
   }
-  const dataStart = 8 + Number(headerBytes);
-  if (dataStart > bytes.length) {
-    refuse(`its header claims ${headerBytes} bytes but only ${bytes.length - 8} follow`);
+  const dataStart = PREFIX_BYTES + Number(headerBytes);
+  if (dataStart > fileBytes) {
+    refuse(`its header claims ${headerBytes} bytes but only ${fileBytes - PREFIX_BYTES} follow`);
   }
+  return dataStart;
+}
 
-  const header = parseStrictly(bytes.subarray(8, dataStart), refuse);
+/**
+ * Reads and checks the header of a safetensors file.
+ *
+ * @param start the file up to its data, or to its end
+ * @param fileBytes size of the whole file
+ * @param file its name, for error messages
+ * @throws UserError naming file and tensor if any rule of the format is broken
+ */
+export function parseSafetensorsHeader(
+  start: Uint8Array,
+  fileBytes: number,
+  file: string,
+): SafetensorsHeader {
+  const refuse = refusal(file);
+  const dataStart = safetensorsDataStart(start, fileBytes, file);
+  const header = parseStrictly(start.subarray(PREFIX_BYTES, dataStart), refuse);
   const metadata = header["__metadata__"] ?? {};
   if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
     refuse("its __metadata__ is not a table of strings");
@@ -99,7 +120,7 @@ export function parseSafetensorsHeader(bytes: Uint8Array, file: string): Safeten
     .map(([name, value]) => [name, parseEntry(name, value, refuse)] as const)
     .sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
 
-  const dataBytes = bytes.length - dataStart;
+  const dataBytes = fileBytes - dataStart;
   let covered = 0;
   for (const [name, { begin, end }] of entries) {
     if (end > dataBytes) {
@@ -119,6 +140,14 @@ export function parseSafetensorsHeader(bytes: Uint8Array, file: string): Safeten
 }
 
 type Refuse = (why: string) => never;
+
+function refusal(file: string): Refuse {
+  return (why) => {
+    // Names come from the file: none may move the terminal's cursor or fill the screen.
+    const tame = why.replace(/\p{Cc}+/gu, " ").slice(0, 300);
+    throw new UserError(`${file} is not a sound safetensors file: ${tame}`);
+  };
+}
 
 /** The header's JSON object, known to hold only objects, arrays, strings and whole numbers. */
 function parseStrictly(bytes: Uint8Array, refuse: Refuse): Record<string, unknown> {
@@ -178,9 +207,12 @@ function parseEntry(name: string, value: unknown, refuse: Refuse): TensorEntry {
     return refuse(`the data_offsets of tensor ${name} are not two whole numbers`);
   }
   const [begin, end] = offsets;
-  const size = elementCount(shape) * elementBytes[dtype];
-  // Beyond 2^53 the product is inexact and could match by accident.
-  if (!Number.isSafeInteger(size)) refuse(`tensor ${name} of shape [${shape}] is too large`);
+  let size: number = elementBytes[dtype];
+  for (const length of shape) {
+    size *= length;
+    // Beyond 2^53 the product is inexact and could match by accident, or vanish by a later 0.
+    if (!Number.isSafeInteger(size)) refuse(`tensor ${name} is too large: its shape is [${shape}]`);
+  }
   if (end - begin !== size) {
     refuse(`tensor ${name} has ${end - begin} bytes where ${dtype} [${shape}] needs ${size}`);
   }

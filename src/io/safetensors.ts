@@ -1,8 +1,8 @@
 /**
  * The safetensors format: an 8-byte little-endian header length, a JSON header, then raw tensor data.
  *
- * A file is either read whole or refused: every rule is checked (see `header.ts`) before a single
- * tensor is made, so a hostile or truncated file can never alias, overrun or silently drop a weight.
+ * A file is either taken whole or refused: every rule is checked (see `header.ts`) before a single
+ * tensor is read, so a hostile or truncated file can never alias, overrun or silently drop a weight.
  * Files are laid out as the reference implementation does (widest type first, then by name, header
  * padded to 8 bytes), so that writing what was read gives back the same bytes.
  */
@@ -20,7 +20,10 @@ import {
   dtypeOrder,
   elementCount,
   parseSafetensorsHeader,
+  PREFIX_BYTES,
+  safetensorsDataStart,
 } from "./header.ts";
+import type { ByteSource, StoredTensor } from "./source.ts";
 
 /** A tensor as it lies in a file: little-endian, row-major. */
 export interface SafeTensor {
@@ -31,14 +34,32 @@ export interface SafeTensor {
 }
 
 /**
- * The tensors of a safetensors file, in the order of their data.
+ * The tensors of a safetensors file, in the order of their data. Only the header is read.
+ *
+ * @throws UserError naming file and tensor if any rule of the format is broken
+ */
+export async function openSafetensors(source: ByteSource): Promise<Map<string, StoredTensor>> {
+  const { name: file, size } = source;
+  const prefix = await source.read(0, Math.min(PREFIX_BYTES, size));
+  const start = await source.read(0, safetensorsDataStart(prefix, size, file));
+  const { dataStart, tensors } = parseSafetensorsHeader(start, size, file);
+  return new Map(
+    Array.from(tensors, ([name, { dtype, shape, begin, end }]) => [
+      name,
+      { dtype, shape, read: () => source.read(dataStart + begin, dataStart + end) },
+    ]),
+  );
+}
+
+/**
+ * The tensors of a safetensors file in memory, in the order of their data.
  *
  * @param bytes the whole file
  * @param file its name, for error messages
  * @throws UserError naming file and tensor if any rule of the format is broken
  */
 export function readSafetensors(bytes: Uint8Array, file: string): Map<string, SafeTensor> {
-  const { dataStart, tensors } = parseSafetensorsHeader(bytes, file);
+  const { dataStart, tensors } = parseSafetensorsHeader(bytes, bytes.length, file);
   return new Map(
     Array.from(tensors, ([name, { dtype, shape, begin, end }]) => [
       name,
@@ -106,6 +127,11 @@ export function toFloat32(tensor: SafeTensor, name: string): Float32Array {
         `tensor ${name} is ${tensor.dtype} where F32, F16 or BF16 is needed: convert the file first`,
       );
   }
+}
+
+/** The values of an F32, F16 or BF16 tensor in a file. @throws UserError as {@linkcode toFloat32} */
+export async function readFloat32(tensor: StoredTensor, name: string): Promise<Float32Array> {
+  return toFloat32({ dtype: tensor.dtype, shape: tensor.shape, data: await tensor.read() }, name);
 }
 
 /** The values of an I32 tensor, read-only as those of {@linkcode toFloat32}. */

@@ -5,7 +5,7 @@
  * they return are tensors that have not been read yet.
  */
 
-import type { Dtype } from "./header.ts";
+import { type Dtype, dtypeBytes, elementCount } from "./header.ts";
 
 /** Random access to the bytes of a file, wherever it is. */
 export interface ByteSource {
@@ -23,6 +23,11 @@ export interface StoredTensor {
   readonly shape: readonly number[];
   /** Its elements: row-major, contiguous, little-endian. Every call reads the file again. */
   read(): Promise<Uint8Array>;
+}
+
+/** What {@linkcode StoredTensor.read} gives, in bytes. */
+export function byteLength({ dtype, shape }: Pick<StoredTensor, "dtype" | "shape">): number {
+  return elementCount(shape) * dtypeBytes(dtype);
 }
 
 /** A file that is in memory already. */

@@ -7,6 +7,7 @@
  */
 
 import { UserError } from "../errors.ts";
+import type { ByteSource } from "../io/source.ts";
 
 /** The text of a UTF-8 file. */
 export function readText(path: string): Promise<string> {
@@ -16,6 +17,29 @@ export function readText(path: string): Promise<string> {
 /** The bytes of a file. */
 export function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   return explain("read", path, () => Deno.readFile(path));
+}
+
+/**
+ * Random access to a file. It is opened anew for every read, so nothing is left to be closed; a file that
+ * has changed since this call is not read any more, since what it said of itself need not hold.
+ */
+export async function openFile(path: string): Promise<ByteSource> {
+  const { size, mtime } = await explain("read", path, () => Deno.stat(path));
+  const changed = () => new UserError(`${path} was changed while it was being read: begin again`);
+  const read = async (begin: number, end: number) => {
+    using file = await Deno.open(path);
+    const now = await file.stat();
+    if (now.size !== size || now.mtime?.getTime() !== mtime?.getTime()) throw changed();
+    await file.seek(begin, Deno.SeekMode.Start);
+    const bytes = new Uint8Array(end - begin);
+    for (let filled = 0; filled < bytes.length;) {
+      const count = await file.read(bytes.subarray(filled));
+      if (count === null) throw changed();
+      filled += count;
+    }
+    return bytes;
+  };
+  return { name: path, size, read: (begin, end) => explain("read", path, () => read(begin, end)) };
 }
 
 /** Whether there is a file or directory at `path`. */
@@ -92,6 +116,7 @@ export function directorySource(root: string): {
 export function directoryStore(root: string): {
   readonly location: string;
   read(path: string): Promise<Uint8Array>;
+  open(path: string): Promise<ByteSource>;
   writeAtomic(path: string, bytes: Uint8Array): Promise<void>;
   list(): Promise<string[]>;
   remove(name: string): Promise<void>;
@@ -99,6 +124,7 @@ export function directoryStore(root: string): {
   return {
     location: root,
     read: (path) => readBytes(`${root}/${path}`),
+    open: (path) => openFile(`${root}/${path}`),
     writeAtomic: async (path, bytes) => {
       await makeDirectory(parent(`${root}/${path}`));
       await writeAtomic(`${root}/${path}`, bytes);
@@ -141,7 +167,8 @@ const reasons: Record<string, string> = {
   EROFS: "the file system is read-only",
 };
 
-async function explain<T>(action: string, path: string, work: () => Promise<T>): Promise<T> {
+/** Does `work` on a file; what the operating system refuses becomes a `UserError` that names the path. */
+export async function explain<T>(action: string, path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -4,6 +4,8 @@ import { UserError } from "../../src/errors.ts";
 import {
   fromFloat32,
   fromInt32,
+  openSafetensors,
+  readFloat32,
   readSafetensors,
   type SafeTensor,
   toFloat32,
@@ -11,6 +13,7 @@ import {
   writeSafetensors,
 } from "../../src/io/safetensors.ts";
 import { parseSafetensorsHeader } from "../../src/io/header.ts";
+import { bytesSource } from "../../src/io/source.ts";
 
 const test = suite("safetensors");
 
@@ -26,8 +29,11 @@ function fileOf(header: string, dataBytes = 0, claimedLength?: bigint): Uint8Arr
 const entry = (begin: number, end: number, shape = `[${(end - begin) / 4}]`, dtype = "F32") =>
   `{"dtype":"${dtype}","shape":${shape},"data_offsets":[${begin},${end}]}`;
 
-function refuses(file: Uint8Array, pattern: RegExp): void {
-  assert.throws(() => readSafetensors(file, "weights.safetensors"), (error: unknown) => {
+/** Both readers refuse it, with one sentence. */
+async function refuses(file: Uint8Array, pattern: RegExp): Promise<void> {
+  const name = "weights.safetensors";
+  const open = await openSafetensors(bytesSource(name, file)).then(() => {}, (error) => error);
+  assert.throws(() => readSafetensors(file, name), (error: unknown) => {
     assert.instance(error, UserError);
     assert.match(
       (error as Error).message,
@@ -35,6 +41,7 @@ function refuses(file: Uint8Array, pattern: RegExp): void {
     );
     assert.match((error as Error).message, pattern);
     assert.is((error as Error).message.includes("\n"), false);
+    assert.is(open.message, (error as Error).message);
     return true;
   });
 }
@@ -62,7 +69,7 @@ test("what is written is read back bit for bit, whatever the types and shapes", 
     const back = read.get(name)!;
     assert.equal([back.dtype, back.shape, [...back.data]], [dtype, shape, [...data]], name);
   }
-  assert.equal(parseSafetensorsHeader(file, "file").metadata, metadata);
+  assert.equal(parseSafetensorsHeader(file, file.length, "file").metadata, metadata);
   assert.equal(writeSafetensors(read, metadata), file);
   assert.equal(writeSafetensors(new Map([...tensors].reverse()), metadata), file);
 });
@@ -75,7 +82,7 @@ test("data is laid out so that every tensor is aligned to its type", () => {
       ["c", fromFloat32(Float32Array.of(1), [1])],
     ]),
   );
-  const { dataStart, tensors } = parseSafetensorsHeader(file, "file");
+  const { dataStart, tensors } = parseSafetensorsHeader(file, file.length, "file");
   assert.is(dataStart % 8, 0);
   assert.equal([...tensors].map(([name, { begin }]) => [name, begin]), [["c", 0], ["b", 4], [
     "a",
@@ -102,87 +109,128 @@ test("values are read from data at any alignment", () => {
   }
 });
 
+test("a file that Python's safetensors wrote is read, a tensor at a time", async () => {
+  // save_file of safetensors 0.8.0 for NumPy, with bfloat16 of ml_dtypes.
+  const path = new URL("../fixtures/io/mixed.safetensors", import.meta.url);
+  const bytes = await Deno.readFile(path);
+  const reads: [number, number][] = [];
+  const tensors = await openSafetensors({
+    ...bytesSource("mixed", bytes),
+    read: (begin, end) => {
+      reads.push([begin, end]);
+      return Promise.resolve(bytes.slice(begin, end));
+    },
+  });
+  const { dataStart } = parseSafetensorsHeader(bytes, bytes.length, "mixed");
+  assert.ok(reads.every(([, end]) => end <= dataStart), "opening reads nothing but the header");
+
+  const values = async (name: string) => [...await readFloat32(tensors.get(name)!, name)];
+  const { full, half, brain, ids, mask, scalar, empty } = Object.fromEntries(tensors);
+  assert.equal([full.dtype, full.shape], ["F32", [2, 3]]);
+  assert.equal(await values("full"), [1.5, -2.25, 0, Math.fround(3.4e38), Math.fround(1e-45), -0]);
+  assert.equal([half.dtype, await values("half")], ["F16", [1.5, -0, 65504, 2 ** -24]]);
+  assert.equal([brain.dtype, brain.shape, await values("brain")], ["BF16", [2, 1], [1.5, -3]]);
+  assert.equal([scalar.dtype, scalar.shape, [...await scalar.read()]], ["I32", [], [7, 0, 0, 0]]);
+  assert.equal([empty.shape, await values("empty")], [[0, 3], []]);
+  assert.equal([mask.dtype, [...await mask.read()]], ["BOOL", [1, 0, 1]]);
+  assert.equal([ids.dtype, (await ids.read()).length], ["I64", 16]);
+  const double = await values("double").then(() => undefined, (error) => error);
+  assert.match(double.message, /^tensor double is F64 where F32, F16 or BF16 is needed/);
+});
+
 test("a tensor of another type is refused by name", () => {
   const ids = fromInt32(Int32Array.of(1), [1]);
   assert.throws(() => toFloat32(ids, "lm_head"), /tensor lm_head is I32 where F32, F16 or BF16/);
   assert.throws(() => toInt32(fromFloat32(Float32Array.of(1), [1]), "ids"), /tensor ids is F32/);
 });
 
-test("a file is refused whose length prefix lies", () => {
-  refuses(new Uint8Array(0), /has 0 bytes/);
-  refuses(new Uint8Array(7), /has 7 bytes/);
-  refuses(fileOf("{}", 0, 3n), /claims 3 bytes but only 2 follow/);
-  refuses(
+test("a file is refused whose length prefix lies", async () => {
+  await refuses(new Uint8Array(0), /has 0 bytes/);
+  await refuses(new Uint8Array(7), /has 7 bytes/);
+  await refuses(fileOf("{}", 0, 3n), /claims 3 bytes but only 2 follow/);
+  await refuses(
     fileOf("{}", 0, 2n ** 64n - 1n),
     /claims 18446744073709551615 bytes, more than the limit/,
   );
-  refuses(fileOf("{}", 0, 100_000_001n), /more than the limit of 100000000/);
-  refuses(fileOf(`{"a":${entry(0, 4)}}`, 4, 5n), /not valid JSON/);
+  await refuses(fileOf("{}", 0, 100_000_001n), /more than the limit of 100000000/);
+  await refuses(fileOf(`{"a":${entry(0, 4)}}`, 4, 5n), /not valid JSON/);
 });
 
-test("a header is refused that is not a JSON object in UTF-8", () => {
+test("a header is refused that is not a JSON object in UTF-8", async () => {
   for (const header of ["", "[]", "null", '"a"', " {}", "\ufeff{}"]) {
-    refuses(fileOf(header), /does not start with "\{"/);
+    await refuses(fileOf(header), /does not start with "\{"/);
   }
-  refuses(fileOf("{"), /not valid JSON/);
-  refuses(fileOf('{"a'), /not valid JSON/);
-  refuses(fileOf('{"a\\'), /not valid JSON/);
-  refuses(fileOf('{"\\x":{}}'), /not valid JSON/);
-  refuses(fileOf("{}}"), /not valid JSON/);
+  await refuses(fileOf("{"), /not valid JSON/);
+  await refuses(fileOf('{"a'), /not valid JSON/);
+  await refuses(fileOf('{"a\\'), /not valid JSON/);
+  await refuses(fileOf('{"\\x":{}}'), /not valid JSON/);
+  await refuses(fileOf("{}}"), /not valid JSON/);
   const invalid = fileOf('{"a":1}');
   invalid[10] = 0xff;
-  refuses(invalid, /not valid JSON/);
+  await refuses(invalid, /not valid JSON/);
 });
 
-test("a truncated file is refused, and one with bytes to spare", () => {
+test("a truncated file is refused, and one with bytes to spare", async () => {
   const file = writeSafetensors(new Map([["a", fromFloat32(new Float32Array(4), [4])]]));
-  refuses(file.subarray(0, -1), /tensor a ends at byte 16 of 15 bytes of data/);
-  refuses(Uint8Array.of(...file, 0), /last 1 bytes belong to no tensor/);
+  await refuses(file.subarray(0, -1), /tensor a ends at byte 16 of 15 bytes of data/);
+  await refuses(Uint8Array.of(...file, 0), /last 1 bytes belong to no tensor/);
 });
 
-test("overlapping tensors are refused, and holes", () => {
-  refuses(
+test("overlapping tensors are refused, and holes", async () => {
+  await refuses(
     fileOf(`{"a":${entry(0, 8)},"b":${entry(4, 12)}}`, 12),
     /tensor b overlaps .* by 4 bytes/,
   );
-  refuses(fileOf(`{"a":${entry(0, 8)},"b":${entry(0, 8)}}`, 8), /tensor b overlaps/);
-  refuses(fileOf(`{"a":${entry(4, 8)}}`, 8), /4 bytes before tensor a belong to no tensor/);
-  refuses(fileOf(`{"a":${entry(0, 4)},"b":${entry(8, 12)}}`, 12), /before tensor b/);
-  refuses(fileOf("{}", 4), /last 4 bytes/);
+  await refuses(fileOf(`{"a":${entry(0, 8)},"b":${entry(0, 8)}}`, 8), /tensor b overlaps/);
+  await refuses(fileOf(`{"a":${entry(4, 8)}}`, 8), /4 bytes before tensor a belong to no tensor/);
+  await refuses(fileOf(`{"a":${entry(0, 4)},"b":${entry(8, 12)}}`, 12), /before tensor b/);
+  await refuses(fileOf("{}", 4), /last 4 bytes/);
 });
 
-test("repeated keys are refused, also when spelt differently", () => {
-  refuses(fileOf(`{"a":${entry(0, 4)},"a":${entry(0, 4)}}`, 4), /has the key a twice/);
-  refuses(fileOf(`{"a":${entry(0, 4)},"\\u0061" : ${entry(0, 4)}}`, 4), /has the key a twice/);
+test("repeated keys are refused, also when spelt differently", async () => {
+  await refuses(fileOf(`{"a":${entry(0, 4)},"a":${entry(0, 4)}}`, 4), /has the key a twice/);
+  await refuses(
+    fileOf(`{"a":${entry(0, 4)},"\\u0061" : ${entry(0, 4)}}`, 4),
+    /has the key a twice/,
+  );
   const twice = '{"dtype":"F32","shape":[1],"shape":[2],"data_offsets":[0,4]}';
-  refuses(fileOf(`{"a":${twice}}`, 4), /has the key shape twice/);
+  await refuses(fileOf(`{"a":${twice}}`, 4), /has the key shape twice/);
 });
 
-test("sizes are refused that are not exact whole numbers, or do not match", () => {
+test("sizes are refused that are not exact whole numbers, or do not match", async () => {
   for (const size of ["-1", "1.0", "1e0", "null", "true", "NaN"]) {
-    refuses(fileOf(`{"a":${entry(0, 4, `[${size}]`)}}`, 4), /other than text and whole numbers/);
+    await refuses(
+      fileOf(`{"a":${entry(0, 4, `[${size}]`)}}`, 4),
+      /other than text and whole numbers/,
+    );
   }
-  refuses(fileOf(`{"a":${entry(0, 4, '["1"]')}}`, 4), /shape of tensor a is not a list/);
-  refuses(fileOf(`{"a":${entry(0, 4, "[9007199254740993]")}}`, 4), /shape of tensor a/);
-  refuses(fileOf(`{"a":${entry(0, 4, "[4294967296,4294967296]")}}`, 4), /too large/);
-  refuses(fileOf(`{"a":${entry(0, 4, "[01]")}}`, 4), /not valid JSON/);
-  refuses(fileOf(`{"a":${entry(0, 4, "[2]")}}`, 4), /tensor a has 4 bytes where F32 \[2\] needs 8/);
-  refuses(fileOf(`{"a":${entry(4, 0, "[1]")}}`, 4), /tensor a has -4 bytes/);
+  await refuses(fileOf(`{"a":${entry(0, 4, '["1"]')}}`, 4), /shape of tensor a is not a list/);
+  await refuses(fileOf(`{"a":${entry(0, 4, "[9007199254740993]")}}`, 4), /shape of tensor a/);
+  await refuses(fileOf(`{"a":${entry(0, 4, "[4294967296,4294967296]")}}`, 4), /too large/);
+  await refuses(fileOf(`{"a":${entry(0, 4, "[01]")}}`, 4), /not valid JSON/);
+  await refuses(
+    fileOf(`{"a":${entry(0, 4, "[2]")}}`, 4),
+    /tensor a has 4 bytes where F32 \[2\] needs 8/,
+  );
+  await refuses(fileOf(`{"a":${entry(4, 0, "[1]")}}`, 4), /tensor a has -4 bytes/);
   const far =
     '{"dtype":"F32","shape":[1],"data_offsets":[18446744073709551612,18446744073709551616]}';
-  refuses(fileOf(`{"a":${far}}`, 4), /data_offsets of tensor a are not two whole numbers/);
+  await refuses(fileOf(`{"a":${far}}`, 4), /data_offsets of tensor a are not two whole numbers/);
   const three = '{"dtype":"F32","shape":[1],"data_offsets":[0,2,4]}';
-  refuses(fileOf(`{"a":${three}}`, 4), /data_offsets of tensor a/);
+  await refuses(fileOf(`{"a":${three}}`, 4), /data_offsets of tensor a/);
 });
 
-test("a description is refused that is not one", () => {
-  refuses(fileOf('{"a":[]}'), /tensor a has no description/);
-  refuses(fileOf('{"a":{}}'), /tensor a has the unsupported dtype undefined/);
-  refuses(fileOf(`{"a":${entry(0, 4, "[1]", "toString")}}`, 4), /unsupported dtype "toString"/);
+test("a description is refused that is not one", async () => {
+  await refuses(fileOf('{"a":[]}'), /tensor a has no description/);
+  await refuses(fileOf('{"a":{}}'), /tensor a has the unsupported dtype undefined/);
+  await refuses(
+    fileOf(`{"a":${entry(0, 4, "[1]", "toString")}}`, 4),
+    /unsupported dtype "toString"/,
+  );
   const extra = '{"dtype":"F32","shape":[1],"data_offsets":[0,4],"scale":"2"}';
-  refuses(fileOf(`{"a":${extra}}`, 4), /tensor a has the unknown field scale/);
-  refuses(fileOf('{"__metadata__":{"a":1}}'), /__metadata__ is not a table of strings/);
-  refuses(fileOf('{"__metadata__":[]}'), /__metadata__ is not a table of strings/);
+  await refuses(fileOf(`{"a":${extra}}`, 4), /tensor a has the unknown field scale/);
+  await refuses(fileOf('{"__metadata__":{"a":1}}'), /__metadata__ is not a table of strings/);
+  await refuses(fileOf('{"__metadata__":[]}'), /__metadata__ is not a table of strings/);
 });
 
 test("a name from the file can neither break nor flood the message", () => {
@@ -194,9 +242,9 @@ test("a name from the file can neither break nor flood the message", () => {
   });
 });
 
-test("deep nesting is refused without exhausting the stack", () => {
-  refuses(fileOf('{"a":'.repeat(200_000)), /nested too deeply/);
-  refuses(fileOf('{"a":' + "[".repeat(1_000_000)), /nested too deeply/);
+test("deep nesting is refused without exhausting the stack", async () => {
+  await refuses(fileOf('{"a":'.repeat(200_000)), /nested too deeply/);
+  await refuses(fileOf('{"a":' + "[".repeat(1_000_000)), /nested too deeply/);
 });
 
 test("the writer does not write what the reader would refuse", () => {

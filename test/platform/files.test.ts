@@ -7,6 +7,7 @@ import {
   exists,
   listDirectory,
   makeDirectory,
+  openFile,
   readBytes,
   readText,
   remove,
@@ -82,6 +83,34 @@ test("failures of the file system name the path and the reason", async ({ direct
     makeDirectory(`${directory}/file/below`),
     `cannot make directory ${directory}/file/below: part of the path is not a directory`,
   );
+});
+
+test("any part of an open file can be read, at once with others", async ({ directory }) => {
+  const path = `${directory}/file`;
+  const bytes = crypto.getRandomValues(new Uint8Array(60_000));
+  await writeAtomic(path, bytes);
+  const file = await openFile(path);
+  assert.equal([file.name, file.size], [path, 60_000]);
+  const parts: [number, number][] = [[0, 60_000], [59_999, 60_000], [7, 7], [123, 45_678]];
+  const read = await Promise.all(parts.map(([begin, end]) => file.read(begin, end)));
+  assert.equal(read, parts.map(([begin, end]) => bytes.slice(begin, end)));
+});
+
+test("an open file that has changed is not read any more", async ({ directory }) => {
+  const path = `${directory}/file`;
+  const changed = `${path} was changed while it was being read: begin again`;
+  await writeAtomic(path, "four");
+  const file = await openFile(path);
+  await Deno.utime(path, 1, 1);
+  await refuses(file.read(0, 2), changed);
+  const touched = await openFile(path);
+  await Deno.truncate(path, 3);
+  await refuses(touched.read(0, 2), changed);
+  const truncated = await openFile(path);
+  await refuses(truncated.read(0, 4), changed);
+  await remove(path);
+  await refuses(truncated.read(0, 1), `cannot read ${path}: no such file or directory`);
+  await refuses(openFile(path), `cannot read ${path}: no such file or directory`);
 });
 
 test("a source reads by path relative to its directory", async ({ directory }) => {
