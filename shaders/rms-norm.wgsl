@@ -2,6 +2,7 @@
 // rstd = 1 / sqrt(mean(x²) + epsilon), and its gradient with respect to x.
 //
 //   x, normalized, gradient, input_gradient  [rows, columns]
+//   residual                                 as x, added to input_gradient if has_residual
 //   scale                                    [columns]
 //   rstd                                     [rows]
 //
@@ -27,9 +28,11 @@ struct Params {
 @group(0) @binding(5) var<storage, read> forward_rstd: array<f32>;
 @group(0) @binding(6) var<storage, read> gradient: array<Element>;
 @group(0) @binding(7) var<storage, read_write> input_gradient: array<Element>;
+@group(0) @binding(8) var<storage, read> residual: array<Element>;
 
 // Invocations per row: a power of two, at most 64.
 override lanes: u32 = 1;
+override has_residual: bool = false;
 
 var<workgroup> totals: array<f32, 64>;
 
@@ -92,6 +95,8 @@ fn backward_input(
   for (var column = lane; column < params.columns; column += lanes) {
     let index = start + column;
     let along = x[index] * row_rstd * projection;
-    input_gradient[index] = (gradient[index] * scale[column] - along) * row_rstd;
+    var sum = (gradient[index] * scale[column] - along) * row_rstd;
+    if (has_residual) { sum += residual[index]; }
+    input_gradient[index] = sum;
   }
 }

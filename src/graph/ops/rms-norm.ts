@@ -15,6 +15,7 @@ import {
   size,
   type Tensor,
 } from "../tensor.ts";
+import { addOp } from "./add.ts";
 import { sliceRowsFor, sumRowsDispatches } from "./sum-rows.ts";
 
 const shader = { name: "rms-norm", source };
@@ -45,12 +46,25 @@ const rmsNormOp: Op<Attributes> = {
   },
 };
 
+/** Inputs: x, scale, 1 / rms, the adjoint and, where an addition was absorbed, the other summand. */
 const inputGradientOp: Op<null> = {
   name: "rms norm input gradient",
   shape: ([x]) => [{ shape: x.shape, dtype: "f32" }],
-  kernel({ inputs: [x, scale, rstd, gradient], outputs: [result] }, gpu) {
-    const bindings = { x, scale, forward_rstd: rstd, gradient, input_gradient: result };
+  kernel({ inputs: [x, scale, rstd, gradient, residual], outputs: [result] }, gpu) {
+    const bindings = {
+      x,
+      scale,
+      forward_rstd: rstd,
+      gradient,
+      input_gradient: result,
+      ...(residual && { residual }),
+    };
     return [rowsDispatch("backward_input", x, 0, gpu, bindings)];
+  },
+  absorb({ inputs, outputs: [dx] }, consumer) {
+    if (consumer.op !== addOp || inputs.length === 5) return undefined;
+    const other = consumer.inputs.find((tensor) => tensor !== dx);
+    return other && apply(inputGradientOp, [...inputs, other], null).node;
   },
 };
 
@@ -105,7 +119,7 @@ function rowsDispatch(
   return {
     shader: widen(shader, width),
     entry,
-    constants: { lanes },
+    constants: { lanes, ...(bindings.residual && { has_residual: 1 }) },
     uniforms: { rows, columns: columns / width, epsilon },
     bindings,
     workgroups: linearGrid(rows * lanes),

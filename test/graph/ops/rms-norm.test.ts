@@ -1,7 +1,9 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { compile } from "../../../src/graph/compile.ts";
 import { gradients } from "../../../src/graph/gradients.ts";
 import { input } from "../../../src/graph/leaves.ts";
+import { add } from "../../../src/graph/ops/add.ts";
 import { rmsNorm } from "../../../src/graph/ops/rms-norm.ts";
 import { ShapeError } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
@@ -140,5 +142,25 @@ test("refuses a scale of another length", () => {
     (error: Error) => error instanceof ShapeError && error.message.includes("f32[2, 8] and f32[4]"),
   );
 });
+
+for (const columns of [5, 128]) {
+  test(`adds the gradient of what passes a norm of ${columns} by in the same dispatch`, async () => {
+    const x = input("x", [9, columns]), scale = input("scale", [columns]);
+    const dy = input("dy", [9, columns]), passing = input("passing", [9, columns]);
+    const loss = add(contraction(rmsNorm(x, scale), dy), contraction(x, passing));
+    const [dx] = gradients(loss, [x]);
+    const program = await compile(await testDevice(), { outputs: { dx: dx! } });
+    const given = {
+      x: values([9, columns], 1, 3),
+      scale: values([columns], 2),
+      dy: values([9, columns], 3),
+      passing: values([9, columns], 4),
+    };
+    const actual = await program.run(given, ["dx"]);
+    assert.is(program.dispatchCount, 2);
+    const expected = reference(given.x, given.scale, given.dy).dx;
+    assertClose(actual.dx, expected.map((value, i) => value + given.passing[i]));
+  });
+}
 
 test.run();
