@@ -1,0 +1,209 @@
+/**
+ * Models of the Hugging Face hub, by their ids.
+ *
+ * They lie where the hub's Python library keeps them as well (`HF_HUB_CACHE`, or `hub` in `HF_HOME`), in
+ * its layout: what one has fetched, the other uses. A name in `refs` is moved to a snapshot only when all
+ * files of the model are in it, so that it always leads to a model that can be used without a network.
+ *
+ * `@huggingface/hub` lists the files and knows the layout; its own downloads can neither go on after an
+ * interruption, nor be checked, nor tell how far they are.
+ */
+
+import { UserError } from "../errors.ts";
+import { isJsonObject, parseJsonObject } from "../io/json.ts";
+import { download, type RemoteFile, Unanswered } from "./download.ts";
+import {
+  exists,
+  explain,
+  makeDirectory,
+  readBytes,
+  readText,
+  remove,
+  writeAtomic,
+} from "./files.ts";
+import { COMMIT, connect, type HubClient, type HubId, type Listing } from "./hub-client.ts";
+
+/** How far the download of a model's weights is. */
+export interface DownloadProgress {
+  /** The file in transfer. */
+  readonly file: string;
+  /** Bytes that are here of all such files, those of earlier attempts as well. */
+  readonly received: number;
+  /** Bytes of all files that were not here whole. */
+  readonly total: number;
+}
+
+/** What a caller may want to see or stop. */
+export interface HubOptions {
+  readonly onProgress?: (progress: DownloadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** The files of weights, as far as one format has them. Of several formats the first counts. */
+const WEIGHTS = ["model.safetensors", "pytorch_model.bin"];
+
+/** Whether `name` is made like a hub id: `organisation/model`, with or without `@revision`. */
+export function isHubId(name: string): boolean {
+  return parseId(name) !== undefined;
+}
+
+/**
+ * The local directory with the files of a model, fetched from the hub as far as they are not here yet.
+ *
+ * Honours the variables that the hub's Python library does: `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`,
+ * and those that place the cache. If the hub cannot be reached, what was fetched before is used, and
+ * stderr says so.
+ *
+ * @param id `organisation/model` or `organisation/model@revision`
+ * @throws {UserError} when there is no such model or no access to it, or it cannot be fetched
+ */
+export async function openHubModel(id: string, options: HubOptions = {}): Promise<string> {
+  const parsed = parseId(id);
+  if (!parsed) throw new UserError(`${id} is not a hub id such as google/t5-v1_1-base`);
+  const { name, revision } = parsed;
+  const { getHFHubCachePath, getRepoFolderName } = await import("@huggingface/hub");
+  const cache = getHFHubCachePath();
+  const root = `${cache}/${getRepoFolderName({ type: "model", name })}`;
+  const cached = await cachedSnapshot(root, revision);
+  if (cached && (isOffline() || COMMIT.test(revision))) return cached;
+  if (isOffline()) {
+    throw new UserError(
+      `${id} is not in ${cache}, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids to fetch it: ` +
+        `unset it, or give a directory`,
+    );
+  }
+  const client = await connect(parsed, options.signal);
+  let listing: Listing;
+  try {
+    listing = await client.list();
+  } catch (error) {
+    if (!(error instanceof Unanswered)) throw error;
+    if (!cached) {
+      throw new UserError(
+        `${id} is not in ${cache}, and ${error.message}: check the network, or give a directory`,
+      );
+    }
+    console.error(`Warning: ${error.message}; using ${id} as it was when last fetched.`);
+    return cached;
+  }
+  const snapshot = await fetchSnapshot(parsed, listing, root, client, options);
+  if (!COMMIT.test(revision)) {
+    const reference = `${root}/refs/${revision}`;
+    await makeDirectory(reference.slice(0, reference.lastIndexOf("/")));
+    await writeAtomic(reference, listing.commit);
+  }
+  return snapshot;
+}
+
+/** Organisation and model may not contain `--`, which separates them in the cache, nor `..`. */
+function parseId(id: string): HubId | undefined {
+  const part = "[A-Za-z0-9](?:[\\w.-]*\\w)?";
+  const match = new RegExp(`^(${part}/${part})(?:@(${part}(?:/${part})*))?$`).exec(id);
+  if (!match || /--|\.\./.test(id)) return undefined;
+  return { name: match[1], revision: match[2] ?? "main" };
+}
+
+function isOffline(): boolean {
+  const value = Deno.env.get("HF_HUB_OFFLINE") || Deno.env.get("TRANSFORMERS_OFFLINE") || "";
+  return ["1", "ON", "YES", "TRUE"].includes(value.toUpperCase());
+}
+
+/** The directory of a revision's snapshot if a whole model is in it. */
+async function cachedSnapshot(root: string, revision: string): Promise<string | undefined> {
+  const reference = `${root}/refs/${revision}`;
+  const commit = COMMIT.test(revision)
+    ? revision
+    : await exists(reference) && (await readText(reference)).trim();
+  if (!commit) return undefined;
+  const snapshot = `${root}/snapshots/${commit}`;
+  if (!await exists(`${snapshot}/config.json`)) return undefined;
+  for (const weights of WEIGHTS) {
+    if (await exists(`${snapshot}/${weights}`)) return snapshot;
+    const index = `${snapshot}/${weights}.index.json`;
+    if (!await exists(index)) continue;
+    const shards = await readShards(index);
+    const present = await Promise.all(shards.map((shard) => exists(`${snapshot}/${shard}`)));
+    if (present.every(Boolean)) return snapshot;
+  }
+}
+
+/** Fetches what a model needs of the listed files. @returns the directory they are in */
+async function fetchSnapshot(
+  { name }: HubId,
+  { commit, files }: Listing,
+  root: string,
+  { request }: HubClient,
+  { onProgress, signal }: HubOptions,
+): Promise<string> {
+  const snapshot = `${root}/snapshots/${commit}`;
+  await makeDirectory(`${root}/blobs`);
+  await makeDirectory(snapshot);
+
+  async function fetchAll(wanted: string[], onProgress?: HubOptions["onProgress"]): Promise<void> {
+    const missing: [file: string, remote: RemoteFile][] = [];
+    for (const file of wanted) {
+      const remote = files.get(file);
+      if (!remote) throw new UserError(`${name} lacks ${file}, which its index of weights names`);
+      if (await sizeOf(`${snapshot}/${file}`) !== remote.size) missing.push([file, remote]);
+    }
+    const total = missing.reduce((sum, [, { size }]) => sum + size, 0);
+    let before = 0;
+    for (const [file, remote] of missing) {
+      const blob = `${root}/blobs/${remote.checksum}`;
+      if (await sizeOf(blob) !== remote.size) {
+        if (await exists(blob)) await remove(blob);
+        await download(remote, blob, request, {
+          onProgress: (received) => onProgress?.({ file, received: before + received, total }),
+          ...(signal && { signal }),
+        });
+      }
+      await place(blob, `${snapshot}/${file}`);
+      before += remote.size;
+    }
+  }
+
+  const weights = WEIGHTS.find((file) => files.has(file) || files.has(`${file}.index.json`));
+  if (!files.has("config.json") || !weights) {
+    throw new UserError(
+      `${name} has no ${
+        weights ? "config.json" : WEIGHTS.join(" or ")
+      }, hence is no model that can be ` +
+        `read: it has ${[...files.keys()].join(", ") || "no files"}`,
+    );
+  }
+  const tokenizer = files.has("tokenizer.json")
+    ? ["tokenizer.json", "tokenizer_config.json"]
+    : ["spiece.model"];
+  const index = files.has(weights) ? [] : [`${weights}.index.json`];
+  const small = ["config.json", "generation_config.json", ...tokenizer, ...index];
+  await fetchAll(small.filter((file) => files.has(file)));
+  const shards = index.length === 0 ? [weights] : await readShards(`${snapshot}/${index[0]}`);
+  await fetchAll(shards, onProgress);
+  return snapshot;
+}
+
+/** The files that an index of weights names. */
+async function readShards(index: string): Promise<string[]> {
+  const { weight_map: files } = parseJsonObject(await readBytes(index), index);
+  if (!isJsonObject(files)) {
+    throw new UserError(`${index} has no weight_map from the names of tensors to files`);
+  }
+  return [...new Set(Object.values(files).map(String))];
+}
+
+/** Gives a file of `blobs` its name in a snapshot. */
+async function place(blob: string, path: string): Promise<void> {
+  await explain("write", path, async () => {
+    await Deno.remove(path).catch(() => {});
+    try {
+      await Deno.symlink(`../../blobs/${blob.slice(blob.lastIndexOf("/") + 1)}`, path);
+    } catch (error) {
+      // Windows allows links to few, and some network drives to nobody.
+      await Deno.rename(blob, path).catch(() => Promise.reject(error));
+    }
+  });
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  return await exists(path) ? (await Deno.stat(path)).size : undefined;
+}
