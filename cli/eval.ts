@@ -35,7 +35,7 @@ export function evalCommand(): Command {
       new Option("--which <checkpoint>", "of the run (default: best)").choices(["best", "latest"]),
     )
     .option("--backbone <directory>", "where the frozen model is, if it has moved since training")
-    .option("--data <directory>", "where GLUE's folders are (default: the run's)")
+    .option("--data <directory>", "where the tasks' folders are (default: the run's)")
     .option("--tasks <names>", "tasks, separated by commas (default: the run's)", list)
     .addOption(
       new Option("--split <name>", "examples to score").choices(["validation", "test"])
@@ -57,7 +57,7 @@ async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags):
   const datasets = await loadDatasets({
     ...(tasks && { tasks }),
     ...(data !== undefined && { data: dataSource(data) }),
-    splits: [split],
+    splits: () => [split],
   });
   const trained = checkTrained(path ? await readRun(path, flags) : await openModel(checkpoint!));
   if (out !== undefined) await makeDirectory(dirname(out));

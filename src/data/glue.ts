@@ -8,6 +8,7 @@
  */
 
 import { suggestion, UserError } from "../errors.ts";
+import { locate } from "./locate.ts";
 import { readJsonLines, readTsv, type Row } from "./rows.ts";
 import type { TextSource } from "./source.ts";
 import type { Dataset, Example, MetricName, Split, TaskSpecification } from "./types.ts";
@@ -145,7 +146,9 @@ export async function loadTask(
   const read = new Map<string, Example[]>();
   const loaded: Partial<Record<Split, Example[]>> = {};
   for (const split of splits) {
-    const path = await findFile(name, task, split, source);
+    const { folder, files } = task;
+    const paths = files[split].flatMap((file) => [`${folder}/${file}`, `glue/${folder}/${file}`]);
+    const path = await locate(name, source, paths);
     if (!read.has(path)) {
       const text = await source.read(path);
       read.set(path, readExamples(name, task, text, path, `${source.root}/${path}`));
@@ -169,21 +172,6 @@ function lookUp(name: string): GlueTask {
   throw new UserError(
     `There is no GLUE task "${name}"${suggestion(name, glueTaskNames)}; ` +
       `known tasks: ${glueTaskNames.join(", ")}.`,
-  );
-}
-
-async function findFile(name: string, task: GlueTask, split: Split, source: TextSource) {
-  for (const file of task.files[split]) {
-    for (const path of [`${task.folder}/${file}`, `glue/${task.folder}/${file}`]) {
-      if (await source.exists(path)) return path;
-    }
-  }
-  const [first, ...others] = task.files[split];
-  throw new UserError(
-    `Task ${name} needs ${source.root}/${task.folder}/${first} (or ${
-      others.join(", ")
-    }), which is ` +
-      `not there; --data takes the folder that holds GLUE's folders ${task.folder}, and so on.`,
   );
 }
 

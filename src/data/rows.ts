@@ -26,7 +26,7 @@ export function readTsv(
   needed: readonly string[],
   header?: readonly string[],
 ): Row[] {
-  const lines = splitLines(text);
+  const lines = readLines(text);
   const names = header ?? lines[0]?.split("\t") ?? [];
   const missing = needed.find((name) => !names.includes(name));
   if (missing !== undefined) {
@@ -53,7 +53,7 @@ export function readTsv(
 
 /** Reads JSON lines: an object a line, with text under every key of `needed`. */
 export function readJsonLines(text: string, path: string, needed: readonly string[]): Row[] {
-  return splitLines(text).map((content, i) => {
+  return readLines(text).map((content, i) => {
     const line = i + 1;
     const object = parseObject(content);
     if (object === undefined) {
@@ -79,7 +79,8 @@ function parseObject(content: string): Record<string, unknown> | undefined {
   }
 }
 
-function splitLines(text: string): string[] {
+/** The lines of a text file; a byte-order mark and carriage returns before line ends are dropped. */
+export function readLines(text: string): string[] {
   const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
   if (lines.at(-1) === "") lines.pop();
   return lines;

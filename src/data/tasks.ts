@@ -1,26 +1,76 @@
 /**
  * Every task this project knows, under one set of names: the miniature mixture's, which are made here,
- * and GLUE's, which are read from files.
+ * and the reference's, which are read from files.
  */
 
 import { suggestion, UserError } from "../errors.ts";
 import { glueTaskNames, loadTask } from "./glue.ts";
+import { inferenceTaskNames, loadInference } from "./inference.ts";
 import { miniatureDatasets, miniatureTaskNames } from "./miniature/mixture.ts";
+import { loadReading, readingTaskNames } from "./reading.ts";
 import type { TextSource } from "./source.ts";
+import { loadDivided, sample } from "./splits.ts";
+import { loadSummaries, summaryTaskNames } from "./summaries.ts";
 import type { Dataset, Split } from "./types.ts";
 
+/** Which names each reader of files knows. */
+const readers = [
+  { names: glueTaskNames, load: loadTask },
+  { names: inferenceTaskNames, load: loadInference },
+  { names: readingTaskNames, load: loadReading },
+  { names: summaryTaskNames, load: loadSummaries },
+];
+
+const fileTaskNames = readers.flatMap(({ names }) => names);
+
 /** The names {@linkcode loadDatasets} knows. */
-export const taskNames: readonly string[] = [...miniatureTaskNames, ...glueTaskNames];
+export const taskNames: readonly string[] = [...miniatureTaskNames, ...fileTaskNames];
+
+/** Tasks of the reference that this build has no reader for. */
+const unread = [
+  "superglue-boolq",
+  "superglue-cb",
+  "superglue-rte",
+  "paws",
+  "imdb",
+  "snli",
+  "scitail",
+  "trec",
+  "yelp_polarity",
+  "wmt16-ro-en",
+  "wmt14-hi-en",
+  "wmt16-en-ro",
+  "wmt16-en-cs",
+  "iwslt2017-ro-nl",
+  "iwslt2017-en-nl",
+  "wnli",
+  "wmt16-en-fi",
+  "social_i_qa",
+  "cosmos_qa",
+  "winogrande",
+  "hellaswag",
+  "commonsense_qa",
+  "sick",
+  "mrqa",
+];
 
 /** Which tasks to load, and from where. */
 export interface DatasetRequest {
   /** Names of tasks, each once; all of the miniature mixture unless told. */
   readonly tasks?: readonly string[];
-  /** Where GLUE's folders are. */
+  /** Where the tasks' folders are. */
   readonly data?: TextSource;
-  /** Which splits to read from files; all of them unless told. */
-  readonly splits?: readonly Split[];
+  /** Which splits of a task to read from files; all of them unless told. */
+  readonly splits?: (task: string) => readonly Split[];
+  /** Whether tasks without a labelled test split get a validation split of their own. */
+  readonly splitValidation?: boolean;
+  /** Training examples per task, drawn at random; 0 (the default) for all of them. */
+  readonly trainLimit?: number;
+  /** Seed of what is drawn. */
+  readonly dataSeed?: number;
 }
+
+const allSplits: readonly Split[] = ["train", "validation", "test"];
 
 /**
  * Loads tasks with their examples, in the order asked for.
@@ -28,37 +78,49 @@ export interface DatasetRequest {
  * @throws {UserError} for an unknown or repeated name, a task whose files are missing or malformed, and
  * for files that no task of the request reads
  */
-export async function loadDatasets({ tasks, data, splits }: DatasetRequest): Promise<Dataset[]> {
-  const names = tasks ?? miniatureTaskNames;
+export async function loadDatasets(request: DatasetRequest): Promise<Dataset[]> {
+  const { tasks: names = miniatureTaskNames, data, trainLimit = 0, dataSeed = 0 } = request;
   checkNames(names);
-  if (data !== undefined && !names.some(isGlue)) {
+  if (data !== undefined && !names.some(isRead)) {
     throw new UserError(
       `none of the tasks ${names.join(", ")} is read from ${data.root}: ` +
-        `choose with --tasks among ${glueTaskNames.join(", ")}, or leave out --data`,
+        `choose with --tasks among ${fileTaskNames.join(", ")}, or leave out --data`,
     );
   }
-  const miniature = names.every(isGlue) ? [] : miniatureDatasets();
+  const miniature = names.every(isRead) ? [] : miniatureDatasets();
   const datasets: Dataset[] = [];
   for (const name of names) {
     const made = miniature.find(({ task }) => task.name === name);
-    if (made === undefined && data === undefined) {
-      throw new UserError(
-        `task ${name} is read from files: say with --data DIR where GLUE's folders are`,
-      );
-    }
-    datasets.push(made ?? await loadTask(name, data!, splits));
+    const { task, splits } = made ?? await loadFiles(name, request);
+    const train = splits.train && sample(splits.train, trainLimit, name, dataSeed);
+    datasets.push({ task, splits: { ...splits, ...(train && { train }) } });
   }
   return datasets;
 }
 
-const isGlue = (name: string): boolean => glueTaskNames.includes(name);
+const isRead = (name: string): boolean => fileTaskNames.includes(name);
+
+async function loadFiles(name: string, request: DatasetRequest): Promise<Dataset> {
+  const { data, splits, splitValidation = false, dataSeed = 0 } = request;
+  if (data === undefined) {
+    throw new UserError(
+      `task ${name} is read from files: say with --data DIR where its folder is`,
+    );
+  }
+  const reader = readers.find(({ names }) => names.includes(name))!;
+  const load = (splits: readonly Split[]) => reader.load(name, data, splits);
+  const wanted = splits?.(name) ?? allSplits;
+  return splitValidation ? await loadDivided(name, load, wanted, dataSeed) : await load(wanted);
+}
 
 function checkNames(names: readonly string[]): void {
   for (const [i, name] of names.entries()) {
     if (!taskNames.includes(name)) {
+      const problem = unread.includes(name)
+        ? `this build has no reader for the task "${name}"`
+        : `there is no task "${name}"`;
       throw new UserError(
-        `there is no task "${name}"${suggestion(name, taskNames)}; ` +
-          `known tasks: ${taskNames.join(", ")}`,
+        `${problem}${suggestion(name, taskNames)}; known tasks: ${taskNames.join(", ")}`,
       );
     }
     if (names.indexOf(name) !== i) throw new UserError(`the task ${name} is named twice`);

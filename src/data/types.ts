@@ -15,6 +15,8 @@ export type MetricName =
   | "spearman"
   | "exact_match"
   | "token_f1"
+  | "rouge_1"
+  | "rouge_2"
   | "rouge_l";
 
 /** One text-to-text example. */

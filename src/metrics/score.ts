@@ -9,7 +9,7 @@ import type { MetricName, TaskSpecification } from "../data/types.ts";
 import { accuracy, binaryF1, matthews } from "./classification.ts";
 import { pearson, spearman } from "./correlation.ts";
 import { parseInteger, parseReal } from "./numbers.ts";
-import { rougeL } from "./rouge.ts";
+import { rougeL, rougeN } from "./rouge.ts";
 import { exactMatch, tokenF1 } from "./squad.ts";
 
 type TextMetric = (prediction: string, target: string) => number;
@@ -65,6 +65,18 @@ function measure(
       return meanPercent(exactMatch, predictions, targets);
     case "token_f1":
       return meanPercent(tokenF1, predictions, targets);
+    case "rouge_1":
+      return meanPercent(
+        (prediction, target) => rougeN(1, prediction, target),
+        predictions,
+        targets,
+      );
+    case "rouge_2":
+      return meanPercent(
+        (prediction, target) => rougeN(2, prediction, target),
+        predictions,
+        targets,
+      );
     case "rouge_l":
       return meanPercent(rougeL, predictions, targets);
   }

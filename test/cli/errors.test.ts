@@ -108,7 +108,7 @@ test("tasks and data", async (context) => {
   );
   assert.is(
     await refuse("rte"),
-    "task rte is read from files: say with --data DIR where GLUE's folders are",
+    "task rte is read from files: say with --data DIR where its folder is",
   );
   assert.match(
     await refuse("rte,cola --data @/data"),

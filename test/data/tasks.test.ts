@@ -34,7 +34,11 @@ test("without a wish it is the miniature mixture, whole", async () => {
 });
 
 test("tasks of both kinds mix, in the order asked for", async () => {
-  const datasets = await loadDatasets({ tasks: ["rte", "question"], data, splits: ["train"] });
+  const datasets = await loadDatasets({
+    tasks: ["rte", "question"],
+    data,
+    splits: () => ["train"],
+  });
   assert.equal(datasets.map(({ task }) => task.name), ["rte", "question"]);
   assert.match(datasets[0].splits.train![0].source, /RTE\/train\.tsv/);
 });
@@ -47,7 +51,29 @@ test("a request that cannot be met is refused", async () => {
   await refused(loadDatasets({ tasks: ["rte"] }), /^task rte is read from files: say with --data/);
   await refused(loadDatasets({ tasks: ["rte", "rte"], data }), /^the task rte is named twice$/);
   await refused(loadDatasets({ data }), /is read from data: choose with --tasks among/);
+  await refused(
+    loadDatasets({ tasks: ["superglue-rte"] }),
+    /^this build has no reader for the task "superglue-rte"; known tasks: sentiment, /,
+  );
+  await refused(loadDatasets({ tasks: ["mrqa"] }), /no reader for the task "mrqa"/);
   assert.ok(taskNames.includes("headline") && taskNames.includes("mnli"));
+});
+
+test("each task may have splits of its own, and few training examples", async () => {
+  const datasets = await loadDatasets({
+    tasks: ["rte", "sentiment"],
+    data,
+    splits: (name) => name === "rte" ? ["validation"] : ["train"],
+    trainLimit: 7,
+  });
+  assert.equal(Object.keys(datasets[0].splits), ["validation"]);
+  assert.is(datasets[1].splits.train!.length, 7);
+  const whole = (await loadDatasets({ tasks: ["sentiment"] }))[0].splits.train!;
+  assert.ok(
+    datasets[1].splits.train!.every((example) =>
+      whole.some(({ source, target }) => source === example.source && target === example.target)
+    ),
+  );
 });
 
 test.run();

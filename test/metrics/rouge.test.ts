@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { stem } from "../../src/metrics/porter.ts";
-import { rougeL } from "../../src/metrics/rouge.ts";
+import { rougeL, rougeN } from "../../src/metrics/rouge.ts";
 import { assertClose, reference } from "./fixture.ts";
 
 const test = suite("rouge");
@@ -26,21 +26,30 @@ test("rare suffixes are stemmed as by NLTK", () => {
   for (const [word, expected] of Object.entries(stems)) assert.is(stem(word), expected, word);
 });
 
+const measures = {
+  rouge1: (prediction: string, target: string) => rougeN(1, prediction, target),
+  rouge2: (prediction: string, target: string) => rougeN(2, prediction, target),
+  rougeL,
+};
+
 interface Pair {
   prediction: string;
   target: string;
-  scores: { rougeL: { fmeasure: number } };
+  scores: Record<keyof typeof measures, { fmeasure: number }>;
 }
 
-test("ROUGE-L is the reference's for every pair and on average", () => {
+test("ROUGE is the reference's for every pair and on average", () => {
   const pairs = reference<Pair[]>("rouge_pairs");
-  let mean = 0;
-  for (const { prediction, target, scores } of pairs) {
-    assertClose(rougeL(prediction, target), scores.rougeL.fmeasure, prediction);
-    mean += 100 * rougeL(prediction, target) / pairs.length;
+  const { mean_fmeasure } = reference<{ mean_fmeasure: Record<string, number> }>("rouge_corpus");
+  for (const [name, measure] of Object.entries(measures)) {
+    let mean = 0;
+    for (const { prediction, target, scores } of pairs) {
+      const { fmeasure } = scores[name as keyof typeof measures];
+      assertClose(measure(prediction, target), fmeasure, `${name} of ${prediction}`);
+      mean += 100 * measure(prediction, target) / pairs.length;
+    }
+    assertClose(mean, mean_fmeasure[name], name);
   }
-  const { mean_fmeasure } = reference<{ mean_fmeasure: { rougeL: number } }>("rouge_corpus");
-  assertClose(mean, mean_fmeasure.rougeL, "mean");
 });
 
 test.run();
