@@ -9,7 +9,8 @@
 //   decay_mask     [ceil(count / 64)]  factor on the weight decay of 64 consecutive parameters
 //
 // The form is that of Hugging Face's AdamW: epsilon is added to the square root of the *uncorrected* second
-// moment, and weight decay is subtracted after the step, in proportion to the already updated parameter.
+// moment, and weight decay is subtracted after the step, in proportion to the already updated parameter. With
+// `decay_first` and epsilon · sqrt(1 − beta2^t) in place of epsilon it is PyTorch's.
 
 struct Params {
   count: u32,
@@ -25,6 +26,7 @@ struct Params {
 @group(0) @binding(7) var<storage, read> decay_mask: array<f32>;
 
 override has_decay_mask: bool = false;
+override decay_first: bool = false;
 
 // Factor on the gradient: its scale, and the clipping of the scaled norm. A NaN norm makes it NaN.
 fn gradient_factor() -> f32 {
@@ -47,6 +49,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   second_moment[i] = v;
   var decay = learning_rate * hyper[4];
   if (has_decay_mask) { decay *= decay_mask[i / 16u]; }
-  let stepped = parameters[i] - learning_rate * hyper[5] * m / (sqrt(v) + hyper[3]);
-  parameters[i] = stepped - decay * stepped;
+  let step = learning_rate * hyper[5] * m / (sqrt(v) + hyper[3]);
+  let before = parameters[i];
+  let stepped = before - step;
+  parameters[i] = stepped - decay * select(stepped, before, decay_first);
 }

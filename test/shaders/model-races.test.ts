@@ -18,8 +18,11 @@ import {
   accumulate,
   adapter,
   addBias,
+  advance,
   argmax,
   assign,
+  bannedTokens,
+  beamStep,
   broadcastRows,
   concat,
   dropout,
@@ -30,10 +33,12 @@ import {
   matmul,
   relu,
   reshape,
+  sampleStep,
   split,
   tokenAt,
 } from "../../src/graph/ops/mod.ts";
-import { advance } from "../../src/graph/ops/greedy-step.ts";
+import { adafactor } from "../../src/graph/ops/adafactor.ts";
+import { planAdafactor } from "../../src/graph/ops/adafactor-plan.ts";
 import { record } from "../../src/graph/ops/record.ts";
 import { Parameters } from "../../src/graph/parameters.ts";
 import type { HostArray } from "../../src/graph/program.ts";
@@ -77,6 +82,7 @@ for (const [name, seen] of adapters) {
     }
   }
   test(`${name}, long sums and unaligned parts`, () => assert.equal(otherRaces(seen), []));
+  test(`${name}, Adafactor`, () => assert.equal(adafactorRaces(seen), []));
 }
 
 test("no entry point was left out", () => {
@@ -155,36 +161,74 @@ function trainingRaces(seen: Gpu, s: typeof sizes[0], projection: string): strin
 function decodingRaces(seen: Gpu, s: typeof sizes[0], projection: string): string[] {
   const { config, parameters } = modelOf(seen, s, projection);
   const model: Model = { config, weight: (name) => parameters.tensor(name) };
-  const [batch, source, length] = [2, 3, 4];
+  const [batch, source, length, slots] = [2, 3, 4, 2];
   const variable = (name: string, shape: number[], dtype: "f32" | "i32" | "u32" = "f32") =>
     read(createVariable(seen, name, shape, dtype));
   const inner = config.heads * config.headDim;
-  const keyValues = (length: number) => ({
-    key: variable("keys", [batch, length, inner]),
-    value: variable("values", [batch, length, inner]),
+  const keyValues = (length: number, slots: number) => ({
+    key: variable("keys", [batch, length, slots * inner]),
+    value: variable("values", [batch, length, slots * inner]),
   });
-  const encoderMask = input("attentionMask", [batch, source], "i32");
-  const { decoderAdaptation } = encodeInstance(model, {
-    inputIds: input("inputIds", [batch, source], "i32"),
-    attentionMask: encoderMask,
-  });
-  const tokens = variable("tokens", [batch, length], "i32");
+  const attentionMask = input("attentionMask", [batch, source], "i32");
+  const inputIds = input("inputIds", [batch, source], "i32");
+  const { decoderAdaptation } = encodeInstance(model, { inputIds, attentionMask });
   const position = variable("position", [1], "u32");
-  const logits = decodeStep(
-    model,
-    tokenAt(tokens, position),
-    position,
-    { self: [keyValues(length)], cross: [keyValues(source)], encoderMask },
-    adaptWith(decoderAdaptation?.adapters),
-  );
-  const state = {
-    tokens,
-    scores: variable("scores", [batch, length]),
-    finished: variable("finished", [batch], "i32"),
+  const vocabulary = config.vocabSize;
+  const limits = { eosId: 1, padId: 0, minLength: 2 };
+  const given: Record<string, HostArray> = {
+    position: Uint32Array.of(1),
+    tokens: Int32Array.of(0, 0, 3, 4, 0, 0, 0, 0, 0, 0, 5, 5, 0, 0, 0, 0),
+    ...weightsOf(parameters),
   };
-  const next = greedyStep(logits, state, position, { eosId: 1, padId: 0, minLength: 2 });
-  const roots = [next.tokens, next.scores, next.finished, advance(position), argmax(logits)];
-  const problems = findRaces(seen, roots, { ...weightsOf(parameters) }, covered);
+
+  /** A step that chooses in one of the ways; `slots` sequences a row. */
+  const stepRaces = (choose: (logits: Tensor, tokens: Tensor) => Tensor[], ancestors?: Tensor) => {
+    const tokens = variable("tokens", [batch, length, slots], "i32");
+    const logits = decodeStep(
+      model,
+      tokenAt(tokens, position),
+      position,
+      {
+        self: [keyValues(length, slots)],
+        cross: [keyValues(source, 1)],
+        encoderMask: attentionMask,
+        ancestors,
+      },
+      adaptWith(decoderAdaptation?.adapters),
+    );
+    const roots = [...choose(logits, tokens), advance(position), argmax(logits)];
+    return findRaces(seen, roots, given, covered);
+  };
+  const independent = (tokens: Tensor) => ({
+    tokens,
+    finished: variable("finished", [batch, slots], "i32"),
+    logProbabilities: variable("logProbabilities", [batch, length, slots, 2]),
+  });
+  const ancestors = variable("ancestors", [batch, slots, length], "u32");
+  const problems = [
+    stepRaces((logits, tokens) =>
+      Object.values(greedyStep(logits, independent(tokens), position, limits))
+    ),
+    stepRaces((logits, tokens) => {
+      const banned = bannedTokens(tokens, position, { size: 2, vocabulary });
+      const random = input("random", [2 + batch], "u32");
+      const options = { ...limits, temperature: 0.7, topK: 5, topP: 0.5, banned };
+      return Object.values(sampleStep(logits, independent(tokens), position, random, options));
+    }),
+    stepRaces((logits, tokens) => {
+      const state = {
+        tokens,
+        parents: variable("parents", [batch, length, slots], "i32"),
+        sums: variable("sums", [batch, length, slots]),
+        ancestors,
+        hypotheses: variable("hypotheses", [batch, 2 + 3 * slots]),
+      };
+      const banned = bannedTokens(tokens, position, { size: 1, vocabulary, ancestors });
+      const divisors = variable("divisors", [length + 1]);
+      const options = { ...limits, earlyStopping: true, banned };
+      return Object.values(beamStep(logits, state, position, divisors, options));
+    }, ancestors),
+  ].flat();
   parameters.destroy();
   return problems;
 }
@@ -221,6 +265,38 @@ function otherRaces(seen: Gpu): string[] {
     { x: values([15]), long: values([2100], 2), tall: values([320], 3) },
     covered,
   );
+}
+
+/** A tensor of several tiles and matrices, one with an odd number of columns, and a vector. */
+function adafactorRaces(seen: Gpu): string[] {
+  const shapes = [[2, 3, 67], [65, 5], [66]], offsets = [0, 448, 832], length = 960;
+  const plan = planAdafactor(
+    shapes.map((shape, i) => ({ shape, offset: offsets[i], hasGradient: true, decays: true })),
+  );
+  const slab = (name: string) => read(createVariable(seen, name, [length]));
+  const entries = createVariable(seen, "entries", [plan.entries.length], "u32");
+  const updated = adafactor(
+    {
+      parameters: slab("parameters"),
+      gradients: input("gradients", [length]),
+      secondMoments: read(createVariable(seen, "moments", [plan.momentsLength])),
+      firstMoment: slab("first moments"),
+      hyper: input("hyper", [4]),
+      norm: input("norm", [1]),
+      entries: read(entries),
+    },
+    plan,
+    {
+      gradientEpsilon: 1e-30,
+      parameterEpsilon: 1e-3,
+      clipThreshold: 1,
+      weightDecay: 0.1,
+      beta1: 0.9,
+      scaleParameter: true,
+    },
+  );
+  const given = { entries: plan.entries, gradients: values([length]), hyper: values([4], 2) };
+  return findRaces(seen, updated, given, covered);
 }
 
 function weightsOf(parameters: Parameters): Record<string, HostArray> {

@@ -21,6 +21,8 @@ export interface AdamWOperands {
   readonly norm: Tensor;
   /** f32 [ceil(n / 64)]: factor on the weight decay of each 64 consecutive parameters; 1 without it. */
   readonly decayMask?: Tensor;
+  /** Whether weight decay comes before the step, in PyTorch's way; by default it comes after. */
+  readonly decayFirst?: boolean;
 }
 
 /** The variables' new values. */
@@ -68,11 +70,12 @@ export function adamWHyper(settings: AdamWSettings): Float32Array<ArrayBuffer> {
 export function adamW(operands: AdamWOperands): AdamWResult {
   const { parameters, gradients, firstMoment, secondMoment, hyper, norm, decayMask } = operands;
   const inputs = [parameters, firstMoment, secondMoment, gradients, hyper, norm];
-  const outputs = applyAll(adamWOp, decayMask ? [...inputs, decayMask] : inputs, null);
+  const attributes = { decayFirst: operands.decayFirst ?? false };
+  const outputs = applyAll(adamWOp, decayMask ? [...inputs, decayMask] : inputs, attributes);
   return { parameters: outputs[0], firstMoment: outputs[1], secondMoment: outputs[2] };
 }
 
-const adamWOp: Op<null> = {
+const adamWOp: Op<{ decayFirst: boolean }> = {
   name: "AdamW",
   inPlace: [0, 1, 2],
   shape(inputs) {
@@ -100,13 +103,16 @@ const adamWOp: Op<null> = {
     }
     return inputs.slice(0, 3).map(({ shape }) => ({ shape, dtype: "f32" }));
   },
-  kernel({ inputs, outputs }) {
+  kernel({ inputs, outputs, attributes: { decayFirst } }) {
     const [, , , gradients, hyper, norm, decayMask] = inputs;
     const [parameters, firstMoment, secondMoment] = outputs;
     const count = size(parameters.shape);
     return [{
       shader: { name: "adamw", source },
-      constants: { has_decay_mask: Number(decayMask !== undefined) },
+      constants: {
+        has_decay_mask: Number(decayMask !== undefined),
+        decay_first: Number(decayFirst),
+      },
       uniforms: { count },
       bindings: {
         parameters,
