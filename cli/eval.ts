@@ -13,6 +13,7 @@ import { defaults, type Settings } from "../src/train/settings.ts";
 import { checkTrained, placeTrained } from "../src/train/trained-model.ts";
 import { run } from "./frame/command.ts";
 import { list, positiveInteger } from "./frame/config.ts";
+import { showLoading } from "./frame/loading.ts";
 import { dataSource, openModel } from "./frame/places.ts";
 import { scoreTable } from "./frame/scores.ts";
 import { readSettings } from "./frame/settings.ts";
@@ -64,7 +65,7 @@ async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags):
 
   const gpu = await acquireGpu();
   announce(gpu);
-  const model = placeTrained(gpu, trained, limits);
+  const model = await showLoading((onProgress) => placeTrained(gpu, trained, limits, onProgress));
   const result = (await evaluate(model, datasets, { split, onProgress: reporter() }))!;
   if (out !== undefined) await writeAtomic(out, predictionLines(result));
   if (result.truncated > 0) {

@@ -8,6 +8,7 @@ import { defaults } from "../src/train/settings.ts";
 import { checkTrained, placeTrained } from "../src/train/trained-model.ts";
 import { run } from "./frame/command.ts";
 import { positiveInteger } from "./frame/config.ts";
+import { showLoading } from "./frame/loading.ts";
 import { openModel } from "./frame/places.ts";
 import { readSettings } from "./frame/settings.ts";
 import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
@@ -48,11 +49,14 @@ async function generate(
 
   const gpu = await acquireGpu();
   announce(gpu);
-  const answering = placeTrained(gpu, trained, {
+  const limits = {
     batchSize: 1,
     maxSourceLength,
     maxTargetLength: maxLength ?? maxTargetLength,
-  });
+  };
+  const answering = await showLoading((onProgress) =>
+    placeTrained(gpu, trained, limits, onProgress)
+  );
   const { texts, truncated } = (await answer(answering, [{ task: "", source: text, target: "" }]))!;
   if (truncated > 0) {
     console.error(`The text is longer than ${maxSourceLength} ids: what comes after was not read.`);

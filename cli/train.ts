@@ -14,6 +14,7 @@ import { type Options, resolveSettings, type Settings, warmupOf } from "../src/t
 import { matchModel } from "../src/train/model-files.ts";
 import { run } from "./frame/command.ts";
 import { onInterrupt } from "./frame/interrupt.ts";
+import { showLoading } from "./frame/loading.ts";
 import {
   dataSource,
   modelName,
@@ -56,7 +57,8 @@ export function trainCommand(): Command {
 
 async function train({ out, resume, profile, json, config: _, ...said }: Flags): Promise<void> {
   const resumed = resume === undefined ? undefined : await runToResume(resume, out);
-  const options = resumed ? await settingsOfRun(resumed, withPaths(said)) : withPaths(said);
+  const wanted = await withPaths(said);
+  const options = resumed ? await settingsOfRun(resumed, wanted) : wanted;
   const run = await prepare(options, resumed ?? out ?? newRunPath());
   if (profile) return await printProfile(run);
 
@@ -102,11 +104,11 @@ async function settingsOfRun(run: string, said: Options): Promise<Settings> {
 }
 
 /** Paths that mean the same from another working directory. */
-function withPaths(options: Options): Options {
+async function withPaths(options: Options): Promise<Options> {
   const { model, data } = options;
   return {
     ...options,
-    ...(model !== undefined && { model: modelName(model) }),
+    ...(model !== undefined && { model: await modelName(model) }),
     ...(data !== undefined && { data: resolve(data) }),
   };
 }
@@ -133,7 +135,8 @@ async function prepare(options: Options, out: string): Promise<Run> {
   const gpu = await acquireGpu();
   announce(gpu);
   const settings = { ...resolved.settings, ...shortened(options, resolved.settings, gpu) };
-  return new Run({ gpu, ...resolved, settings, base, weights, datasets, directory });
+  const parts = { gpu, ...resolved, settings, base, weights, datasets, directory };
+  return await showLoading((onProgress) => Run.create(parts, onProgress));
 }
 
 /** SwiftShader is several times slower than llvmpipe: the embedded run is kept to some minutes there. */

@@ -9,38 +9,54 @@ import {
   directoryStore,
   exists,
   listDirectory,
+  openFile,
   readBytes,
 } from "../../src/platform/files.ts";
+import { isHubId } from "../../src/platform/hub.ts";
 import { type ModelFiles, type ModelSource, readModel } from "../../src/train/model-files.ts";
 import { RunDirectory } from "../../src/train/run-directory.ts";
+import { fetchModel } from "./fetching.ts";
 
 /** Where runs go that are not told otherwise. */
 export const RUNS = "runs";
 
 const embedded = fileURLToPath(new URL("../../models/miniature", import.meta.url));
 
-/** The absolute path of a model's directory, or `miniature` as it is. */
-export function modelName(name: string): string {
-  return name === "miniature" ? name : resolve(name);
+/** A model's name as it means the same from anywhere: an absolute path, a hub id, or `miniature`. */
+export async function modelName(name: string): Promise<string> {
+  return name === "miniature" || await isOnHub(name) ? name : resolve(name);
 }
 
 /** Reads the model of that name, with its backbone. @throws {UserError} as `readModel` does */
 export async function openModel(name: string): Promise<ModelFiles> {
-  if (name !== "miniature" && !await exists(name)) {
+  if (name !== "miniature" && !await exists(name) && !isHubId(name)) {
     throw new UserError(
       `there is no model at ${name}${suggestion(basename(name), ["miniature"])}: ` +
-        `give a directory with config.json, model.safetensors and tokenizer.json`,
+        `give a directory with config.json, weights and a tokenizer, or a hub id as ` +
+        `google/t5-v1_1-base`,
     );
   }
-  return await readModel(modelSource(name), modelSource);
+  return await readModel(await findModel(name), findModel);
 }
 
-/** The directory of a model by its name. */
+/** Finds a model by its name. What is on the hub is fetched, as far as it is not here yet. */
+export async function findModel(name: string): Promise<ModelSource> {
+  if (!await isOnHub(name)) return modelSource(name);
+  return { ...modelSource(await fetchModel(name)), location: name };
+}
+
+/** Whether a name is a hub id, and not that of a directory here. */
+async function isOnHub(name: string): Promise<boolean> {
+  return isHubId(name) && !await exists(name);
+}
+
+/** A directory here by its path, or that of `miniature`. */
 export function modelSource(name: string): ModelSource {
   const root = name === "miniature" ? embedded : name;
   return {
     location: name,
     read: (file) => readBytes(`${root}/${file}`),
+    open: (file) => openFile(`${root}/${file}`),
     exists: (file) => exists(`${root}/${file}`),
   };
 }

@@ -6,27 +6,22 @@
 import cliProgress from "cli-progress";
 import process from "node:process";
 
-/** What a run shows beside its step. */
-export interface Figures {
-  readonly loss: number;
-  readonly tokensPerSecond: number;
-}
-
-/** A display of progress. */
-export interface Progress {
-  /** Shows that `step` steps are done. */
-  update(step: number, figures: Figures): void;
+/** A display of how much of something is done. */
+export interface Display {
+  /** Shows that `value` of the total is done, and a remark. */
+  update(value: number, status: string): void;
   /** Prints a line without disturbing the bar. */
   log(line: string): void;
   /** Leaves the last state standing. Must be called, also after an error: a bar keeps a timer. */
   stop(): void;
 }
 
-/** Settings of {@linkcode createProgress}; all but `total` have a default for a command's use. */
-export interface ProgressOptions {
-  /** Steps of the whole run. */
+/** Settings of {@linkcode createDisplay}. */
+export interface DisplayOptions {
+  /** What is counted, for plain lines: "step". */
+  readonly name: string;
   readonly total: number;
-  /** Steps done before, in a resumed run. 0 by default. */
+  /** Where the count begins. 0 by default. */
   readonly start?: number;
   /** Seconds between plain lines. 10 by default. */
   readonly interval?: number;
@@ -36,16 +31,35 @@ export interface ProgressOptions {
   readonly now?: () => number;
 }
 
-/** Starts a display of progress. */
-export function createProgress(options: ProgressOptions): Progress {
-  const { now = () => performance.now() } = options;
-  const describe = describer(options.total, now);
+/** Starts a display. */
+export function createDisplay(options: DisplayOptions): Display {
   return options.print === undefined && Deno.stderr.isTerminal()
-    ? createBar(options, describe)
-    : createLines(options, describe, now);
+    ? createBar(options)
+    : createLines(options);
 }
 
-type Describe = (step: number, figures: Figures) => string;
+/** What a run shows beside its step. */
+export interface Figures {
+  readonly loss: number;
+  readonly tokensPerSecond: number;
+}
+
+/** A display of a run's steps. */
+export interface Progress extends Omit<Display, "update"> {
+  /** Shows that `step` steps are done. */
+  update(step: number, figures: Figures): void;
+}
+
+/** Starts a display of a run's steps. */
+export function createProgress(options: Omit<DisplayOptions, "name">): Progress {
+  const { now = () => performance.now() } = options;
+  const describe = describer(options.total, now);
+  const display = createDisplay({ ...options, name: "step" });
+  return {
+    ...display,
+    update: (step, figures) => display.update(step, describe(step, figures)),
+  };
+}
 
 /** The part of cli-progress used here; the package has no types. */
 interface Bar {
@@ -56,7 +70,7 @@ interface Bar {
   stop(): void;
 }
 
-function createBar({ total, start = 0 }: ProgressOptions, describe: Describe): Progress {
+function createBar({ total, start = 0 }: DisplayOptions): Display {
   const bar: Bar = new cliProgress.SingleBar({
     stream: process.stderr,
     format: "{percentage}% {bar} {value}/{total}  {status}",
@@ -69,7 +83,7 @@ function createBar({ total, start = 0 }: ProgressOptions, describe: Describe): P
   });
   bar.start(total, start, { status: "" });
   return {
-    update: (step, figures) => bar.update(step, { status: describe(step, figures) }),
+    update: (value, status) => bar.update(value, { status }),
     log: (line) => {
       // At its end the bar goes back to a saved place: save (ESC 7) the row it now moves to.
       process.stderr.write(`\r\x1b[K${line}\n\x1b7`);
@@ -80,10 +94,9 @@ function createBar({ total, start = 0 }: ProgressOptions, describe: Describe): P
 }
 
 function createLines(
-  { total, interval = 10, print = console.error }: ProgressOptions,
-  describe: Describe,
-  now: () => number,
-): Progress {
+  { name, total, interval = 10, print = console.error, now = () => performance.now() }:
+    DisplayOptions,
+): Display {
   let printed = -Infinity;
   let pending: string | undefined;
   const show = (line: string) => {
@@ -92,9 +105,9 @@ function createLines(
     pending = undefined;
   };
   return {
-    update: (step, figures) => {
-      pending = `step ${step}/${total}  ${describe(step, figures)}`;
-      if (step === total || now() - printed >= interval * 1000) show(pending);
+    update: (value, status) => {
+      pending = `${name} ${value}/${total}  ${status}`;
+      if (value === total || now() - printed >= interval * 1000) show(pending);
     },
     log: print,
     stop: () => {
@@ -104,7 +117,10 @@ function createLines(
 }
 
 /** Describes figures and the time left, at the mean pace since the first step described. */
-function describer(total: number, now: () => number): Describe {
+function describer(
+  total: number,
+  now: () => number,
+): (step: number, figures: Figures) => string {
   // The first step compiles shaders and says nothing about the pace of the others.
   let first: { step: number; time: number } | undefined;
   return (step, { loss, tokensPerSecond }) => {

@@ -4,7 +4,7 @@ import { UserError } from "../../src/errors.ts";
 import { directoryStore } from "../../src/platform/files.ts";
 import { hasCheckpoint, loadCheckpoint, type Which } from "../../src/train/checkpoint.ts";
 import { type ModelFiles, readModel } from "../../src/train/model-files.ts";
-import { modelSource, newestRunPath, requireRun } from "./places.ts";
+import { findModel, newestRunPath, requireRun } from "./places.ts";
 
 /** How a command's flags name a checkpoint of a run. */
 export interface RunChoice {
@@ -39,8 +39,9 @@ export async function readRun(
   console.error(`Model: ${path}, the ${chosen} checkpoint (step ${step})`);
   const source = {
     location: `${path} (${chosen} checkpoint)`,
-    read: (file: string) => Promise.resolve(files[file]),
+    read: (file: string) => files[file].read(0, files[file].size),
+    open: (file: string) => Promise.resolve(files[file]),
     exists: (file: string) => Promise.resolve(file in files),
   };
-  return await readModel(source, (model) => modelSource(backbone ?? model));
+  return await readModel(source, (model) => findModel(backbone ?? model));
 }

@@ -37,7 +37,7 @@ export async function measureTraining(
   effort: Effort,
 ): Promise<TrainingResult> {
   workspaceOf(gpu).destroy();
-  const parameters = placeWeights(gpu, config, new Map(), isAdapterParameter, 0);
+  const parameters = await placeWeights(gpu, config, new Map(), isAdapterParameter, 0);
   const optimizer = new AdamW(parameters);
   const training = new TrainingStep(config, parameters, optimizer, {
     labelSmoothing: 0.1,

@@ -84,6 +84,9 @@ export function safetensorsDataStart(start: Uint8Array, fileBytes: number, file:
     refuse(`it has ${start.length} bytes, fewer than its length prefix`);
   }
   const prefix = new DataView(start.buffer, start.byteOffset, PREFIX_BYTES);
+  if (new TextDecoder().decode(prefix) === "version ") {
+    refuse("it is a Git LFS pointer; download the file that it stands for");
+  }
   const headerBytes = prefix.getBigUint64(0, true);
   if (headerBytes > maximumHeaderBytes) {
     refuse(`its header claims ${headerBytes} bytes, more than the limit of ${maximumHeaderBytes}`);

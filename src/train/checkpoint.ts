@@ -2,13 +2,15 @@
  * Checkpoints that are whole or absent.
  *
  * Each is a directory of files named after its step; `manifest.json`, written last and in one step,
- * commits them all: it names the latest and the best checkpoint with the size and SHA-256 of every file.
+ * commits them all: it names the latest and the best checkpoint with the size and checksum of every file.
  * Directories that it does not name do not count: they are what an interrupted save left, or were
  * superseded, and the next save sweeps them up. A process killed at any moment can therefore be resumed
  * from the last commit, and a truncated or altered file is found before anything is made of it.
  */
 
 import { UserError } from "../errors.ts";
+import { checksum } from "../io/digest.ts";
+import { type ByteSource, bytesSource } from "../io/source.ts";
 
 /** Where checkpoints are kept: a directory on disk, or anything else with names and bytes. */
 export interface CheckpointStore {
@@ -16,6 +18,8 @@ export interface CheckpointStore {
   readonly location: string;
   /** The bytes at `path`, which is `name` or `directory/name`. */
   read(path: string): Promise<Uint8Array>;
+  /** Access to the file at `path`, which may be larger than memory. */
+  open(path: string): Promise<ByteSource>;
   /** Replaces what is at `path` in one step, on return for good; makes its directory if need be. */
   writeAtomic(path: string, bytes: Uint8Array): Promise<void>;
   /** Names of the files and directories at the top. Empty if nothing was ever written. */
@@ -24,12 +28,12 @@ export interface CheckpointStore {
   remove(name: string): Promise<void>;
 }
 
-/** All that training needs to go on. */
-export interface Checkpoint {
+/** All that training needs to go on: its files' contents when it is saved, the files when it is loaded. */
+export interface Checkpoint<File> {
   /** Optimiser steps done. */
   readonly step: number;
-  /** Contents by file name. */
-  readonly files: Readonly<Record<string, Uint8Array>>;
+  /** By file name. */
+  readonly files: Readonly<Record<string, File>>;
   /** What does not belong in tensors (random state, data position, scores), as plain JSON. */
   readonly state: unknown;
 }
@@ -37,7 +41,7 @@ export interface Checkpoint {
 /** Which of the kept checkpoints: that of the last save, or the last that was saved as the best. */
 export type Which = "latest" | "best";
 
-/** A committed checkpoint, as the manifest describes it. */
+/** A committed checkpoint, as the manifest describes it; `sha256` is a {@linkcode checksum}. */
 interface Entry {
   readonly step: number;
   readonly directory: string;
@@ -63,7 +67,7 @@ const filePattern = /^\w[\w.-]*$/;
  */
 export async function saveCheckpoint(
   store: CheckpointStore,
-  { step, files, state }: Checkpoint,
+  { step, files, state }: Checkpoint<Uint8Array>,
   { best = false } = {},
 ): Promise<void> {
   const previous = await readManifest(store);
@@ -73,7 +77,8 @@ export async function saveCheckpoint(
   const described: [string, Entry["files"][string]][] = [];
   for (const [name, bytes] of Object.entries(files)) {
     if (!filePattern.test(name)) throw new Error(`not a name for a checkpoint's file: ${name}`);
-    described.push([name, { bytes: bytes.length, sha256: await sha256(bytes) }]);
+    const sha256 = await checksum(bytesSource(name, bytes));
+    described.push([name, { bytes: bytes.length, sha256 }]);
     await store.writeAtomic(`${directory}/${name}`, bytes);
   }
 
@@ -86,14 +91,14 @@ export async function saveCheckpoint(
 }
 
 /**
- * Loads a checkpoint, having checked every byte of it.
+ * Opens the files of a checkpoint, having checked every byte of them.
  *
  * @throws UserError naming the file if there is no such checkpoint, or it is truncated or altered
  */
 export async function loadCheckpoint(
   store: CheckpointStore,
   which: Which = "latest",
-): Promise<Checkpoint> {
+): Promise<Checkpoint<ByteSource>> {
   const manifest = await readManifest(store);
   if (manifest === undefined) throw new UserError(`${store.location} holds no checkpoint`);
   const entry = manifest[which];
@@ -101,19 +106,19 @@ export async function loadCheckpoint(
     throw new UserError(`${store.location} holds no ${which} checkpoint yet`);
   }
 
-  const files: Record<string, Uint8Array> = {};
+  const files: Record<string, ByteSource> = {};
   for (const [name, expected] of Object.entries(entry.files)) {
     const path = `${entry.directory}/${name}`;
-    const bytes = await store.read(path);
-    const broken = bytes.length !== expected.bytes
-      ? `has ${bytes.length} bytes where ${expected.bytes} were saved`
-      : await sha256(bytes) !== expected.sha256
-      ? "is not what was saved: its SHA-256 differs"
+    const file = await store.open(path);
+    const broken = file.size !== expected.bytes
+      ? `has ${file.size} bytes where ${expected.bytes} were saved`
+      : await checksum(file) !== expected.sha256
+      ? "is not what was saved: its checksum differs"
       : undefined;
     if (broken !== undefined) {
       throw new UserError(`the checkpoint is damaged: ${store.location}/${path} ${broken}`);
     }
-    files[name] = bytes;
+    files[name] = file;
   }
   return { step: entry.step, files, state: entry.state };
 }
@@ -187,10 +192,3 @@ function isEntry(value: unknown): value is Entry {
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null;
-
-/** The SHA-256 of `bytes`, in hexadecimal. */
-export async function sha256(bytes: Uint8Array): Promise<string> {
-  // The type allows for shared memory, which WebCrypto refuses and nothing here makes.
-  const digest = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
-  return new Uint8Array(digest).toHex();
-}

@@ -1,36 +1,32 @@
 /**
- * Models as they lie in a directory: `config.json`, `model.safetensors` and `tokenizer.json`.
+ * Models as they lie in a directory: `config.json`, the weights, and `tokenizer.json` or `spiece.model`.
  *
  * A directory that holds only what adapter training changed has `backbone.json` in place of a tokenizer:
- * the directory of the frozen model beneath, with the size and SHA-256 of its weights. So a checkpoint is
- * a model like any other, and small, and cannot be put on a backbone it was not trained on.
+ * the directory of the frozen model beneath, with a fingerprint of its weights. So a checkpoint is a model
+ * like any other, and small, and cannot be put on a backbone it was not trained on. Of the weights only
+ * descriptions are read here, which are all checked before the first of them is placed.
  */
 
-import type { ModelConfig } from "../../models/config.ts";
+import { type ModelConfig, parseConfig } from "../../models/config.ts";
 import { UserError } from "../errors.ts";
-import { readSafetensors } from "../io/safetensors.ts";
+import { parseJsonObject } from "../io/json.ts";
+import type { ByteSource } from "../io/source.ts";
+import { sentencepieceTokenizer } from "../text/sentencepiece.ts";
 import { checkTokenizerFits, createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
-import { sha256 } from "./checkpoint.ts";
+import { type BackboneReference, checkBackbone, fingerprint, parseReference } from "./backbone.ts";
+import { openWeightFile, weightsFile } from "./weight-files.ts";
 import { matchWeights, type WeightFile, type Weights } from "./weights.ts";
 
 /** A model's directory, wherever it is. */
 export interface ModelSource {
   /** What the user calls it: a path, `miniature`. */
   readonly location: string;
-  /** The bytes of a file in it. */
+  /** The bytes of a small file in it. */
   read(file: string): Promise<Uint8Array>;
+  /** Access to a file in it that may be larger than memory. */
+  open(file: string): Promise<ByteSource>;
   /** Whether it has that file. */
   exists(file: string): Promise<boolean>;
-}
-
-/** Which backbone a checkpoint stands on. */
-export interface BackboneReference {
-  /** Where its directory was. */
-  readonly model: string;
-  /** Size of its `model.safetensors`. */
-  readonly bytes: number;
-  /** SHA-256 of its `model.safetensors`, in hexadecimal. */
-  readonly sha256: string;
 }
 
 /** What was read from a model's directory; the tensors are checked by {@linkcode matchWeights}. */
@@ -43,16 +39,17 @@ export interface ModelFiles {
   readonly tokenizerFiles: Readonly<Record<string, Uint8Array>>;
   /** Later files override earlier ones. */
   readonly weights: readonly WeightFile[];
-  /** How a checkpoint on top of this model refers to it. */
-  readonly reference: BackboneReference;
+  /** How a checkpoint on top of this model refers to it. Reads all weights, once. */
+  reference(): Promise<BackboneReference>;
 }
 
 /** File names in a model's directory. */
 export const modelFile = {
   config: "config.json",
-  weights: "model.safetensors",
+  weights: weightsFile,
   tokenizer: "tokenizer.json",
   tokenizerConfig: "tokenizer_config.json",
+  sentencepiece: "spiece.model",
   backbone: "backbone.json",
 } as const;
 
@@ -64,59 +61,37 @@ export const modelFile = {
  */
 export async function readModel(
   source: ModelSource,
-  open: (model: string) => ModelSource,
+  open: (model: string) => ModelSource | Promise<ModelSource>,
 ): Promise<ModelFiles> {
   const { location } = source;
-  for (const file of [modelFile.config, modelFile.weights]) {
-    if (!await source.exists(file)) {
-      throw new UserError(
-        `${location} is not a model: it has no ${file}; a model is a directory with config.json, ` +
-          `model.safetensors and tokenizer.json`,
-      );
-    }
-  }
-  const config = parseObject(
-    await source.read(modelFile.config),
-    `${location}/${modelFile.config}`,
-  );
-  const weights = await source.read(modelFile.weights);
-  const name = `${location}/${modelFile.weights}`;
-  const own = {
-    location,
-    config,
-    weights: [{ name, tensors: readSafetensors(weights, name) }],
-    reference: { model: location, bytes: weights.length, sha256: await sha256(weights) },
-  };
-  if (!await source.exists(modelFile.backbone)) return { ...own, ...await readTokenizer(source) };
+  const refuse = (what: string) =>
+    new UserError(
+      `${location} is not a model: it has no ${what}; a model is a directory with config.json, ` +
+        `model.safetensors or pytorch_model.bin, and tokenizer.json or spiece.model`,
+    );
+  if (!await source.exists(modelFile.config)) throw refuse(modelFile.config);
+  const configFile = `${location}/${modelFile.config}`;
+  const config = parseJsonObject(await source.read(modelFile.config), configFile);
+  const weights = await openWeightFile(source);
+  if (weights === undefined) throw refuse("weights");
 
+  if (!await source.exists(modelFile.backbone)) {
+    const tokenizer = await readTokenizer(source);
+    if (tokenizer === undefined) throw refuse("tokenizer");
+    return withReference({ location, config, weights: [weights], ...tokenizer });
+  }
   const bytes = await source.read(modelFile.backbone);
   const reference = parseReference(bytes, `${location}/${modelFile.backbone}`);
-  const backbone = await readModel(open(reference.model), open);
-  checkBackbone(reference, backbone, location);
-  return { ...backbone, ...own, weights: [...backbone.weights, ...own.weights] };
-}
-
-/** Reads a `backbone.json`; `file` is its name, for errors. */
-export function parseReference(bytes: Uint8Array, file: string): BackboneReference {
-  const { model, bytes: size, sha256 } = parseObject(bytes, file);
-  if (typeof model !== "string" || typeof size !== "number" || typeof sha256 !== "string") {
-    throw new UserError(`${file} must name a model with the bytes and sha256 of its weights`);
-  }
-  return { model, bytes: size, sha256 };
-}
-
-/** Checks that a checkpoint stands on this very model. @throws {UserError} if the weights differ */
-export function checkBackbone(
-  expected: BackboneReference,
-  { reference }: ModelFiles,
-  checkpoint: string,
-): void {
-  if (reference.sha256 === expected.sha256) return;
-  throw new UserError(
-    `${checkpoint} was trained on other weights than ${reference.model}/${modelFile.weights} holds ` +
-      `(${reference.bytes} bytes, SHA-256 ${reference.sha256}): it needs those of ${expected.bytes} ` +
-      `bytes, SHA-256 ${expected.sha256}`,
-  );
+  const backbone = await readModel(await open(reference.model), open);
+  checkBackbone(reference, await backbone.reference(), location);
+  const { tokenizer, tokenizerFiles } = backbone;
+  return withReference({
+    location,
+    config,
+    weights: [...backbone.weights, weights],
+    tokenizer,
+    tokenizerFiles,
+  });
 }
 
 /**
@@ -138,28 +113,33 @@ export function matchModel(
   return matchWeights(config, weights);
 }
 
-async function readTokenizer(source: ModelSource) {
-  const tokenizerFiles: Record<string, Uint8Array> = {};
-  const read = async (file: string) => {
-    tokenizerFiles[file] = await source.read(file);
-    return parseObject(tokenizerFiles[file], `${source.location}/${file}`);
+function withReference(files: Omit<ModelFiles, "reference">): ModelFiles {
+  const identify = async () => {
+    const { location, config, weights } = files;
+    const own = matchWeights(parseConfig(config, `${location}/${modelFile.config}`), weights);
+    return { model: location, fingerprint: await fingerprint(own) };
   };
-  const json = await read(modelFile.tokenizer);
-  const hasConfig = await source.exists(modelFile.tokenizerConfig);
-  const tokenizer = createTokenizer(json, hasConfig ? await read(modelFile.tokenizerConfig) : {});
-  return { tokenizer, tokenizerFiles };
+  let reference: Promise<BackboneReference> | undefined;
+  return { ...files, reference: () => reference ??= identify() };
 }
 
-function parseObject(bytes: Uint8Array, file: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    const reason = (error as Error).message.replace(/\s+/g, " ");
-    throw new UserError(`${file} is not valid JSON: ${reason}`);
+async function readTokenizer(
+  source: ModelSource,
+): Promise<Pick<ModelFiles, "tokenizer" | "tokenizerFiles"> | undefined> {
+  const tokenizerFiles: Record<string, Uint8Array> = {};
+  const read = async (file: string) => tokenizerFiles[file] = await source.read(file);
+  const readJson = async (file: string) =>
+    parseJsonObject(await read(file), `${source.location}/${file}`);
+  if (await source.exists(modelFile.tokenizer)) {
+    const json = await readJson(modelFile.tokenizer);
+    const hasConfig = await source.exists(modelFile.tokenizerConfig);
+    const config = hasConfig ? await readJson(modelFile.tokenizerConfig) : {};
+    return { tokenizer: createTokenizer(json, config), tokenizerFiles };
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new UserError(`${file} must hold a JSON object`);
+  if (await source.exists(modelFile.sentencepiece)) {
+    const bytes = await read(modelFile.sentencepiece);
+    const file = `${source.location}/${modelFile.sentencepiece}`;
+    const { tokenizer, config } = sentencepieceTokenizer(bytes, file);
+    return { tokenizer: createTokenizer(tokenizer, config), tokenizerFiles };
   }
-  return value as Record<string, unknown>;
 }

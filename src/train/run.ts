@@ -11,6 +11,8 @@ import { TrainingBatches } from "../data/batch.ts";
 import { Mixture } from "../data/mixture.ts";
 import type { Dataset } from "../data/types.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { Parameters } from "../graph/parameters.ts";
+import { checkBackbone, parseReference } from "./backbone.ts";
 import { loadCheckpoint, saveCheckpoint, type Which } from "./checkpoint.ts";
 import {
   type Answering,
@@ -19,12 +21,12 @@ import {
   type Evaluation,
   type EvaluationOptions,
 } from "./evaluate.ts";
-import { checkBackbone, modelFile, type ModelFiles, parseReference } from "./model-files.ts";
+import { modelFile, type ModelFiles } from "./model-files.ts";
 import type { MetricsLine, RunDirectory } from "./run-directory.ts";
 import type { Settings } from "./settings.ts";
 import { readSnapshot, snapshotFiles } from "./snapshot.ts";
 import { Trainer } from "./trainer.ts";
-import { placeWeights, type Weights } from "./weights.ts";
+import { type LoadProgress, placeWeights, type Weights } from "./weights.ts";
 
 /** What a run is made of. */
 export interface RunParts {
@@ -61,24 +63,38 @@ export class Run {
   #state: RunState = { evaluated: 0 };
   #saved = 0;
 
-  /** @throws {UserError} if a task has nothing to train on */
-  constructor(readonly parts: RunParts) {
+  private constructor(
+    readonly parts: RunParts,
+    parameters: Parameters,
+    batches: TrainingBatches,
+  ) {
+    const { settings, config, base } = parts;
+    this.trainer = new Trainer(config, parameters, settings, (index) => batches.batch(index));
+    this.#model = createAnswering(config, parameters, base.tokenizer, settings);
+  }
+
+  /**
+   * Puts the model on the device, at its beginning.
+   *
+   * @param onProgress is told how far that has come
+   * @throws {UserError} if a task has nothing to train on, or a file of the model cannot be read
+   */
+  static async create(
+    parts: RunParts,
+    onProgress?: (progress: LoadProgress) => void,
+  ): Promise<Run> {
     const { gpu, settings, config, base, weights, datasets } = parts;
-    const { seed, temperature } = settings;
+    const { seed, temperature, train } = settings;
     const batches = new TrainingBatches(
       new Mixture(datasets, { seed, temperature }),
       base.tokenizer,
       settings,
     );
-    const parameters = placeWeights(
-      gpu,
-      config,
-      weights,
-      (name) => isTrainable(settings.train, name),
-      seed,
-    );
-    this.trainer = new Trainer(config, parameters, settings, (index) => batches.batch(index));
-    this.#model = createAnswering(config, parameters, base.tokenizer, settings);
+    const trainable = (name: string) => isTrainable(train, name);
+    const parameters = await placeWeights(gpu, config, weights, trainable, seed, onProgress);
+    // Now, not at the first save: the files may have changed by then.
+    if (parameters.trainable.length < parameters.descriptions.length) await base.reference();
+    return new Run(parts, parameters, batches);
   }
 
   /** The best evaluation so far. */
@@ -96,8 +112,11 @@ export class Run {
     const { step, files, state } = await loadCheckpoint(checkpoints, which);
     const { location } = checkpoints;
     const backbone = files[modelFile.backbone];
-    if (backbone) checkBackbone(parseReference(backbone, modelFile.backbone), base, location);
-    this.trainer.restore(readSnapshot(files, step, this.trainer.parameters, location));
+    if (backbone) {
+      const expected = parseReference(await backbone.read(0, backbone.size), backbone.name);
+      checkBackbone(expected, await base.reference(), location);
+    }
+    this.trainer.restore(await readSnapshot(files, step, this.trainer, location));
     this.#state = state as RunState;
     this.#saved = step;
   }
@@ -149,7 +168,7 @@ export class Run {
     const { trainer, parts: { config, base, directory } } = this;
     if (trainer.step === this.#saved && !best) return;
     const snapshot = await trainer.snapshot();
-    const files = snapshotFiles(snapshot, config, base, trainer.parameters);
+    const files = await snapshotFiles(snapshot, config, base, trainer);
     const checkpoint = { step: snapshot.step, files, state: this.#state };
     await saveCheckpoint(directory.store.checkpoints, checkpoint, { best });
     this.#saved = snapshot.step;

@@ -9,88 +9,86 @@
 import { formatConfig, type ModelConfig } from "../../models/config.ts";
 import { UserError } from "../errors.ts";
 import type { Parameters } from "../graph/parameters.ts";
-import { sameShape } from "../graph/tensor.ts";
-import {
-  fromFloat32,
-  readSafetensors,
-  type SafeTensor,
-  toFloat32,
-  writeSafetensors,
-} from "../io/safetensors.ts";
+import { sameShape, type Shape } from "../graph/tensor.ts";
+import { fromFloat32, openSafetensors, readFloat32, writeSafetensors } from "../io/safetensors.ts";
+import type { ByteSource } from "../io/source.ts";
 import { modelFile, type ModelFiles } from "./model-files.ts";
-import type { Snapshot } from "./trainer.ts";
+import type { Snapshot, Trainer } from "./trainer.ts";
 
 const optimizerFile = "optimizer.safetensors";
-const first = "first_moment.", second = "second_moment.";
 
 /**
  * The files of a checkpoint.
  *
  * @param base the model that training began from
- * @param parameters the model's, for their shapes
+ * @param trainer whose snapshot it is
  */
-export function snapshotFiles(
+export async function snapshotFiles(
   snapshot: Snapshot,
   config: ModelConfig,
   base: ModelFiles,
-  parameters: Parameters,
-): Record<string, Uint8Array> {
-  const trainable = parameters.descriptions.filter(({ trainable }) => trainable);
-  const tensors = (values: ReadonlyMap<string, Float32Array>, prefix = "") =>
-    trainable.map(({ name, shape }): [string, SafeTensor] => [
-      prefix + name,
-      fromFloat32(values.get(name)!, shape),
-    ]);
-  const standsAlone = trainable.length === parameters.descriptions.length;
+  trainer: Trainer,
+): Promise<Record<string, Uint8Array>> {
+  const { parameters, optimizerShapes } = trainer;
+  const trainable = shapesOf(parameters);
+  const packed = (values: ReadonlyMap<string, Float32Array>, shapes: ReadonlyMap<string, Shape>) =>
+    writeSafetensors(
+      new Map(
+        Array.from(shapes, ([name, shape]) => [name, fromFloat32(values.get(name)!, shape)]),
+      ),
+    );
+  const standsAlone = trainable.size === parameters.descriptions.length;
   return {
     [modelFile.config]: json(formatConfig(config)),
-    [modelFile.weights]: writeSafetensors(new Map(tensors(snapshot.parameters))),
-    ...(standsAlone ? base.tokenizerFiles : { [modelFile.backbone]: json(base.reference) }),
-    [optimizerFile]: writeSafetensors(
-      new Map([
-        ...tensors(snapshot.firstMoments, first),
-        ...tensors(snapshot.secondMoments, second),
-      ]),
-    ),
+    [modelFile.weights]: packed(snapshot.parameters, trainable),
+    ...(standsAlone ? base.tokenizerFiles : { [modelFile.backbone]: json(await base.reference()) }),
+    [optimizerFile]: packed(snapshot.optimizer, optimizerShapes),
   };
 }
 
 /**
  * The snapshot in the files of a checkpoint.
  *
+ * @param trainer who shall go on from it
  * @param location names the checkpoint in errors
  * @throws {UserError} naming file and tensor if what is trained differs from what was saved
  */
-export function readSnapshot(
-  files: Readonly<Record<string, Uint8Array>>,
+export async function readSnapshot(
+  files: Readonly<Record<string, ByteSource>>,
   step: number,
-  parameters: Parameters,
+  trainer: Trainer,
   location: string,
-): Snapshot {
-  const read = (file: string, prefixes: readonly string[]) => {
-    const name = `${location}/${file}`;
+): Promise<Snapshot> {
+  const read = async (file: string, shapes: ReadonlyMap<string, Shape>) => {
+    const path = `${location}/${file}`;
     if (files[file] === undefined) {
-      throw new UserError(`${name} is missing: use another checkpoint`);
+      throw new UserError(`${path} is missing: use another checkpoint`);
     }
-    const tensors = readSafetensors(files[file], name);
-    const trainable = parameters.descriptions.filter(({ trainable }) => trainable);
-    return prefixes.map((prefix) =>
-      new Map(trainable.map(({ name: parameter, shape }) => {
-        const tensor = tensors.get(prefix + parameter);
-        if (tensor === undefined || !sameShape(tensor.shape, shape)) {
-          const found = tensor === undefined ? "is missing" : `is [${tensor.shape.join(", ")}]`;
-          throw new UserError(
-            `${name}: the tensor ${prefix}${parameter} ${found}, but training needs it as ` +
-              `[${shape.join(", ")}]`,
-          );
-        }
-        return [parameter, toFloat32(tensor, parameter)];
-      }))
-    );
+    const tensors = await openSafetensors(files[file]);
+    const values = new Map<string, Float32Array>();
+    for (const [name, shape] of shapes) {
+      const tensor = tensors.get(name);
+      if (tensor === undefined || !sameShape(tensor.shape, shape)) {
+        const found = tensor === undefined ? "is missing" : `is [${tensor.shape.join(", ")}]`;
+        throw new UserError(
+          `${path}: the tensor ${name} ${found}, but training needs it as [${shape.join(", ")}]`,
+        );
+      }
+      values.set(name, await readFloat32(tensor, name));
+    }
+    return values;
   };
-  const [values] = read(modelFile.weights, [""]);
-  const [firstMoments, secondMoments] = read(optimizerFile, [first, second]);
-  return { step, parameters: values, firstMoments, secondMoments };
+  return {
+    step,
+    parameters: await read(modelFile.weights, shapesOf(trainer.parameters)),
+    optimizer: await read(optimizerFile, trainer.optimizerShapes),
+  };
+}
+
+/** Names and shapes of what is trained. */
+function shapesOf({ descriptions }: Parameters): Map<string, Shape> {
+  const trainable = descriptions.filter(({ trainable }) => trainable);
+  return new Map(trainable.map(({ name, shape }) => [name, shape]));
 }
 
 function json(value: object): Uint8Array {

@@ -12,7 +12,7 @@ import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type Answering, createAnswering } from "./evaluate.ts";
 import { matchModel, modelFile, type ModelFiles } from "./model-files.ts";
-import { placeWeights, type Weights } from "./weights.ts";
+import { type LoadProgress, placeWeights, type Weights } from "./weights.ts";
 
 /** A model's configuration and all its weights. */
 export interface TrainedModel {
@@ -34,12 +34,17 @@ export function checkTrained(files: ModelFiles): TrainedModel {
   return { files, config, weights };
 }
 
-/** Puts a model on the device, to answer texts within the limits. */
-export function placeTrained(
+/**
+ * Puts a model on the device, to answer texts within the limits.
+ *
+ * @param onProgress is told how far that has come
+ */
+export async function placeTrained(
   gpu: Gpu,
   { files, config, weights }: TrainedModel,
   limits: BatchOptions,
-): Answering {
-  const parameters = placeWeights(gpu, config, weights, () => false, 0);
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<Answering> {
+  const parameters = await placeWeights(gpu, config, weights, () => false, 0, onProgress);
   return createAnswering(config, parameters, files.tokenizer, limits);
 }

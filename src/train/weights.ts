@@ -2,7 +2,8 @@
  * Checkpoint files → parameters on the device.
  *
  * All tensors of all files are held against the model's inventory before anything is placed, so a model
- * is loaded whole or not at all. Only adapters and hypernetworks may be absent: they are drawn anew.
+ * is loaded whole or not at all. Only adapters and hypernetworks may be absent: they are drawn anew. The
+ * elements are then read a tensor at a time, so that a model may be larger than the host's memory.
  */
 
 import type { ModelConfig } from "../../models/config.ts";
@@ -14,19 +15,22 @@ import {
 import { suggestion, UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Parameters } from "../graph/parameters.ts";
-import { sameShape } from "../graph/tensor.ts";
-import { type SafeTensor, toFloat32 } from "../io/safetensors.ts";
+import { sameShape, size } from "../graph/tensor.ts";
+import { readFloat32 } from "../io/safetensors.ts";
+import { byteLength, type StoredTensor } from "../io/source.ts";
 import { drawParameter } from "./initialise.ts";
 
-/** The tensors of one file. */
+/** The tensors of one file, or of the files of one index. */
 export interface WeightFile {
   /** Its path, for error messages. */
   readonly name: string;
-  readonly tensors: ReadonlyMap<string, SafeTensor>;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** Tensors that the index lists and their file lacks, with the file's name. */
+  readonly absent?: ReadonlyMap<string, string>;
 }
 
-/** Where the tensors of a model come from. */
-export type Weights = ReadonlyMap<string, SafeTensor>;
+/** Where the tensors of a model come from, by parameter name. */
+export type Weights = ReadonlyMap<string, StoredTensor>;
 
 /**
  * A tensor that T5 checkpoints of the first hour carry and no implementation uses: the position bias
@@ -46,8 +50,9 @@ export function matchWeights(config: ModelConfig, files: readonly WeightFile[]):
     parameterInventory(config).map((parameter) => [parameter.name, parameter]),
   );
   const aliases = parameterAliases(config);
-  const found = new Map<string, SafeTensor>();
-  for (const { name: file, tensors } of files) {
+  const found = new Map<string, StoredTensor>();
+  for (const { name: file, tensors, absent = [] } of files) {
+    const own = new Set<string>();
     for (const [given, tensor] of tensors) {
       const name = inventory.has(given) ? given : aliases[given];
       if (given === UNUSED || (name !== given && tensors.has(name))) continue;
@@ -70,6 +75,15 @@ export function matchWeights(config: ModelConfig, files: readonly WeightFile[]):
         );
       }
       found.set(name, tensor);
+      own.add(name);
+    }
+    for (const [given, shard] of absent) {
+      // What is there under another name is all there; converters leave aliases out.
+      if (given === UNUSED || own.has(aliases[given] ?? given)) continue;
+      throw new UserError(
+        `${file}: the tensor ${given} should be in ${shard}, which does not have it: ` +
+          `are they of one checkpoint?`,
+      );
     }
   }
   const missing = [...inventory.keys()]
@@ -82,28 +96,61 @@ export function matchWeights(config: ModelConfig, files: readonly WeightFile[]):
   return found;
 }
 
+/** Bytes sent to the device between two waits: WebGPU keeps a copy of all that it has not yet done. */
+const PENDING_BYTES = 2 ** 26;
+
+/** How far loading has come. */
+export interface LoadProgress {
+  /** Elements that are on the device. */
+  readonly done: number;
+  /** Elements of the model. */
+  readonly total: number;
+  /** What is read of files in all. */
+  readonly bytes: number;
+}
+
 /**
  * Puts a model's parameters on the device, those without a tensor drawn anew.
  *
  * @param trainable which parameters training changes
  * @param seed of what is drawn
+ * @param onProgress is told from time to time, and at the end
+ * @throws {UserError} if a file cannot be read, or was changed since it was opened
  */
-export function placeWeights(
+export async function placeWeights(
   gpu: Gpu,
   config: ModelConfig,
   weights: Weights,
   trainable: (name: string) => boolean,
   seed: number,
-): Parameters {
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<Parameters> {
   const inventory = parameterInventory(config);
   const parameters = new Parameters(
     gpu,
     inventory.map(({ name, shape }) => ({ name, shape, trainable: trainable(name) })),
   );
-  for (const specification of inventory) {
-    const { name } = specification;
-    const tensor = weights.get(name);
-    parameters.write(name, tensor ? toFloat32(tensor, name) : drawParameter(specification, seed));
+  const total = inventory.reduce((sum, { shape }) => sum + size(shape), 0);
+  const bytes = [...weights.values()].reduce((sum, tensor) => sum + byteLength(tensor), 0);
+  try {
+    let done = 0, pending = 0;
+    for (const specification of inventory) {
+      const { name } = specification;
+      const tensor = weights.get(name);
+      const values = tensor ? await readFloat32(tensor, name) : drawParameter(specification, seed);
+      parameters.write(name, values);
+      done += values.length;
+      pending += values.byteLength;
+      if (pending < PENDING_BYTES && done < total) continue;
+      gpu.device.queue.submit([]); // sets what was written in motion
+      await gpu.device.queue.onSubmittedWorkDone();
+      gpu.assertHealthy("loading the model");
+      pending = 0;
+      onProgress?.({ done, total, bytes });
+    }
+  } catch (error) {
+    parameters.destroy();
+    throw error;
   }
   return parameters;
 }

@@ -147,6 +147,8 @@ test("a tensor of another type is refused by name", () => {
 test("a file is refused whose length prefix lies", async () => {
   await refuses(new Uint8Array(0), /has 0 bytes/);
   await refuses(new Uint8Array(7), /has 7 bytes/);
+  const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+  await refuses(new TextEncoder().encode(pointer), /is a Git LFS pointer/);
   await refuses(fileOf("{}", 0, 3n), /claims 3 bytes but only 2 follow/);
   await refuses(
     fileOf("{}", 0, 2n ** 64n - 1n),

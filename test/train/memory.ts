@@ -2,6 +2,7 @@
 
 import { formatConfig, parseConfig } from "../../models/config.ts";
 import { writeSafetensors } from "../../src/io/safetensors.ts";
+import { type ByteSource, bytesSource } from "../../src/io/source.ts";
 import type { CheckpointStore } from "../../src/train/checkpoint.ts";
 import type { ModelSource } from "../../src/train/model-files.ts";
 import { RunDirectory, type RunStore } from "../../src/train/run-directory.ts";
@@ -14,6 +15,17 @@ export function memorySource(files: Readonly<Record<string, Uint8Array>>): Model
   return {
     location: "memory",
     read: (file) => Promise.resolve(files[file]),
+    open: (file) => Promise.resolve(bytesSource(`memory/${file}`, files[file])),
+    exists: (file) => Promise.resolve(file in files),
+  };
+}
+
+/** The files of a checkpoint as a model's directory. */
+export function checkpointSource(files: Readonly<Record<string, ByteSource>>): ModelSource {
+  return {
+    location: "memory",
+    read: (file) => files[file].read(0, files[file].size),
+    open: (file) => Promise.resolve(files[file]),
     exists: (file) => Promise.resolve(file in files),
   };
 }
@@ -58,6 +70,7 @@ function memoryCheckpoints(): CheckpointStore {
   return {
     location: "memory/checkpoints",
     read: (path) => Promise.resolve(files.get(path)!),
+    open: (path) => Promise.resolve(bytesSource(`memory/checkpoints/${path}`, files.get(path)!)),
     writeAtomic: (path, bytes) => Promise.resolve(void files.set(path, bytes)),
     list: () => Promise.resolve([...new Set([...files.keys()].map(top))].sort()),
     remove: (name) => {

@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { isAdapterParameter, parameterInventory } from "../../models/inventory.ts";
 import type { Dataset, Split } from "../../src/data/types.ts";
 import { UserError } from "../../src/errors.ts";
-import { readSafetensors } from "../../src/io/safetensors.ts";
+import { openSafetensors } from "../../src/io/safetensors.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import { evaluate } from "../../src/train/evaluate.ts";
 import { matchModel, readModel } from "../../src/train/model-files.ts";
@@ -12,7 +12,7 @@ import type { RunDirectory } from "../../src/train/run-directory.ts";
 import { type Options, resolveSettings } from "../../src/train/settings.ts";
 import { checkTrained, placeTrained } from "../../src/train/trained-model.ts";
 import { testDevice } from "../graph/device.ts";
-import { memoryRun, memorySource, metricsOf, tinySource } from "./memory.ts";
+import { checkpointSource, memoryRun, memorySource, metricsOf, tinySource } from "./memory.ts";
 
 const test = suite("run");
 
@@ -54,7 +54,7 @@ async function createRun(options: Options, directory: RunDirectory = memoryRun()
     "echo",
   ]);
   const weights = matchModel(base, resolved.config);
-  return new Run({ gpu, ...resolved, base, weights, datasets: [echo], directory });
+  return await Run.create({ gpu, ...resolved, base, weights, datasets: [echo], directory });
 }
 
 test("every step is logged, evaluations come when due, and the loss falls", async () => {
@@ -92,14 +92,14 @@ test("adapter training saves the adapters alone, on their backbone", async () =>
   const run = await createRun({ steps: 2, evalEvery: 0 });
   await run.train();
   const { files } = await loadCheckpoint(run.parts.directory.store.checkpoints);
-  const names = [...readSafetensors(files["model.safetensors"], "").keys()];
+  const names = [...(await openSafetensors(files["model.safetensors"])).keys()];
   assert.ok(names.length > 0 && names.every(isAdapterParameter));
 
-  const model = await readModel(memorySource(files), () => memorySource({}))
+  const model = await readModel(checkpointSource(files), () => memorySource({}))
     .then(() => undefined, (error) => error);
   assert.match(model.message, /^memory is not a model/); // there is no backbone in an empty place
   const backbone = await tinySource();
-  const trained = checkTrained(await readModel(memorySource(files), () => backbone));
+  const trained = checkTrained(await readModel(checkpointSource(files), () => backbone));
   assert.is(trained.weights.size, parameterInventory(trained.config).length);
 });
 
@@ -108,9 +108,9 @@ test("full training saves a model that stands alone and answers as the run does"
   await run.train();
   const { files } = await loadCheckpoint(run.parts.directory.store.checkpoints);
   const trained = checkTrained(
-    await readModel(memorySource(files), () => memorySource({})),
+    await readModel(checkpointSource(files), () => memorySource({})),
   );
-  const model = placeTrained(await testDevice(), trained, run.parts.settings);
+  const model = await placeTrained(await testDevice(), trained, run.parts.settings);
   const own = await run.evaluate({ split: "test" });
   assert.equal(await evaluate(model, [echo], { split: "test" }), own);
   assert.is(own!.tasks[0].predictions.length, 4);

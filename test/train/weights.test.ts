@@ -3,8 +3,9 @@ import * as assert from "uvu/assert";
 import { parseConfig } from "../../models/config.ts";
 import { isAdapterParameter, parameterInventory } from "../../models/inventory.ts";
 import { UserError } from "../../src/errors.ts";
-import { fromFloat32, fromInt32, type SafeTensor, toFloat32 } from "../../src/io/safetensors.ts";
-import { matchWeights, placeWeights } from "../../src/train/weights.ts";
+import { fromFloat32, fromInt32, readFloat32, type SafeTensor } from "../../src/io/safetensors.ts";
+import type { StoredTensor } from "../../src/io/source.ts";
+import { type LoadProgress, matchWeights, placeWeights } from "../../src/train/weights.ts";
 import { testDevice } from "../graph/device.ts";
 import { tinyConfig, tinyTensors } from "./tiny-model.ts";
 
@@ -16,26 +17,42 @@ const config = parseConfig(
 );
 const norm = "encoder.final_layer_norm.weight";
 
+/** The tensors of a file, which say when they are read. */
+const stored = (tensors: ReadonlyMap<string, SafeTensor>, onRead?: (name: string) => void) =>
+  new Map<string, StoredTensor>(
+    Array.from(tensors, ([name, { dtype, shape, data }]) => [name, {
+      dtype,
+      shape,
+      read: () => {
+        onRead?.(name);
+        return Promise.resolve(data);
+      },
+    }]),
+  );
+
 const match = (...files: ReadonlyMap<string, SafeTensor>[]) =>
-  matchWeights(config, files.map((tensors, i) => ({ name: `file${i}`, tensors })));
+  matchWeights(config, files.map((tensors, i) => ({ name: `file${i}`, tensors: stored(tensors) })));
+
+const firstOf = async (weights: ReadonlyMap<string, StoredTensor>, name: string) =>
+  (await readFloat32(weights.get(name)!, name))[0];
 
 const filled = (value: number) => fromFloat32(new Float32Array(16).fill(value), [16]);
 
-test("later files win, and adapters may be absent", () => {
+test("later files win, and adapters may be absent", async () => {
   const weights = match(tinyTensors(), new Map([[norm, filled(3)]]));
-  assert.is(toFloat32(weights.get(norm)!, norm)[0], 3);
+  assert.is(await firstOf(weights, norm), 3);
   const absent = parameterInventory(config).filter(({ name }) => !weights.has(name));
   assert.ok(absent.length > 0 && absent.every(({ name }) => isAdapterParameter(name)));
 });
 
-test("a shared tensor may come under an alias, and under its own name wins", () => {
+test("a shared tensor may come under an alias, and under its own name wins", async () => {
   const table = (value: number) => fromFloat32(new Float32Array(2048 * 16).fill(value), [2048, 16]);
   const aliased = new Map(tinyTensors());
   aliased.delete("shared.weight");
   aliased.set("encoder.embed_tokens.weight", table(1));
-  assert.is(toFloat32(match(aliased).get("shared.weight")!, "")[0], 1);
+  assert.is(await firstOf(match(aliased), "shared.weight"), 1);
   aliased.set("shared.weight", table(2)).set("decoder.embed_tokens.weight", table(3));
-  assert.is(toFloat32(match(aliased).get("shared.weight")!, "")[0], 2);
+  assert.is(await firstOf(match(aliased), "shared.weight"), 2);
 });
 
 test("the position bias that old checkpoints have in cross-attention is passed over", () => {
@@ -44,14 +61,34 @@ test("the position bias that old checkpoints have in cross-attention is passed o
   assert.is(match(old).has(name), false);
 });
 
-test("integers are no weights", () => {
-  const odd = new Map(tinyTensors()).set(norm, fromInt32(new Int32Array(16), [16]));
+test("integers and doubles are no weights", () => {
+  const double: SafeTensor = { dtype: "F64", shape: [16], data: new Uint8Array(128) };
+  for (const odd of [fromInt32(new Int32Array(16), [16]), double]) {
+    assert.throws(
+      () => match(new Map(tinyTensors()).set(norm, odd)),
+      (error: Error) =>
+        error instanceof UserError &&
+        error.message ===
+          `file0: the tensor ${norm} is ${odd.dtype} where F32, F16 or BF16 is needed`,
+    );
+  }
+});
+
+test("nothing is read before every file has been found to fit", () => {
+  const read: string[] = [];
+  const files = [tinyTensors(), new Map([["encoder.final_layer_nrom.weight", filled(1)]])];
   assert.throws(
-    () => match(odd),
-    (error: Error) =>
-      error instanceof UserError &&
-      error.message === `file0: the tensor ${norm} is I32 where F32, F16 or BF16 is needed`,
+    () =>
+      matchWeights(
+        config,
+        files.map((tensors, i) => ({
+          name: `file${i}`,
+          tensors: stored(tensors, (name) => read.push(name)),
+        })),
+      ),
+    /^file1: a model of this configuration has no tensor encoder\.final_layer_nrom\.weight \(did you mean "encoder\.final_layer_norm\.weight"\?\)$/,
   );
+  assert.equal(read, []);
 });
 
 test("what a file has is placed as it is, what it lacks is drawn by the seed", async () => {
@@ -61,7 +98,7 @@ test("what a file has is placed as it is, what it lacks is drawn by the seed", a
     fromFloat32(new Float32Array(16).fill(0.5), [16], "F16"),
   );
   const read = async (seed: number) => {
-    const parameters = placeWeights(gpu, config, match(half), isAdapterParameter, seed);
+    const parameters = await placeWeights(gpu, config, match(half), isAdapterParameter, seed);
     const values = await parameters.read();
     parameters.destroy();
     return values;
@@ -72,6 +109,49 @@ test("what a file has is placed as it is, what it lacks is drawn by the seed", a
   const drawn = "decoder.param_gen.decoder.linear1.weight";
   assert.not.equal(one.get(drawn), other.get(drawn));
   assert.equal(one.get("lm_head.weight"), other.get("lm_head.weight"));
+});
+
+test("loading tells how far it is, and an error on the way leaves nothing on the device", async () => {
+  const gpu = await testDevice();
+  const told: LoadProgress[] = [];
+  const place = (weights: ReadonlyMap<string, StoredTensor>) =>
+    placeWeights(gpu, config, weights, () => false, 0, (progress) => told.push(progress));
+  const weights = match(tinyTensors());
+  (await place(weights)).destroy();
+  const { done, total, bytes } = told.at(-1)!;
+  const count = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
+  assert.is(total, parameterInventory(config).reduce((sum, { shape }) => sum + count(shape), 0));
+  assert.is(done, total);
+  assert.is(bytes, [...weights.values()].reduce((sum, { shape }) => sum + 4 * count(shape), 0));
+
+  let made = 0;
+  const buffers = new Set<GPUBuffer>();
+  const device = new Proxy(gpu.device, {
+    get: (target, key) => {
+      if (key !== "createBuffer") return Reflect.get(target, key, target);
+      return (descriptor: GPUBufferDescriptor) => {
+        const buffer = target.createBuffer(descriptor);
+        const destroy = buffer.destroy.bind(buffer);
+        buffer.destroy = () => {
+          buffers.delete(buffer);
+          destroy();
+        };
+        made++;
+        buffers.add(buffer);
+        return buffer;
+      };
+    },
+  });
+  const broken = new Map(weights).set(norm, {
+    ...weights.get(norm)!,
+    read: () => Promise.reject(new UserError("the disk is gone")),
+  });
+  const watched = Object.create(gpu, { device: { value: device } });
+  const error = await placeWeights(watched, config, broken, () => false, 0)
+    .then(() => undefined, (error) => error);
+  assert.is(error.message, "the disk is gone");
+  assert.ok(made > 0);
+  assert.is(buffers.size, 0);
 });
 
 test.run();

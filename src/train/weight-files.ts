@@ -1,0 +1,47 @@
+/**
+ * The weights in a model's directory, in whichever of the usual files they are.
+ *
+ * Of several, the first in this order counts: safetensors before PyTorch's format, one file before many.
+ * Nothing but descriptions is read.
+ */
+
+import { openPytorch } from "../io/pytorch.ts";
+import { openSafetensors } from "../io/safetensors.ts";
+import { openSharded } from "../io/sharded.ts";
+import type { ByteSource, StoredTensor } from "../io/source.ts";
+import type { ModelSource } from "./model-files.ts";
+import type { WeightFile } from "./weights.ts";
+
+/** The file of a model's weights as this project writes them. */
+export const weightsFile = "model.safetensors";
+
+const formats: readonly {
+  readonly file: string;
+  readonly open: (source: ByteSource) => Promise<Map<string, StoredTensor>>;
+}[] = [
+  { file: weightsFile, open: openSafetensors },
+  { file: "pytorch_model.bin", open: openPytorch },
+];
+
+/**
+ * Opens the weights of a directory.
+ *
+ * @returns `undefined` if it has none of the usual files
+ * @throws {UserError} naming the file that is malformed, or missing from an index
+ */
+export async function openWeightFile(source: ModelSource): Promise<WeightFile | undefined> {
+  const name = (file: string) => `${source.location}/${file}`;
+  for (const { file, open } of formats) {
+    if (await source.exists(file)) {
+      return { name: name(file), tensors: await open(await source.open(file)) };
+    }
+    const index = `${file}.index.json`;
+    if (await source.exists(index)) {
+      const sharded = await openSharded(
+        await source.open(index),
+        async (shard) => await source.exists(shard) ? open(await source.open(shard)) : undefined,
+      );
+      return { name: name(index), ...sharded };
+    }
+  }
+}

@@ -1,0 +1,191 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { parseConfig } from "../../models/config.ts";
+import { UserError } from "../../src/errors.ts";
+import { fromFloat32, readFloat32, writeSafetensors } from "../../src/io/safetensors.ts";
+import { matchModel, readModel } from "../../src/train/model-files.ts";
+import { memorySource, tinySource } from "./memory.ts";
+import { tinyConfig, tinyTensors } from "./tiny-model.ts";
+
+const test = suite("model files");
+
+type Files = Record<string, Uint8Array>;
+
+const encode = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+
+/** A directory as transformers wrote it, with a tokenizer: the same T5 in each of four. */
+async function huggingFace(directory: string): Promise<Files> {
+  const fixtures = new URL("../fixtures/", import.meta.url);
+  const root = new URL(`huggingface/${directory}/`, fixtures);
+  const files: Files = {
+    "spiece.model": await Deno.readFile(new URL("sentencepiece/unigram.model", fixtures)),
+  };
+  for await (const { name } of Deno.readDir(root)) {
+    files[name] = await Deno.readFile(new URL(name, root));
+  }
+  return files;
+}
+
+const read = (files: Files, others: Record<string, Files> = {}) =>
+  readModel(memorySource(files), (name) => memorySource(others[name]));
+
+async function loaded(files: Files) {
+  const model = await read(files);
+  const weights = matchModel(model, parseConfig(model.config, "config.json"));
+  return { model, weights, fingerprint: (await model.reference()).fingerprint };
+}
+
+async function refuses(work: Promise<unknown>, message: string | RegExp): Promise<void> {
+  const error = await work.then(() => undefined, (error) => error);
+  assert.instance(error, UserError);
+  if (typeof message === "string") assert.is(error.message, message);
+  else assert.match(error.message, message);
+}
+
+test("a model is the same whichever files it lies in", async () => {
+  const one = await loaded(await huggingFace("safetensors"));
+  assert.is(one.weights.size, 39);
+  assert.ok(/^[0-9a-f]{64}$/.test(one.fingerprint));
+  const name = "decoder.block.1.layer.2.DenseReluDense.wi.weight";
+  const values = await readFloat32(one.weights.get(name)!, name);
+  for (const directory of ["safetensors-sharded", "pytorch", "pytorch-sharded"]) {
+    const other = await loaded(await huggingFace(directory));
+    assert.is(other.weights.size, 39, directory);
+    assert.is(other.fingerprint, one.fingerprint, directory);
+    assert.equal(await readFloat32(other.weights.get(name)!, name), values, directory);
+  }
+});
+
+test("of several files the first of the usual order counts", async () => {
+  const junk = new TextEncoder().encode("junk");
+  const safetensors = { ...await huggingFace("safetensors") };
+  await read({ ...safetensors, "model.safetensors.index.json": junk, "pytorch_model.bin": junk });
+  const sharded = await huggingFace("safetensors-sharded");
+  await read({ ...sharded, "pytorch_model.bin": junk, "pytorch_model.bin.index.json": junk });
+  const pytorch = await huggingFace("pytorch");
+  await read({ ...pytorch, "pytorch_model.bin.index.json": junk });
+});
+
+test("an index may list aliases that a converter left out, and nothing else", async () => {
+  const files = await huggingFace("safetensors-sharded");
+  const index = JSON.parse(new TextDecoder().decode(files["model.safetensors.index.json"]));
+  const withTensor = (name: string, file = "model-00001-of-00002.safetensors"): Files => ({
+    ...files,
+    "model.safetensors.index.json": encode({ weight_map: { ...index.weight_map, [name]: file } }),
+  });
+  const whole = await loaded(files);
+  for (const alias of ["encoder.embed_tokens.weight", "lm_head.weight"]) {
+    assert.is((await loaded(withTensor(alias))).fingerprint, whole.fingerprint);
+  }
+  const lacking = "encoder.block.0.layer.1.adapter_layer.adapter_up_manual.bias";
+  await refuses(
+    loaded(withTensor(lacking)),
+    `memory/model.safetensors.index.json: the tensor ${lacking} should be in ` +
+      "model-00001-of-00002.safetensors, which does not have it: are they of one checkpoint?",
+  );
+});
+
+test("all files of an index are checked before anything is read of one", async () => {
+  const files = await huggingFace("safetensors-sharded");
+  const second = "model-00002-of-00002.safetensors";
+  await refuses(
+    read({ ...files, [second]: files[second].subarray(0, -4) }),
+    /^memory\/model-00002-of-00002\.safetensors is not a sound safetensors file: .*truncated\?$/,
+  );
+  const { [second]: _, ...rest } = files;
+  await refuses(
+    read(rest),
+    `memory/model.safetensors.index.json: the file ${second}, with 31 of its tensors, is missing: ` +
+      "fetch it as well",
+  );
+});
+
+test("the tokenizer is tokenizer.json, or else spiece.model", async () => {
+  const files = await huggingFace("safetensors");
+  const { tokenizer, tokenizerFiles } = await read(files);
+  assert.equal(Object.keys(tokenizerFiles), ["spiece.model"]);
+  assert.is(tokenizer.decode(tokenizer.encode("The creature fled.")), "The creature fled.");
+  assert.is(tokenizer.sentinelIds.length, 100);
+
+  const json = new URL("../../models/miniature/tokenizer.json", import.meta.url);
+  const both = { ...files, "tokenizer.json": await Deno.readFile(json) };
+  assert.equal(Object.keys((await read(both)).tokenizerFiles), ["tokenizer.json"]);
+});
+
+test("a directory that lacks something is no model", async () => {
+  const files = await huggingFace("safetensors");
+  for (
+    const [file, what] of [
+      ["config.json", "config.json"],
+      ["model.safetensors", "weights"],
+      ["spiece.model", "tokenizer"],
+    ]
+  ) {
+    const { [file]: _, ...rest } = files;
+    await refuses(
+      read(rest),
+      `memory is not a model: it has no ${what}; a model is a directory with config.json, ` +
+        "model.safetensors or pytorch_model.bin, and tokenizer.json or spiece.model",
+    );
+  }
+});
+
+test("a backbone is known by its weights, wherever and in whatever files they are", async () => {
+  const name = "encoder.block.0.layer.1.adapter_layer.adapter_down_manual.bias";
+  const config = { ...tinyConfig, encoder_adapter: "manual", encoder_adapter_dim: 4 };
+  const backbone: Files = {
+    "config.json": encode(tinyConfig),
+    "model.safetensors": writeSafetensors(tinyTensors()),
+    "tokenizer.json": await (await tinySource()).read("tokenizer.json"),
+  };
+  const reference = await (await read(backbone)).reference();
+  const checkpoint: Files = {
+    "config.json": encode(config),
+    "model.safetensors": writeSafetensors(
+      new Map([[name, fromFloat32(Float32Array.of(1, 2, 3, 4), [4])]]),
+    ),
+    "backbone.json": encode({ ...reference, model: "backbone" }),
+  };
+  const on = (backbone: Files) => read(checkpoint, { backbone });
+  const model = await on(backbone);
+  const weights = matchModel(model, parseConfig(model.config, "config.json"));
+  assert.is(weights.size, tinyTensors().size + 1);
+
+  const moved = "model-1.safetensors";
+  const map = Object.fromEntries([...tinyTensors().keys()].map((tensor) => [tensor, moved]));
+  const { "model.safetensors": bytes, ...rest } = backbone;
+  const index = { "model.safetensors.index.json": encode({ weight_map: map }) };
+  await on({ ...rest, ...index, [moved]: bytes });
+
+  const norm = "encoder.final_layer_norm.weight";
+  const changed = new Map(tinyTensors()).set(norm, fromFloat32(new Float32Array(16), [16]));
+  await refuses(
+    on({ ...backbone, "model.safetensors": writeSafetensors(changed) }),
+    /^memory was trained on other weights than those of memory \(fingerprint [0-9a-f]{64}\): it needs those of fingerprint [0-9a-f]{64}$/,
+  );
+  for (const old of [{ model: "backbone" }, { model: "backbone", bytes: 1, sha256: "00" }]) {
+    await refuses(
+      read({ ...checkpoint, "backbone.json": encode(old) }, { backbone }),
+      "memory/backbone.json must name a model and the fingerprint of its weights",
+    );
+  }
+});
+
+test("configurations as they are published are understood", async () => {
+  const root = new URL("../../../shared/data/config/", import.meta.url);
+  const models: Record<string, unknown> = {};
+  for await (const { name } of Deno.readDir(root)) {
+    const json = JSON.parse(await Deno.readTextFile(new URL(`${name}/config.json`, root)));
+    const config = parseConfig(json, name);
+    models[name] = [config.gatedGelu, config.tiedEmbeddings, config.decoderLayers];
+  }
+  assert.equal(models, {
+    "t5-small": [false, true, 6],
+    "t5-base": [false, true, 12],
+    "flan-t5-small": [true, false, 8],
+    "flan-t5-base": [true, false, 12],
+    "flan-t5-large": [true, false, 24],
+  });
+});
+
+test.run();
