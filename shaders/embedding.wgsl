@@ -1,6 +1,6 @@
 // Rows of a table, by number.
 //
-//   table     [vocabulary, columns]
+//   table     [vocabulary, columns], floats or halves
 //   ids       [tokens], taken as the nearest row where there is no such row
 //   embedded  [tokens, columns]
 //
@@ -21,6 +21,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read> ids: array<i32>;
 @group(0) @binding(3) var<storage, read_write> embedded: array<Element>;
 
+// The one read of the table: where it is stored in halves, the host writes another.
+fn table_at(i: u32) -> Element { return table[i]; }
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(global_invocation_id) id: vec3u,
@@ -31,6 +34,6 @@ fn main(
   let column = index % params.columns;
   for (var token = first; token < min(first + 4, params.tokens); token++) {
     let row = u32(clamp(ids[token], 0, i32(params.vocabulary) - 1));
-    embedded[token * params.columns + column] = table[row * params.columns + column];
+    embedded[token * params.columns + column] = table_at(row * params.columns + column);
   }
 }

@@ -84,36 +84,42 @@ fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
   return value;
 }
 
+// All reads of a and b: where one is stored in halves, the host writes its binding and its read anew.
+fn a_at(i: u32) -> f32 { return a[i]; }
+fn a_vec4_at(i: u32) -> vec4f { return a_vec4[i]; }
+fn b_at(i: u32) -> f32 { return b[i]; }
+fn b_vec4_at(i: u32) -> vec4f { return b_vec4[i]; }
+
 // k … k + 3 of the row of op(a) that starts at `row`, zero beyond the last k.
 fn four_of_a(row: u32, k: u32) -> vec4f {
   if (vector_a) {
-    return select(vec4f(), a_vec4[(row + min(k, params.k - 4)) / 4], k < params.k);
+    return select(vec4f(), a_vec4_at((row + min(k, params.k - 4)) / 4), k < params.k);
   }
   let steps = k + vec4u(0, 1, 2, 3);
   let i = row + min(steps, vec4u(params.k - 1));
-  return select(vec4f(), vec4f(a[i.x], a[i.y], a[i.z], a[i.w]), steps < vec4u(params.k));
+  return select(vec4f(), vec4f(a_at(i.x), a_at(i.y), a_at(i.z), a_at(i.w)), steps < vec4u(params.k));
 }
 
 fn four_of_b(column: u32, k: u32) -> vec4f {
   if (vector_b) {
-    return select(vec4f(), b_vec4[(column + min(k, params.k - 4)) / 4], k < params.k);
+    return select(vec4f(), b_vec4_at((column + min(k, params.k - 4)) / 4), k < params.k);
   }
   let steps = k + vec4u(0, 1, 2, 3);
   let i = column + min(steps, vec4u(params.k - 1));
-  return select(vec4f(), vec4f(b[i.x], b[i.y], b[i.z], b[i.w]), steps < vec4u(params.k));
+  return select(vec4f(), vec4f(b_at(i.x), b_at(i.y), b_at(i.z), b_at(i.w)), steps < vec4u(params.k));
 }
 
 // One k of the four rows of op(a) that start at `rows`, zero beyond the last k.
 fn slice_of_a(rows: vec4u, k: u32) -> vec4f {
   let i = rows + min(k, params.k - 1) * params.a_row_stride;
-  if (vector_a) { return select(vec4f(), a_vec4[i.x / 4], k < params.k); }
-  return select(vec4f(), vec4f(a[i.x], a[i.y], a[i.z], a[i.w]), k < params.k);
+  if (vector_a) { return select(vec4f(), a_vec4_at(i.x / 4), k < params.k); }
+  return select(vec4f(), vec4f(a_at(i.x), a_at(i.y), a_at(i.z), a_at(i.w)), k < params.k);
 }
 
 fn slice_of_b(columns: vec4u, k: u32) -> vec4f {
   let i = columns + min(k, params.k - 1) * params.b_row_stride;
-  if (vector_b) { return select(vec4f(), b_vec4[i.x / 4], k < params.k); }
-  return select(vec4f(), vec4f(b[i.x], b[i.y], b[i.z], b[i.w]), k < params.k);
+  if (vector_b) { return select(vec4f(), b_vec4_at(i.x / 4), k < params.k); }
+  return select(vec4f(), vec4f(b_at(i.x), b_at(i.y), b_at(i.z), b_at(i.w)), k < params.k);
 }
 
 // Four rows of op(a) by k … k + 3; a matrix column for each k.

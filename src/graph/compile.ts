@@ -202,6 +202,9 @@ function readableOutputs(
   return new Map(names.map((name, i) => {
     const tensor = outputs[i];
     const { shape, dtype } = tensor;
+    if (dtype === "f16") {
+      throw new Error(`The output "${name}" is a variable of f16: read it with readVariables.`);
+    }
     const byteOffsetInStaging = staged;
     staged += align(byteLength(tensor));
     const source = () => {

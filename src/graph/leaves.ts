@@ -4,13 +4,21 @@
  * Leaves are compared by identity: two inputs of one name are an error at compile time.
  */
 
-import { apply, type DType, type Node, type Op, type Shape, type Tensor } from "./tensor.ts";
+import {
+  apply,
+  type ComputeDType,
+  type DType,
+  type Node,
+  type Op,
+  type Shape,
+  type Tensor,
+} from "./tensor.ts";
 
 /** What an input leaf knows about itself. */
 export interface InputAttributes {
   readonly name: string;
   readonly shape: Shape;
-  readonly dtype: DType;
+  readonly dtype: ComputeDType;
 }
 
 /** Memory on the device that keeps its value between runs. */
@@ -32,7 +40,7 @@ const variableOp: Op<Variable> = {
 };
 
 /** A value given anew for every run, by name. */
-export function input(name: string, shape: Shape, dtype: DType = "f32"): Tensor {
+export function input(name: string, shape: Shape, dtype: ComputeDType = "f32"): Tensor {
   return apply(inputOp, [], { name, shape, dtype });
 }
 

@@ -3,11 +3,13 @@
  *
  * Trainable parameters lie side by side in a few flat slabs, with slabs of the same layout for their
  * gradients and moments: clipping and the optimiser then are a few dispatches whatever the number of
- * parameters. Frozen ones have memory of their own and cost nothing else. Every parameter starts at a
- * multiple of 64 elements; the gaps are zero in every slab and stay so.
+ * parameters. Frozen ones have memory of their own and cost nothing else; they may be stored as f16, to
+ * be widened where they are read. Every parameter starts at a multiple of 64 elements; the gaps are zero
+ * in every slab and stay so.
  */
 
 import type { Gpu } from "../gpu/device.ts";
+import { float16ToFloat32 } from "../io/half.ts";
 import { read, type Variable } from "./leaves.ts";
 import { ALIGNMENT } from "./steps.ts";
 import { window } from "./ops/window.ts";
@@ -38,6 +40,8 @@ export interface ParameterDescription {
   readonly name: string;
   readonly shape: Shape;
   readonly trainable: boolean;
+  /** f32 unless given; f16 is for frozen parameters that only products and embeddings read. */
+  readonly storage?: "f32" | "f16" | undefined;
 }
 
 /** See the module's header. */
@@ -56,9 +60,12 @@ export class Parameters {
         this.#tensors.set(entry.name, window(read(slab.variable), entry.offset, entry.shape));
       }
     }
-    for (const { name, shape, trainable } of descriptions) {
+    for (const { name, shape, trainable, storage } of descriptions) {
+      if (trainable && storage === "f16") {
+        throw new Error(`The parameter "${name}" is trained: it must be stored as f32.`);
+      }
       if (trainable) continue;
-      const variable = createVariable(gpu, name, shape);
+      const variable = createVariable(gpu, name, shape, storage);
       this.#frozen.set(name, variable);
       this.#tensors.set(name, read(variable));
     }
@@ -76,8 +83,21 @@ export class Parameters {
     return tensor;
   }
 
-  /** Gives a parameter new values. */
+  /**
+   * Gives a parameter new values, rounded to nearest, ties to even, where it is stored as f16.
+   *
+   * @throws {UserError} naming the parameter where a value is beyond f16's range
+   */
   write(name: string, values: Float32Array): void {
+    this.#write(name, values);
+  }
+
+  /** Gives a parameter the values of IEEE binary16 bit patterns: exact however it is stored. */
+  writeHalf(name: string, bits: Uint16Array): void {
+    this.#write(name, this.tensor(name).dtype === "f16" ? bits : float16ToFloat32(bits));
+  }
+
+  #write(name: string, values: Float32Array | Uint16Array): void {
     const tensor = this.tensor(name);
     if (values.length !== size(tensor.shape)) {
       throw new Error(
@@ -89,7 +109,7 @@ export class Parameters {
     else writeVariable(this.gpu, this.#frozen.get(name)!, values);
   }
 
-  /** The values of the named parameters, or of all. */
+  /** The values of the named parameters, or of all, in f32 however they are stored. */
   async read(names?: readonly string[]): Promise<Map<string, Float32Array>> {
     const wanted = names ?? this.descriptions.map(({ name }) => name);
     const frozen = wanted.filter((name) => this.#frozen.has(name));

@@ -11,7 +11,7 @@ import { type KernelTime, timeDispatches } from "../gpu/profiler.ts";
 import type { Pipeline } from "../gpu/pipelines.ts";
 import type { InputAttributes } from "./leaves.ts";
 import type { Workspace } from "./workspace.ts";
-import { type DType, type Shape, size } from "./tensor.ts";
+import { type ComputeDType, type Shape, size } from "./tensor.ts";
 
 /** Values on the host. The array's type must be that of the tensor. */
 export type HostArray = Float32Array | Int32Array | Uint32Array;
@@ -29,7 +29,7 @@ export interface PreparedDispatch {
 /** A value that can be read after a run. */
 export interface ReadableOutput {
   readonly shape: Shape;
-  readonly dtype: DType;
+  readonly dtype: ComputeDType;
   readonly byteOffsetInStaging: number;
   source(): { buffer: GPUBuffer; byteOffset: number };
 }
@@ -211,12 +211,12 @@ export class Program {
   }
 }
 
-function dtypeOf(value: HostArray): DType {
+function dtypeOf(value: HostArray): ComputeDType {
   return value instanceof Float32Array ? "f32" : value instanceof Int32Array ? "i32" : "u32";
 }
 
 function hostView(
-  dtype: DType,
+  dtype: ComputeDType,
   buffer: ArrayBuffer,
   byteOffset: number,
   length: number,

@@ -8,8 +8,11 @@
 
 import type { Gpu } from "../gpu/device.ts";
 
-/** Element types. f32 is the reference; integers hold ids, masks and counters. */
-export type DType = "f32" | "i32" | "u32";
+/** Element types to compute with. f32 is the reference; integers hold ids, masks and counters. */
+export type ComputeDType = "f32" | "i32" | "u32";
+
+/** Element types in memory. f16 stores weights that stay as they are; the ops that read them widen it. */
+export type DType = ComputeDType | "f16";
 
 /** Sizes of a tensor's axes, outermost first; row-major, contiguous. */
 export type Shape = readonly number[];
@@ -97,6 +100,8 @@ export interface Op<Attributes> {
   alias?(node: Node<Attributes>): Alias[];
   /** Where operands lie in output 0, if it is no more than these copies; `kernel` gives one dispatch each. */
   gather?(node: Node<Attributes>): Alias[];
+  /** Indices of the inputs that may be stored as f16; `applyAll` refuses it for all others. */
+  readonly halfInputs?: readonly number[];
   /** For each output: the index of the input that its kernel overwrites, or undefined. */
   inPlace?: readonly (number | undefined)[];
   /**
@@ -123,6 +128,10 @@ export function applyAll<A>(
   inputs: readonly Tensor[],
   attributes: A,
 ): readonly Tensor[] {
+  if (inputs.some(({ dtype }, i) => dtype === "f16" && !op.halfInputs?.includes(i))) {
+    const rule = "only products and embeddings read weights that are stored as f16";
+    throw new ShapeError(op.name, rule, inputs);
+  }
   const outputs: Tensor[] = [];
   const node: Node<A> = { id: nextId++, op, attributes, inputs, outputs };
   op.shape(inputs, attributes).forEach((type, index) => outputs.push({ ...type, node, index }));
@@ -139,9 +148,19 @@ export function size(shape: Shape): number {
   return shape.reduce((product, axis) => product * axis, 1);
 }
 
-/** Bytes of a tensor; every dtype has four an element. */
-export function byteLength(tensor: TensorType): number {
-  return 4 * size(tensor.shape);
+/** Whether a tensor holds floats, however they are stored. */
+export function isFloat({ dtype }: TensorType): boolean {
+  return dtype === "f32" || dtype === "f16";
+}
+
+/** Bytes of an element. */
+export function elementBytes(dtype: DType): number {
+  return dtype === "f16" ? 2 : 4;
+}
+
+/** Bytes of a tensor. */
+export function byteLength({ shape, dtype }: TensorType): number {
+  return elementBytes(dtype) * size(shape);
 }
 
 /** Whether two shapes are equal. */

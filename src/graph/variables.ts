@@ -1,13 +1,18 @@
 /**
  * Making, filling and reading the memory that outlives runs.
+ *
+ * The host computes in f32: what is stored as f16 is rounded here on its way in and widened on its way
+ * out.
  */
 
+import { UserError } from "../errors.ts";
 import { checked, type Gpu } from "../gpu/device.ts";
 import { READBACK, STORAGE } from "../gpu/usage.ts";
+import { float16ToFloat32, float32ToFloat16 } from "../io/half.ts";
 import type { Variable } from "./leaves.ts";
 import { align } from "./memory.ts";
 import type { HostArray } from "./program.ts";
-import { byteLength, type DType, type Shape } from "./tensor.ts";
+import { byteLength, type DType, elementBytes, type Shape, size } from "./tensor.ts";
 
 /** A new variable, all zeros. Throws a `UserError`-like GPU error where memory is short. */
 export function createVariable(
@@ -28,31 +33,63 @@ export function createVariable(
   return { name, shape, dtype, buffer };
 }
 
-/** Overwrites elements of a variable, from `offset` on. */
+/**
+ * Overwrites elements of a variable, from `offset` on.
+ *
+ * @param values of the variable's type; for f16 either its bit patterns or floats, which are rounded to
+ * nearest, ties to even
+ * @param offset in elements; f16 is written in pairs, but for an odd one at the variable's end
+ * @throws {UserError} naming the variable where a float is beyond f16's range
+ */
 export function writeVariable(
   gpu: Gpu,
   variable: Variable,
-  values: HostArray,
+  values: HostArray | Uint16Array,
   offset = 0,
 ): void {
-  const bytes = byteLength(variable);
-  if (4 * offset + values.byteLength > bytes) {
+  const { name, shape, dtype, buffer } = variable;
+  const stored = dtype === "f16" && values instanceof Float32Array
+    ? roundToHalf(name, values)
+    : values;
+  const bytes = elementBytes(dtype);
+  const end = offset + stored.length, total = size(shape);
+  const inWords = bytes * offset % 4 === 0 && (bytes * end % 4 === 0 || end === total);
+  if (stored.BYTES_PER_ELEMENT !== bytes || end > total || !inWords) {
     throw new Error(
-      `"${variable.name}" [${
-        variable.shape.join(", ")
-      }] cannot take ${values.length} elements at ${offset}.`,
+      `"${name}" ${dtype}[${shape.join(", ")}] cannot take ${values.length} elements of ` +
+        `${values.BYTES_PER_ELEMENT} bytes at ${offset}.`,
     );
   }
+  const words = wholeWords(stored);
   gpu.device.queue.writeBuffer(
-    variable.buffer,
-    4 * offset,
-    values.buffer as ArrayBuffer,
-    values.byteOffset,
-    values.byteLength,
+    buffer,
+    bytes * offset,
+    words.buffer as ArrayBuffer,
+    words.byteOffset,
+    words.byteLength,
   );
 }
 
-/** The values of variables, in one copy and one wait. */
+function roundToHalf(name: string, values: Float32Array): Uint16Array {
+  const bits = float32ToFloat16(values);
+  const infinite = Math.max(bits.indexOf(0x7c00), bits.indexOf(0xfc00));
+  if (infinite >= 0) {
+    throw new UserError(
+      `"${name}" has the value ${values[infinite]}, and f16 ends at ±65504; store it as f32.`,
+    );
+  }
+  return bits;
+}
+
+/** With a zero after an odd number of halves: WebGPU copies multiples of four bytes. */
+function wholeWords(values: HostArray | Uint16Array): HostArray | Uint16Array {
+  if (values.byteLength % 4 === 0) return values;
+  const padded = new Uint16Array(values.length + 1);
+  padded.set(values);
+  return padded;
+}
+
+/** The values of variables, in one copy and one wait; those of f16 as f32. */
 export async function readVariables(
   gpu: Gpu,
   variables: readonly Variable[],
@@ -77,8 +114,16 @@ export async function readVariables(
     const start = offset;
     offset += variable.buffer.size;
     const bytes = range.slice(start, start + byteLength(variable));
-    if (variable.dtype === "f32") return new Float32Array(bytes);
-    return variable.dtype === "i32" ? new Int32Array(bytes) : new Uint32Array(bytes);
+    switch (variable.dtype) {
+      case "f32":
+        return new Float32Array(bytes);
+      case "f16":
+        return float16ToFloat32(new Uint16Array(bytes));
+      case "i32":
+        return new Int32Array(bytes);
+      case "u32":
+        return new Uint32Array(bytes);
+    }
   });
   staging.destroy();
   gpu.assertHealthy("reading variables");

@@ -1,17 +1,21 @@
 import source from "../../../shaders/embedding.wgsl" with { type: "text" };
 import gradientSource from "../../../shaders/embedding-gradient.wgsl" with { type: "text" };
 import { elementGrid, linearGrid } from "../dispatch.ts";
-import { widen, widthOf } from "../element.ts";
-import { apply, type Op, ShapeError, size, type Tensor } from "../tensor.ts";
+import { halve, widen, widthOf } from "../element.ts";
+import { apply, isFloat, type Op, ShapeError, size, type Tensor } from "../tensor.ts";
 
 const shader = { name: "embedding", source };
 const gradientShader = { name: "embedding-gradient", source: gradientSource };
 
 const embeddingOp: Op<null> = {
   name: "embedding",
+  halfInputs: [0],
   shape([table, ids]) {
-    if (table.dtype !== "f32" || table.shape.length !== 2 || ids.dtype !== "i32") {
-      throw new ShapeError("embedding", "needs a table f32 [V, D] and ids i32", [table, ids]);
+    if (!isFloat(table) || table.shape.length !== 2 || ids.dtype !== "i32") {
+      throw new ShapeError("embedding", "needs a table f32 or f16 [V, D] and ids i32", [
+        table,
+        ids,
+      ]);
     }
     return [{ shape: [...ids.shape, table.shape[1]], dtype: "f32" }];
   },
@@ -23,8 +27,9 @@ const embeddingOp: Op<null> = {
     const [vocabulary, columns] = table.shape;
     const tokens = size(ids.shape);
     const width = widthOf(columns);
+    const wide = widen(shader, width);
     return [{
-      shader: widen(shader, width),
+      shader: table.dtype === "f16" ? halve(wide, "table", { table: width }) : wide,
       uniforms: { vocabulary, tokens, columns: columns / width },
       bindings: { table, ids, embedded },
       workgroups: linearGrid(Math.ceil(tokens / 4) * (columns / width)),
@@ -65,9 +70,9 @@ const embeddingGradientOp: Op<{ vocabulary: number }> = {
  * The GPU cannot raise an error, so an id below 0 or from V on means the first or the last row, forward and
  * backward; whoever makes ids validates them.
  *
- * @param table [V, D]
+ * @param table f32 or f16 [V, D]
  * @param ids i32 [...]
- * @returns [..., D]
+ * @returns f32 [..., D]
  */
 export function embedding(table: Tensor, ids: Tensor): Tensor {
   return apply(embeddingOp, [table, ids], null);

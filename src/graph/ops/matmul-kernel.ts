@@ -3,7 +3,10 @@
  * adapter to dispatches, so that the choice can be tested without a GPU and read in one place.
  */
 
-/** One batched product `result[z] = epilogue(alpha · op(a[z]) · op(b[z]))`, all f32. */
+/**
+ * One batched product `result[z] = epilogue(alpha · op(a[z]) · op(b[z]))`. Whether `a` or `b` is stored as
+ * f16 changes nothing here: it is the same kernels, reading them otherwise.
+ */
 export interface MatmulProblem {
   batch: number;
   m: number;

@@ -9,15 +9,18 @@ import subgroupSource from "../../../shaders/matmul-subgroup.wgsl" with { type: 
 import tiledSource from "../../../shaders/matmul-tiled.wgsl" with { type: "text" };
 import registerSource from "../../../shaders/matmul.wgsl" with { type: "text" };
 import type { Gpu } from "../../gpu/device.ts";
+import { halve } from "../element.ts";
 import {
   apply,
   applyAll,
   type Dispatch,
+  isFloat,
   matrixShape,
   type Node,
   type Op,
   sameShape,
   type Scratch,
+  type Shader,
   ShapeError,
   size,
   type Tensor,
@@ -26,6 +29,7 @@ import { addBiasOp } from "./add-bias.ts";
 import { addOp } from "./add.ts";
 import {
   type MatmulAdapter,
+  type MatmulDispatch,
   type MatmulOperand,
   type MatmulProblem,
   planMatmul,
@@ -34,7 +38,7 @@ import { reluOp } from "./relu.ts";
 import { reshape } from "./reshape.ts";
 
 /** The shaders' sources by the names that `planMatmul` gives. */
-export const matmulSources: Readonly<Record<string, string>> = {
+const matmulSources: Readonly<Record<string, string>> = {
   "matmul": registerSource,
   "matmul-reduce": reduceSource,
   "matmul-subgroup": subgroupSource,
@@ -61,7 +65,7 @@ interface Attributes {
  * op(a) · op(b) over the last two axes.
  *
  * `a` is [..., m, k], `b` is [k, n] (shared by all leading axes of `a`) or [..., k, n] with the leading
- * axes of `a`. Returns [..., m, n].
+ * axes of `a`. Either may be stored as f16. Returns f32 [..., m, n].
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false } = options;
@@ -81,12 +85,13 @@ export function linear(x: Tensor, weight: Tensor): Tensor {
 
 const matmulOp: Op<Attributes> = {
   name: "matmul",
+  halfInputs: [0, 1],
 
   shape(inputs, attributes) {
-    const { a, b, m, n } = problem(inputs, attributes);
+    const { a, m, n } = problem(inputs, attributes);
     return [{
       shape: [...leading(a), attributes.transposeA ? m : a.shape.at(-2)!, n],
-      dtype: b.dtype,
+      dtype: "f32",
     }];
   },
 
@@ -159,8 +164,12 @@ export function matmulDispatches(
   const plan = planMatmul(problem, adapterOf(gpu));
   const scratchBytes = plan.find((dispatch) => dispatch.scratchBytes)?.scratchBytes;
   const memory = { ...operands, ...(scratchBytes && { scratch: { scratchBytes } }) };
+  const isHalf = (operand: MatmulOperand) => {
+    const place = memory[operand]!;
+    return "dtype" in place && place.dtype === "f16";
+  };
   return plan.map((dispatch, i): Dispatch => ({
-    shader: { name: dispatch.shader, source: matmulSources[dispatch.shader] },
+    shader: matmulShader(dispatch, isHalf),
     entry: dispatch.entry,
     constants: Object.fromEntries(
       Object.entries(dispatch.constants).map(([name, value]) => [name, Number(value)]),
@@ -174,6 +183,19 @@ export function matmulDispatches(
   }));
 }
 
+/** The shader of a planned dispatch, for operands of which `isHalf` tells how they are stored. */
+export function matmulShader(
+  { shader: name, bindings }: MatmulDispatch,
+  isHalf: (operand: MatmulOperand) => boolean,
+): Shader {
+  let shader: Shader = { name, source: matmulSources[name] };
+  for (const side of ["a", "b"]) {
+    if (!(side in bindings) || !isHalf(bindings[side])) continue;
+    shader = halve(shader, side, { [side]: 1, [`${side}_vec4`]: 4 });
+  }
+  return shader;
+}
+
 function fused(inputs: readonly Tensor[], attributes: Attributes): Node {
   return applyAll(matmulOp, inputs, attributes)[0].node;
 }
@@ -182,10 +204,10 @@ function fused(inputs: readonly Tensor[], attributes: Attributes): Node {
 function problem([a, b, ...epilogue]: readonly Tensor[], attributes: Attributes) {
   const { transposeA, transposeB } = attributes;
   const operands = [a, b];
-  if (a.shape.length < 2 || b.shape.length < 2 || a.dtype !== "f32" || b.dtype !== "f32") {
+  if (a.shape.length < 2 || b.shape.length < 2 || !isFloat(a) || !isFloat(b)) {
     throw new ShapeError(
       "matmul",
-      "both operands must be f32 matrices or batches of them",
+      "both operands must be matrices of floats or batches of them",
       operands,
     );
   }

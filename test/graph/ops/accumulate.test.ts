@@ -6,7 +6,7 @@ import { accumulate } from "../../../src/graph/ops/accumulate.ts";
 import { assign } from "../../../src/graph/ops/assign.ts";
 import { ShapeError } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
-import { assertClose, values } from "./check.ts";
+import { assertClose, dtypeOf, values } from "./check.ts";
 import { variable } from "./variables.ts";
 
 const test = suite("accumulate and assign");
@@ -46,7 +46,7 @@ test("assign copies every dtype bit by bit, for later runs too", async () => {
   const bits = Uint32Array.of(0, 1, 0x7fc00001, 0xff800000, 0x80000000);
   for (const value of [new Float32Array(bits.buffer), new Int32Array(bits.buffer), bits]) {
     const target = variable(gpu, "target", [5], value.map(() => 0));
-    const source = input("source", [5], target.dtype);
+    const source = input("source", [5], dtypeOf(value));
     const program = await compile(gpu, { outputs: {}, effects: [assign(target, source)] });
     await program.run({ source: value });
     const { later } = await (await compile(gpu, { outputs: { later: target } })).run({}, ["later"]);

@@ -10,7 +10,7 @@ import { input } from "../../../src/graph/leaves.ts";
 import { matmul } from "../../../src/graph/ops/matmul.ts";
 import { reshape } from "../../../src/graph/ops/reshape.ts";
 import type { HostArray } from "../../../src/graph/program.ts";
-import { type DType, type Shape, size, type Tensor } from "../../../src/graph/tensor.ts";
+import { type ComputeDType, type Shape, size, type Tensor } from "../../../src/graph/tensor.ts";
 
 /** A named operand with its values. */
 export interface Operand {
@@ -126,7 +126,8 @@ function leavesOf(operands: Readonly<Record<string, Operand>>): Record<string, T
   );
 }
 
-function dtypeOf(values: HostArray): DType {
+/** The element type that an array on the host is for. */
+export function dtypeOf(values: HostArray): ComputeDType {
   return values instanceof Float32Array ? "f32" : values instanceof Int32Array ? "i32" : "u32";
 }
 
