@@ -116,14 +116,14 @@ async function cachedSnapshot(root: string, revision: string): Promise<string | 
     : await exists(reference) && (await readText(reference)).trim();
   if (!commit) return undefined;
   const snapshot = `${root}/snapshots/${commit}`;
-  if (!await exists(`${snapshot}/config.json`)) return undefined;
+  const has = (file: string) => exists(`${snapshot}/${file}`);
+  if (!await has("config.json")) return undefined;
+  if (!await has("tokenizer.json") && !await has("spiece.model")) return undefined;
   for (const weights of WEIGHTS) {
-    if (await exists(`${snapshot}/${weights}`)) return snapshot;
-    const index = `${snapshot}/${weights}.index.json`;
-    if (!await exists(index)) continue;
-    const shards = await readShards(index);
-    const present = await Promise.all(shards.map((shard) => exists(`${snapshot}/${shard}`)));
-    if (present.every(Boolean)) return snapshot;
+    if (await has(weights)) return snapshot;
+    if (!await has(`${weights}.index.json`)) continue;
+    const shards = await readShards(`${snapshot}/${weights}.index.json`);
+    if ((await Promise.all(shards.map(has))).every(Boolean)) return snapshot;
   }
 }
 

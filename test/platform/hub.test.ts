@@ -106,6 +106,9 @@ test("fetches nothing twice, and asks nothing at all about a commit", async () =
   hub.seen.length = 0;
   assert.is(await openHubModel(`org/tiny@${hub.commit}`), directory);
   assert.equal(hub.seen, []);
+  await Deno.remove(`${directory}/tokenizer.json`); // as if another program had fetched the rest
+  await openHubModel(`org/tiny@${hub.commit}`);
+  assert.ok(names(directory).includes("tokenizer.json"));
 });
 
 test("takes over what has not changed when the model has", async () => {
