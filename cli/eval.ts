@@ -31,7 +31,7 @@ export function evalCommand(): Command {
   return new Command("deno task eval")
     .description("Score a trained model: the newest run, or what --run or --checkpoint names.")
     .option("--run <directory>", "a run that deno task train wrote")
-    .option("--checkpoint <directory>", "one checkpoint, or any model's directory")
+    .option("--checkpoint <directory>", "one checkpoint, or any model's directory or hub id")
     .addOption(
       new Option("--which <checkpoint>", "of the run (default: best)").choices(["best", "latest"]),
     )

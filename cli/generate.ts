@@ -28,7 +28,10 @@ export function generateCommand(): Command {
       new Option("--which <checkpoint>", "of the run (default: best)").choices(["best", "latest"]),
     )
     .option("--backbone <directory>", "where the frozen model is, if it has moved since training")
-    .option("--model <directory>", "a model's or a checkpoint's directory, or \"miniature\"")
+    .option(
+      "--model <name>",
+      'a directory, a hub id such as google/t5-v1_1-base, or "miniature"',
+    )
     .option("--max-length <ids>", "longest answer (default: the run's)", positiveInteger)
     .action(generate);
 }

@@ -14,17 +14,17 @@ export async function fetchModel(id: string): Promise<string> {
   try {
     return await openHubModel(id, {
       onProgress(progress) {
-        display ??= createDisplay({ name: id, total: megabytes(progress.total) });
+        const { received, total } = progress;
+        display ??= createDisplay({ name: id, total: Math.ceil(total / 1e6) });
         describe ??= describer(progress);
-        display.update(megabytes(progress.received), describe(progress));
+        const megabytes = received === total ? Math.ceil(total / 1e6) : Math.floor(received / 1e6);
+        display.update(megabytes, describe(progress));
       },
     });
   } finally {
     display?.stop();
   }
 }
-
-const megabytes = (bytes: number): number => Math.ceil(bytes / 1e6);
 
 /** Describes the pace and the time left, both by the mean since `first`. */
 export function describer(

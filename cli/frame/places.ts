@@ -42,7 +42,13 @@ export async function openModel(name: string): Promise<ModelFiles> {
 /** Finds a model by its name. What is on the hub is fetched, as far as it is not here yet. */
 export async function findModel(name: string): Promise<ModelSource> {
   if (!await isOnHub(name)) return modelSource(name);
-  return { ...modelSource(await fetchModel(name)), location: name };
+  try {
+    return { ...modelSource(await fetchModel(name)), location: name };
+  } catch (error) {
+    // Whoever mistyped a path must not be sent to the hub for it.
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(`there is no directory ${name}, and ${error.message}`, { cause: error });
+  }
 }
 
 /** Whether a name is a hub id, and not that of a directory here. */
