@@ -1,6 +1,6 @@
 /** Every shader compiles in Dawn too, which is stricter than Deno's compiler and is what Chromium runs. */
 import { suite } from "uvu";
-import { allEntries } from "../shaders/shaders.ts";
+import { allEntries, halfVariants } from "../shaders/shaders.ts";
 
 const test = suite("shaders in Dawn");
 
@@ -23,7 +23,7 @@ const verdicts: Verdict[] = decoder.decode(stdout).split("\n").filter(Boolean).m
 );
 
 if (code === NO_ADAPTER) console.log("skipped: Dawn finds no Vulkan, Metal or Direct3D 12 here");
-for (const { name, entry } of allEntries()) {
+for (const { name, entry } of [...allEntries(), ...halfVariants()]) {
   const check = () => {
     const verdict = verdicts.find((verdict) => verdict.name === name && verdict.entry === entry);
     if (!verdict) throw new Error(`Dawn stopped before it: ${decoder.decode(stderr)}`);

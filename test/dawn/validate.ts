@@ -4,12 +4,12 @@
  */
 import { acquireDevice } from "../../src/gpu/device.ts";
 import { pipelineFor } from "../../src/gpu/pipelines.ts";
-import { allEntries } from "../shaders/shaders.ts";
+import { allEntries, halfVariants } from "../shaders/shaders.ts";
 import { openDawn } from "./dawn.ts";
 
 const gpu = await acquireDevice({ gpu: await openDawn() });
 if (!gpu) Deno.exit(3);
-for (const { name, source, entry } of allEntries()) {
+for (const { name, source, entry } of [...allEntries(), ...halfVariants()]) {
   let problem: string | null = null;
   try {
     await pipelineFor(gpu, { name, source, entry, constants: {} });

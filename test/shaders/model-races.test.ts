@@ -26,6 +26,7 @@ import {
   broadcastRows,
   concat,
   dropout,
+  embedding,
   fill,
   globalNorm,
   greedyStep,
@@ -207,14 +208,11 @@ function decodingRaces(seen: Gpu, s: typeof sizes[0], projection: string): strin
   const ancestors = variable("ancestors", [batch, slots, length], "u32");
   const problems = [
     stepRaces((logits, tokens) =>
-      Object.values(greedyStep(logits, independent(tokens), position, limits))
+      Object.values(greedyStep(logits, independent(tokens), position, {
+        ...limits,
+        banned: bannedTokens(tokens, position, { size: 2, vocabulary }),
+      }))
     ),
-    stepRaces((logits, tokens) => {
-      const banned = bannedTokens(tokens, position, { size: 2, vocabulary });
-      const random = input("random", [2 + batch], "u32");
-      const options = { ...limits, temperature: 0.7, topK: 5, topP: 0.5, banned };
-      return Object.values(sampleStep(logits, independent(tokens), position, random, options));
-    }),
     stepRaces((logits, tokens) => {
       const state = {
         tokens,
@@ -248,9 +246,24 @@ function otherRaces(seen: Gpu): string[] {
     upWeight: input("up", [4, 3]),
     upBias: input("upBias", [4]),
   };
+  const halves = (...shape: number[]) => read(createVariable(seen, "halves", shape, "f16"));
+  const ids = input("ids", [5], "i32");
+  // One row: with its many barriers, the interpreter takes seconds for each.
+  const sampled = sampleStep(
+    input("logits", [1, 13]),
+    {
+      tokens: read(createVariable(seen, "tokens", [1, 4, 1], "i32")),
+      finished: read(createVariable(seen, "finished", [1, 1], "i32")),
+      logProbabilities: read(createVariable(seen, "logProbabilities", [1, 4, 1, 2])),
+    },
+    input("position", [1], "u32"),
+    input("random", [3], "u32"),
+    { eosId: 1, padId: 0, minLength: 2, temperature: 0.7, topK: 5, topP: 0.5 },
+  );
   return findRaces(
     seen,
     [
+      ...Object.values(sampled),
       concat([relu(c), a, b], [3, 5]),
       matmul(long, long, { transposeA: true }),
       globalNorm([long]),
@@ -261,8 +274,15 @@ function otherRaces(seen: Gpu): string[] {
       assign(other, x),
       addBias(x, row),
       adapter(tall, shared, tall),
+      ...[3, 8].flatMap((columns) => [
+        embedding(halves(5, columns), ids),
+        matmul(x, halves(5, columns)),
+        matmul(x, halves(3, columns), { transposeA: true }),
+        matmul(halves(columns, 3), x),
+        matmul(halves(3, columns), x, { transposeA: true }),
+      ]),
     ],
-    { x: values([15]), long: values([2100], 2), tall: values([320], 3) },
+    { x: values([15]), logits: values([13], 4), long: values([2100], 2), tall: values([320], 3) },
     covered,
   );
 }

@@ -1,4 +1,5 @@
 /** The project's shaders, for tests that go through all of them. */
+import { halve } from "../../src/graph/element.ts";
 
 const DIRECTORY = new URL("../../shaders/", import.meta.url);
 
@@ -20,4 +21,14 @@ export function allEntries(): ShaderEntry[] {
     const entries = source.matchAll(/@compute[^{;]*?\bfn\s+(\w+)/g);
     return [...entries].map(([, entry]) => ({ name, source, entry }));
   });
+}
+
+/** Their variants for operands that are stored as f16: one for every binding that may be. */
+export function halfVariants(): ShaderEntry[] {
+  return allEntries().flatMap((entry) =>
+    [...entry.source.matchAll(/fn (\w+)_at\(i: u32\) -> (\w+)/g)].map(([, binding, element]) => ({
+      ...entry,
+      ...halve(entry, binding, { [binding]: element === "vec4f" ? 4 : 1 }),
+    }))
+  );
 }
