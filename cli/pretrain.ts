@@ -14,8 +14,8 @@ import { UserError } from "../src/errors.ts";
 import { Parameters } from "../src/graph/parameters.ts";
 import {
   fromFloat32,
-  readSafetensors,
-  toFloat32,
+  openSafetensors,
+  readFloat32,
   writeSafetensors,
 } from "../src/io/safetensors.ts";
 import { AdamW } from "../src/optim/adamw.ts";
@@ -111,18 +111,26 @@ async function pretrain(options: Options): Promise<void> {
   announce(gpu);
   const inventory = parameterInventory(config);
   const parameters = new Parameters(gpu, inventory.map((p) => ({ ...p, trainable: true })));
-  const optimizer = new AdamW(parameters, (name) => !/norm|bias/.test(name));
+  const optimizer = new AdamW(parameters, {
+    beta2: 0.98,
+    weightDecay: options.weightDecay,
+    decays: (name) => !/norm|bias/.test(name),
+    maxNorm: 1,
+  });
   const store = directoryStore(`${options.out}/checkpoints`);
   await makeDirectory(options.out);
   let start = 0;
   if (await hasCheckpoint(store)) {
     const { step, files } = await loadCheckpoint(store);
-    const part = (name: string) =>
-      new Map(
-        Array.from(readSafetensors(files[name], name), ([key, t]) => [key, toFloat32(t, key)]),
-      );
-    for (const [name, values] of part("model.safetensors")) parameters.write(name, values);
-    optimizer.writeMoments(part("first-moments.safetensors"), part("second-moments.safetensors"));
+    const part = async (name: string) => {
+      const values = new Map<string, Float32Array>();
+      for (const [key, tensor] of await openSafetensors(files[name])) {
+        values.set(key, await readFloat32(tensor, key));
+      }
+      return values;
+    };
+    for (const [name, values] of await part("model.safetensors")) parameters.write(name, values);
+    optimizer.writeState(await part("optimizer.safetensors"));
     start = step;
     console.error(`Continuing from update ${start} of ${options.out}.`);
   } else {
@@ -142,7 +150,10 @@ async function pretrain(options: Options): Promise<void> {
   const schedule = linearSchedule(options.warmupSteps, options.steps);
   const progress = createProgress({ total: options.steps, start });
   const interrupted = onInterrupt((line) => progress.log(line));
-  const shapes = new Map(inventory.map(({ name, shape }) => [name, shape]));
+  const shapes = new Map([
+    ...inventory.map(({ name, shape }) => [name, shape] as const),
+    ...optimizer.stateShapes,
+  ]);
   const pack = (tensors: ReadonlyMap<string, Float32Array>, dtype: "F32" | "F16" = "F32") =>
     writeSafetensors(
       new Map(Array.from(tensors, ([name, values]) => [
@@ -151,13 +162,11 @@ async function pretrain(options: Options): Promise<void> {
       ])),
     );
   const save = async (done: number) => {
-    const { first, second } = await optimizer.readMoments();
     await saveCheckpoint(store, {
       step: done,
       files: {
         "model.safetensors": pack(await parameters.read()),
-        "first-moments.safetensors": pack(first),
-        "second-moments.safetensors": pack(second),
+        "optimizer.safetensors": pack(await optimizer.readState()),
       },
       state: { options },
     });
@@ -171,12 +180,6 @@ async function pretrain(options: Options): Promise<void> {
       const learningRate = options.learningRate * schedule(done);
       await step.run([batch], done, {
         learningRate,
-        beta1: 0.9,
-        beta2: 0.98,
-        epsilon: 1e-8,
-        weightDecay: options.weightDecay,
-        step: done + 1,
-        maxNorm: 1,
         gradientScale: 1 / batch.targetTokens,
       });
       done++;

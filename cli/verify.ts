@@ -11,6 +11,7 @@ import { UserError } from "../src/errors.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
 import { exists, listDirectory, readBytes } from "../src/platform/files.ts";
 import type { Check } from "../src/verify/comparison.ts";
+import { vectorFiles, verifyVectors } from "../src/verify/vectors.ts";
 import { type Report, verifyDirectory } from "../src/verify/verify.ts";
 import { run } from "./frame/command.ts";
 import { table } from "./frame/table.ts";
@@ -24,7 +25,7 @@ const NOTES_SHOWN = 5;
 const command = new Command("deno task verify")
   .description(
     "Checks that this machine's GPU computes what the reference implementation does: hidden states,\n" +
-      "generated parameters, losses, gradients, training and generation.",
+      "generated parameters, losses, gradients, training and generation; optimisers, schedules, metrics.",
   )
   .argument(
     "[directories...]",
@@ -33,12 +34,12 @@ const command = new Command("deno task verify")
   .option("--json", "print one JSON object instead of tables")
   .action(async (directories: string[], { json = false }: { json?: boolean }) => {
     const roots = directories.length > 0 ? directories : [SHIPPED];
-    const cases = (await Promise.all(roots.map(casesIn))).flat();
+    const subjects = (await Promise.all(roots.map(subjectsIn))).flat();
     const gpu = await acquireGpu();
     announce(gpu);
     const reports: Report[] = [];
-    for (const location of cases) {
-      const report = await verifyDirectory(gpu, {
+    for (const { location, verify } of subjects) {
+      const report = await verify(gpu, {
         location,
         read: (path) => readBytes(`${location}/${path}`),
         exists: (path) => exists(`${location}/${path}`),
@@ -53,13 +54,25 @@ const command = new Command("deno task verify")
     Deno.exitCode = passed ? 0 : 1;
   });
 
-/** A fixture directory stands for itself, any other for the fixture directories in it. */
-async function casesIn(root: string): Promise<string[]> {
+/** A directory and how to check it. */
+interface Subject {
+  readonly location: string;
+  readonly verify: typeof verifyDirectory;
+}
+
+/** A fixture directory stands for itself, any other for those in it and for vectors beside them. */
+async function subjectsIn(root: string): Promise<Subject[]> {
   const directory = root.replace(/(?<=.)\/+$/, "");
-  if (await exists(`${directory}/meta.json`)) return [directory];
-  const inside: string[] = [];
-  for (const name of await listDirectory(directory)) {
-    if (await exists(`${directory}/${name}/meta.json`)) inside.push(`${directory}/${name}`);
+  const holds = (path: string) => exists(`${directory}/${path}`);
+  if (await holds("meta.json")) return [{ location: directory, verify: verifyDirectory }];
+  const names = await listDirectory(directory);
+  const inside: Subject[] = [];
+  for (const name of names) {
+    if (!await holds(`${name}/meta.json`)) continue;
+    inside.push({ location: `${directory}/${name}`, verify: verifyDirectory });
+  }
+  if (vectorFiles.some((file) => names.includes(file))) {
+    inside.push({ location: directory, verify: verifyVectors });
   }
   if (inside.length > 0) return inside;
   throw new UserError(

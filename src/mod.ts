@@ -25,8 +25,15 @@ export { encodeInstance, forward } from "../models/hyperdecoder.ts";
 export { isAdapterParameter, parameterAliases, parameterInventory } from "../models/inventory.ts";
 export { Dropout, type Model } from "../models/t5.ts";
 
-export { AdamW } from "./optim/adamw.ts";
-export { constantSchedule, linearSchedule, type Schedule } from "./optim/schedule.ts";
+export { Adafactor, type AdafactorOptions } from "./optim/adafactor.ts";
+export { AdamW, type AdamWOptions } from "./optim/adamw.ts";
+export {
+  isDecayed,
+  type Optimizer,
+  type OptimizerOptions,
+  type Update,
+} from "./optim/optimizer.ts";
+export * from "./optim/schedule.ts";
 export { type StepRecord, type TrainingSettings, TrainingStep } from "./train/training-step.ts";
 export { drawParameter } from "./train/initialise.ts";
 export { GreedyDecoder, type GreedyLimits } from "./generate/greedy.ts";

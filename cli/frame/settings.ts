@@ -4,6 +4,8 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { ADAPTER_MODES } from "../../models/config.ts";
 import { TRAINABLE_PARTS, type TrainablePart } from "../../models/inventory.ts";
 import { suggestion, UserError } from "../../src/errors.ts";
+import { scheduleNames } from "../../src/optim/schedule.ts";
+import { optimizerNames } from "../../src/train/optimizer-settings.ts";
 import { defaults, type Settings } from "../../src/train/settings.ts";
 import { LOG_SLOTS } from "../../src/train/training-step.ts";
 import {
@@ -57,20 +59,74 @@ export function withSettings(command: Command): Command {
       .option("--steps <count>", help("optimiser updates", "steps"), positiveInteger)
       .option("--batch-size <count>", help("examples per batch", "batchSize"), positiveInteger)
       .option("--accumulate <count>", help("batches per update", "accumulate"), positiveInteger)
+      .addOption(
+        new Option("--optimizer <name>", help("AdamW as in transformers or torch", "optimizer"))
+          .choices([...optimizerNames]),
+      )
       .option("--learning-rate <rate>", help("peak learning rate", "learningRate"), positiveNumber)
       .addOption(
         new Option(
           "--schedule <name>",
-          help("how the learning rate falls after the warm-up", "schedule"),
+          help("how the learning rate falls; constant has no warm-up", "schedule"),
         )
-          .choices(["linear", "constant"]),
+          .choices([...scheduleNames]),
       )
       .option(
         "--warmup-steps <count>",
         help("updates of rising learning rate, or their share", "warmupSteps"),
         warmup,
       )
-      .option("--weight-decay <factor>", help("decoupled weight decay", "weightDecay"), notNegative)
+      .option(
+        "--schedule-cycles <count>",
+        help("times that cosine-with-restarts falls", "scheduleCycles"),
+        positiveNumber,
+      )
+      .option(
+        "--schedule-power <exponent>",
+        help("of the polynomial schedule; 1: a line", "schedulePower"),
+        positiveNumber,
+      )
+      .option(
+        "--schedule-end <rate>",
+        help("learning rate that the polynomial schedule ends at", "scheduleEnd"),
+        notNegative,
+      )
+      .option(
+        "--weight-decay <factor>",
+        help('decoupled weight decay of all but names with "bias"', "weightDecay"),
+        notNegative,
+      )
+      .option("--adam-beta1 <value>", help("decay of the first moment", "adamBeta1"), fraction)
+      .option("--adam-beta2 <value>", help("decay of the second moment", "adamBeta2"), fraction)
+      .option(
+        "--adam-epsilon <value>",
+        help("added to the second moment's root", "adamEpsilon"),
+        positiveNumber,
+      )
+      .option(
+        "--adafactor-scale-parameter",
+        "a tensor's step is in proportion to its root mean square",
+      )
+      .option(
+        "--adafactor-relative-step",
+        "learning rate min(0.01, 1/√step) instead of rate and schedule",
+      )
+      .option("--adafactor-warmup-init", "relative step that rises by 1e-6 an update")
+      .option(
+        "--adafactor-decay-rate <exponent>",
+        help("the second moments' decay is 1 − step^exponent", "adafactorDecayRate"),
+        numeric("a number below 0", (value) => value < 0 && value > -Infinity),
+      )
+      .option(
+        "--adafactor-clip-threshold <value>",
+        help("a tensor's update is clipped to it, by root mean square", "adafactorClipThreshold"),
+        positiveNumber,
+      )
+      .option(
+        "--adafactor-beta1 <value>",
+        help("decay of the first moment; 0: there is none", "adafactorBeta1"),
+        fraction,
+      )
       .option(
         "--label-smoothing <share>",
         help("share of the target spread over the vocabulary", "labelSmoothing"),

@@ -8,7 +8,7 @@
 import { type AdapterMode, type ModelConfig, parseConfig } from "../../models/config.ts";
 import { isTrainable, parameterInventory, type TrainablePart } from "../../models/inventory.ts";
 import { UserError } from "../errors.ts";
-import { constantSchedule, linearSchedule, type Schedule } from "../optim/schedule.ts";
+import { learningRates, optimizerDefaults, type OptimizerSettings } from "./optimizer-settings.ts";
 
 /** Settings of the adapters, which the model's own `config.json` may decide. */
 export interface AdapterSettings {
@@ -25,22 +25,14 @@ export interface AdapterSettings {
 }
 
 /** Settings that have a default for each kind of model. */
-export interface Recipe {
+export interface Recipe extends OptimizerSettings {
   /** Optimiser updates. */
   readonly steps: number;
   /** Examples per micro-batch. */
   readonly batchSize: number;
   /** Micro-batches per update. */
   readonly accumulate: number;
-  /** Peak learning rate. */
-  readonly learningRate: number;
-  readonly schedule: "linear" | "constant";
-  /** Updates of rising learning rate; below 1, as a share of all updates. */
-  readonly warmupSteps: number;
-  readonly weightDecay: number;
   readonly labelSmoothing: number;
-  /** Gradients are scaled down to this norm; 0 for never. */
-  readonly maxGradNorm: number;
   /** Share of activations dropped; the model's own rate where it is left open. */
   readonly dropout?: number;
   /** 1 mixes tasks in proportion to size; the larger, the more evenly. */
@@ -79,12 +71,10 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     steps: 600,
     batchSize: 32,
     accumulate: 1,
+    ...optimizerDefaults,
     learningRate: 5e-3,
-    schedule: "linear",
     warmupSteps: 30,
-    weightDecay: 0,
     labelSmoothing: 0.1,
-    maxGradNorm: 1,
     dropout: 0,
     temperature: 1,
     maxSourceLength: 64,
@@ -105,12 +95,10 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     steps: 10_000,
     batchSize: 32,
     accumulate: 1,
+    ...optimizerDefaults,
     learningRate: 3e-4,
-    schedule: "linear",
     warmupSteps: 0.05,
-    weightDecay: 0,
     labelSmoothing: 0.1,
-    maxGradNorm: 1,
     temperature: 10,
     maxSourceLength: 256,
     maxTargetLength: 64,
@@ -176,17 +164,13 @@ export function resolveSettings(
     adapterNormInput: config.adapterNormInput,
     processEncoderOutput: config.processEncoderOutput,
   };
+  learningRates(settings, steps); // refuses settings that contradict each other
   return { settings, config };
 }
 
 /** Updates of rising learning rate; `warmup` below 1 is a share of all `steps`. */
 export function warmupOf(warmup: number, steps: number): number {
   return warmup < 1 ? Math.round(warmup * steps) : warmup;
-}
-
-/** The factor on the learning rate that the settings ask for. */
-export function scheduleOf({ schedule, warmupSteps, steps }: Settings): Schedule {
-  return schedule === "linear" ? linearSchedule(warmupSteps, steps) : constantSchedule(warmupSteps);
 }
 
 /** The options of the recipe that were given. */

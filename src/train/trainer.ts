@@ -1,7 +1,7 @@
 /**
  * Training as a sequence of updates that can be left at any step and taken up again bit for bit.
  *
- * Invariant: an update depends on nothing but the parameters, the optimiser's moments and the number of
+ * Invariant: an update depends on nothing but the parameters, the optimiser's state and the number of
  * updates before it; batches, learning rate and dropout all follow from that number. A snapshot is
  * therefore those three and no more. Between two readings of the log nothing is read back.
  */
@@ -10,10 +10,12 @@ import type { ModelConfig } from "../../models/config.ts";
 import type { Batch } from "../data/batch.ts";
 import { UserError } from "../errors.ts";
 import type { KernelTime } from "../gpu/profiler.ts";
-import type { AdamWSettings } from "../graph/ops/adamw.ts";
 import type { Parameters } from "../graph/parameters.ts";
-import { AdamW } from "../optim/adamw.ts";
-import { scheduleOf, type Settings } from "./settings.ts";
+import type { Shape } from "../graph/tensor.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import type { Schedule } from "../optim/schedule.ts";
+import { createOptimizer, learningRates } from "./optimizer-settings.ts";
+import type { Settings } from "./settings.ts";
 import { LOG_SLOTS, TrainingStep } from "./training-step.ts";
 
 /** What became of one update. */
@@ -37,13 +39,14 @@ export interface Snapshot {
   readonly step: number;
   /** Trainable parameters by name. */
   readonly parameters: ReadonlyMap<string, Float32Array>;
-  readonly firstMoments: ReadonlyMap<string, Float32Array>;
-  readonly secondMoments: ReadonlyMap<string, Float32Array>;
+  /** The optimiser's state by name. */
+  readonly optimizer: ReadonlyMap<string, Float32Array>;
 }
 
 /** See the module's header. */
 export class Trainer {
-  readonly #optimizer: AdamW;
+  readonly #optimizer: Optimizer;
+  readonly #learningRate: Schedule;
   readonly #update: TrainingStep;
   readonly #settings: Settings;
   readonly #batch: (index: number) => Batch;
@@ -68,7 +71,8 @@ export class Trainer {
     }
     this.#settings = settings;
     this.#batch = batch;
-    this.#optimizer = new AdamW(parameters);
+    this.#optimizer = createOptimizer(parameters, settings);
+    this.#learningRate = learningRates(settings, settings.steps);
     this.#update = new TrainingStep(config, parameters, this.#optimizer, {
       labelSmoothing,
       dropoutRate: dropout,
@@ -105,7 +109,7 @@ export class Trainer {
         tokens += sourceTokens + targetTokens;
         this.#truncated += truncated;
       }
-      await this.#update.run(batches, this.#step, this.#hyper(this.#step));
+      await this.#update.run(batches, this.#step, this.#updateAt(this.#step));
       this.#step++;
       await turn();
     }
@@ -123,7 +127,7 @@ export class Trainer {
       return {
         step: first + i + 1,
         loss: loss / targetTokens,
-        learningRate: this.#hyper(first + i).learningRate,
+        learningRate: this.#learningRate(first + i),
         gradNorm,
         targetTokens,
         tokensPerSecond,
@@ -135,38 +139,32 @@ export class Trainer {
   async profile(): Promise<KernelTime[]> {
     const batch = this.#batch(0);
     // The first run pays for what drivers put off until then.
-    await this.#update.profile(batch, this.#hyper(0));
-    return await this.#update.profile(batch, this.#hyper(0));
+    await this.#update.profile(batch, this.#updateAt(0));
+    return await this.#update.profile(batch, this.#updateAt(0));
+  }
+
+  /** Names and shapes of the optimiser's state. */
+  get optimizerShapes(): ReadonlyMap<string, Shape> {
+    return this.#optimizer.stateShapes;
   }
 
   /** Waits for the device and copies everything that training goes on from. */
   async snapshot(): Promise<Snapshot> {
     const parameters = await this.parameters.read(this.parameters.trainable);
-    const { first, second } = await this.#optimizer.readMoments();
-    return { step: this.#step, parameters, firstMoments: first, secondMoments: second };
+    return { step: this.#step, parameters, optimizer: await this.#optimizer.readState() };
   }
 
   /** Goes on from a snapshot, which must have every trainable parameter. */
-  restore({ step, parameters, firstMoments, secondMoments }: Snapshot): void {
+  restore({ step, parameters, optimizer }: Snapshot): void {
     for (const name of this.parameters.trainable) {
       this.parameters.write(name, parameters.get(name)!);
     }
-    this.#optimizer.writeMoments(firstMoments, secondMoments);
+    this.#optimizer.writeState(optimizer);
     this.#step = step;
   }
 
-  #hyper(step: number): AdamWSettings {
-    const { learningRate, weightDecay, maxGradNorm } = this.#settings;
-    return {
-      learningRate: learningRate * scheduleOf(this.#settings)(step),
-      beta1: 0.9,
-      beta2: 0.999,
-      epsilon: 1e-8,
-      weightDecay,
-      step: step + 1,
-      maxNorm: maxGradNorm,
-      gradientScale: 1,
-    };
+  #updateAt(step: number) {
+    return { learningRate: this.#learningRate(step) };
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * One optimiser update, as compiled programs: forward, backward, clipping and AdamW in a single submit.
+ * One optimiser update, as compiled programs: forward, backward, clipping and optimiser in a single
+ * submit.
  *
  * A program is compiled once for every shape of batch and kept. Nothing is read back: the numbers of a
  * step go to a log on the device, a row per step, which `readLog` fetches when somebody wants to see it.
@@ -14,14 +15,13 @@ import type { KernelTime } from "../gpu/profiler.ts";
 import { compile } from "../graph/compile.ts";
 import { gradients } from "../graph/gradients.ts";
 import { input, read, type Variable } from "../graph/leaves.ts";
-import { adamWHyper, type AdamWSettings } from "../graph/ops/adamw.ts";
 import { LOG_COLUMNS, record } from "../graph/ops/record.ts";
 import { scale } from "../graph/ops/scale.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import type { HostArray, Program } from "../graph/program.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { createVariable, readVariables } from "../graph/variables.ts";
-import type { AdamW } from "../optim/adamw.ts";
+import type { Optimizer, Update } from "../optim/optimizer.ts";
 
 /** What does not change during training. */
 export interface TrainingSettings {
@@ -55,7 +55,7 @@ export class TrainingStep {
   constructor(
     readonly config: ModelConfig,
     readonly parameters: Parameters,
-    readonly optimizer: AdamW,
+    readonly optimizer: Optimizer,
     readonly settings: TrainingSettings,
   ) {
     this.#log = createVariable(parameters.gpu, "training log", [LOG_SLOTS, LOG_COLUMNS]);
@@ -66,27 +66,32 @@ export class TrainingStep {
    *
    * @param batches as many as `settings.accumulate`
    * @param step updates done before this one
-   * @param hyper the optimiser's settings for this update
+   * @param update what the optimiser wants to know of it
    */
-  async run(batches: readonly Batch[], step: number, hyper: AdamWSettings): Promise<void> {
+  async run(
+    batches: readonly Batch[],
+    step: number,
+    update: Omit<Update, "step">,
+  ): Promise<void> {
     const { accumulate, seed } = this.settings;
     if (batches.length !== accumulate) {
       throw new Error(`An update takes ${accumulate} micro-batches, not ${batches.length}.`);
     }
     const slot = Uint32Array.of(step % LOG_SLOTS);
+    const hyper = this.optimizer.hyper({ ...update, step: step + 1 });
     for (const [i, batch] of batches.entries()) {
       const program = await this.#program(batch);
       program.submit(pick(program, {
         ...batchInputs(batch, this.config),
-        hyper: adamWHyper(hyper),
+        hyper,
         seed: Uint32Array.of(seed, step * accumulate + i),
         slot,
         keep: Float32Array.of(i === 0 ? 0 : 1),
       }));
     }
     if (accumulate > 1) {
-      const update = await this.#cached("update", () => this.#compileUpdate());
-      update.submit({ hyper: adamWHyper(hyper), slot, keep: Float32Array.of(1) });
+      const program = await this.#cached("update", () => this.#compileUpdate());
+      program.submit({ hyper, slot, keep: Float32Array.of(1) });
     }
   }
 
@@ -102,11 +107,11 @@ export class TrainingStep {
   }
 
   /** The compiled program for a batch's shape and its inputs, for profiling. */
-  async profile(batch: Batch, hyper: AdamWSettings): Promise<KernelTime[]> {
+  async profile(batch: Batch, update: Omit<Update, "step">): Promise<KernelTime[]> {
     const program = await this.#program(batch);
     return await program.profile(pick(program, {
       ...batchInputs(batch, this.config),
-      hyper: adamWHyper(hyper),
+      hyper: this.optimizer.hyper({ ...update, step: 1 }),
       seed: Uint32Array.of(this.settings.seed, 0),
       slot: Uint32Array.of(0),
       keep: Float32Array.of(0),
@@ -170,13 +175,17 @@ export class TrainingStep {
       const effects = [...optimizer.accumulate(byName, keep), record(log, { slot, keep, sums })];
       return await compile(parameters.gpu, { outputs: {}, effects });
     }
-    const { effects, norm } = optimizer.update(byName, input("hyper", [8]));
+    const { effects, norm } = optimizer.update(byName, this.#hyperInput());
     const logged = record(log, { slot, keep, sums, norm });
     return await compile(parameters.gpu, { outputs: {}, effects: [...effects, logged] });
   }
 
+  #hyperInput(): Tensor {
+    return input("hyper", [this.optimizer.hyperLength]);
+  }
+
   async #compileUpdate(): Promise<Program> {
-    const { effects, norm } = this.optimizer.updateFromSum(input("hyper", [8]));
+    const { effects, norm } = this.optimizer.updateFromSum(this.#hyperInput());
     const slot = input("slot", [1], "u32"), keep = input("keep", [1]);
     const logged = record(read(this.#log), { slot, keep, norm });
     return await compile(this.parameters.gpu, { outputs: {}, effects: [...effects, logged] });

@@ -34,6 +34,17 @@ export const TOLERANCES = {
   },
   gradientNorm: relative(1e-4),
   parameter: absolute(5e-6),
+  /** Of a function of a few numbers about 1: some ten roundings. */
+  unit: {
+    limit: 1e-6,
+    unit: "absolute + relative",
+    scale: (expected: number) => 1 + Math.abs(expected),
+  },
+  metric: {
+    limit: 1e-9,
+    unit: "relative, absolute below 1",
+    scale: (expected: number) => Math.max(1, Math.abs(expected)),
+  },
   learningRate: absolute(1e-12),
   score: absolute(1e-4),
   exact: { limit: 0, unit: "exact", scale: () => 1 },
@@ -107,6 +118,15 @@ export class Comparison {
   /** Compares a single number; `absmax` is that of the tensor it says something about. */
   value(name: string, actual: number, expected: number, absmax = Math.abs(expected)): void {
     this.tensor(name, [actual], { shape: [], values: [expected] }, absmax);
+  }
+
+  /** Compares a text. */
+  text(name: string, actual: string, expected: string): void {
+    if (actual !== expected) {
+      this.fail(`${name} is ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
+    }
+    this.#values++;
+    if (this.#worst.error < 0) this.#worst = { error: 0, at: "" };
   }
 
   /** Compares two sets of names. */

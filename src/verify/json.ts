@@ -14,6 +14,12 @@ export function parseJson(file: string, bytes: Uint8Array): unknown {
   }
 }
 
+/** Numbers of a shape, row-major. */
+export interface Tensor {
+  readonly shape: readonly number[];
+  readonly values: readonly number[];
+}
+
 /** See the module's header. */
 export class Fields {
   readonly #values: Readonly<Record<string, unknown>>;
@@ -60,6 +66,41 @@ export class Fields {
     return this.#read(name, "a list of lists of numbers", rows);
   }
 
+  /** A list of numbers, or one of strings. */
+  scalars(name: string): number[] | string[] {
+    const value = this.#values[name];
+    const scalars = listOf(value, numberOf) ?? listOf(value, textOf);
+    return this.#read(name, "a list of numbers or of strings", scalars);
+  }
+
+  /** A list of objects. */
+  list(name: string): Fields[] {
+    const values = listOf(this.#values[name], (value) => value);
+    return this.#read(name, "a list of objects", values).map((value, i) =>
+      new Fields(`${this.file}, "${name}"[${i}],`, value)
+    );
+  }
+
+  /** A list of tensors. */
+  tensors(name: string): Tensor[] {
+    return this.#read(
+      name,
+      "a list of nested lists of numbers",
+      listOf(this.#values[name], tensorOf),
+    );
+  }
+
+  /** A list of lists of tensors. */
+  tensorLists(name: string): Tensor[][] {
+    const lists = listOf(this.#values[name], (list) => listOf(list, tensorOf));
+    return this.#read(name, "a list of lists of nested lists of numbers", lists);
+  }
+
+  /** A number, or lists of lists of numbers of one length at each depth. */
+  tensor(name: string): Tensor {
+    return this.#read(name, "nested lists of numbers", tensorOf(this.#values[name]));
+  }
+
   /** A string. */
   text(name: string): string {
     return this.#read(name, "a string", textOf(this.#values[name]));
@@ -82,6 +123,11 @@ export class Fields {
     return this.#read(name, "true or false", typeof value === "boolean" ? value : undefined);
   }
 
+  /** Any field as JSON, for messages. */
+  spelled(name: string): string {
+    return JSON.stringify(this.#values[name]);
+  }
+
   #read<T>(name: string, expected: string, value: T | undefined): T {
     if (value !== undefined) return value;
     const problem = this.has(name) ? `must be ${expected}` : "is missing";
@@ -92,6 +138,18 @@ export class Fields {
 function numberOf(value: unknown): number | undefined {
   if (typeof value === "number") return value;
   return ["NaN", "Infinity", "-Infinity"].includes(value as string) ? Number(value) : undefined;
+}
+
+function tensorOf(value: unknown): Tensor | undefined {
+  if (!Array.isArray(value)) {
+    const number = numberOf(value);
+    return number === undefined ? undefined : { shape: [], values: [number] };
+  }
+  const parts = listOf(value, tensorOf);
+  if (parts === undefined) return undefined;
+  const [inner = []] = parts.map(({ shape }) => shape);
+  if (parts.some(({ shape }) => shape.join() !== inner.join())) return undefined;
+  return { shape: [parts.length, ...inner], values: parts.flatMap(({ values }) => values) };
 }
 
 function textOf(value: unknown): string | undefined {

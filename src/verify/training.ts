@@ -8,7 +8,7 @@ import type { Batch } from "../data/batch.ts";
 import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { AdamW } from "../optim/adamw.ts";
-import { linearSchedule } from "../optim/schedule.ts";
+import { createSchedule, referenceSchedules } from "../optim/schedule.ts";
 import { type StepRecord, TrainingStep } from "../train/training-step.ts";
 import { type Check, Comparison, notChecked, outcomes, TOLERANCES } from "./comparison.ts";
 import { readBatch } from "./batch.ts";
@@ -76,12 +76,8 @@ function obstacleTo(record: Fields): string | undefined {
   if (record.number("label_smoothing") === 0) {
     return "this build trains on the smoothed sum, not on the mean of an unsmoothed loss";
   }
-  if (record.text("scheduler") !== "linear") return "this build has the linear schedule only";
-  const { names } = record;
-  const defaults = names.includes("optimizer_defaults") && record.fields("optimizer_defaults");
-  if (defaults && !defaults.flag("correct_bias")) {
-    return "this build's AdamW always corrects its moments' bias";
-  }
+  const scheduler = record.text("scheduler");
+  if (!(scheduler in referenceSchedules)) return `this build has no ${scheduler} schedule`;
   return undefined;
 }
 
@@ -137,7 +133,16 @@ async function train(
   batches: readonly Batch[],
 ): Promise<Outcome> {
   const parameters = placeParameters(gpu, fixture, trainableIn(record));
-  const optimizer = new AdamW(parameters);
+  const [beta1, beta2] = record.numbers("betas");
+  const defaults = record.has("optimizer_defaults") && record.fields("optimizer_defaults");
+  const optimizer = new AdamW(parameters, {
+    correctBias: defaults ? defaults.flag("correct_bias") : true,
+    beta1,
+    beta2,
+    epsilon: record.number("eps"),
+    weightDecay: record.number("weight_decay"),
+    maxNorm: record.number("max_grad_norm"),
+  });
   const step = new TrainingStep(fixture.config, parameters, optimizer, {
     labelSmoothing: record.number("label_smoothing"),
     dropoutRate: 0,
@@ -145,22 +150,18 @@ async function train(
     seed: 0,
   });
   try {
-    const schedule = linearSchedule(warmup, updates);
-    const [beta1, beta2] = record.numbers("betas");
+    const base = record.number("learning_rate");
+    const schedule = createSchedule(referenceSchedules[record.text("scheduler")], {
+      warmup,
+      total: updates,
+      end: 1e-7 / base,
+    });
     const records: StepRecord[] = [];
     const learningRates: number[] = [];
     for (let update = 0; update < updates; update++) {
-      const learningRate = record.number("learning_rate") * schedule(update);
-      await step.run(batches.slice(update * accumulate, (update + 1) * accumulate), update, {
-        learningRate,
-        beta1,
-        beta2,
-        epsilon: record.number("eps"),
-        weightDecay: record.number("weight_decay"),
-        step: update + 1,
-        maxNorm: record.number("max_grad_norm"),
-        gradientScale: 1,
-      });
+      const learningRate = base * schedule(update);
+      const microbatches = batches.slice(update * accumulate, (update + 1) * accumulate);
+      await step.run(microbatches, update, { learningRate });
       learningRates.push(learningRate);
       records.push(...await step.readLog(update, update + 1));
     }

@@ -82,21 +82,12 @@ async function trainInPage({ module, tokenizer, config: fields }: Given): Promis
   const step = new hyperdecoder.TrainingStep(
     config,
     parameters,
-    new hyperdecoder.AdamW(parameters),
+    new hyperdecoder.AdamW(parameters, { maxNorm: 1 }),
     { labelSmoothing: 0, dropoutRate: 0, accumulate: 1, seed: 0 },
   );
   const updates = 16;
   for (let i = 0; i < updates; i++) {
-    await step.run([batches.batch(i)], i, {
-      learningRate: 0.02,
-      beta1: 0.9,
-      beta2: 0.999,
-      epsilon: 1e-8,
-      weightDecay: 0,
-      step: i + 1,
-      maxNorm: 1,
-      gradientScale: 1,
-    });
+    await step.run([batches.batch(i)], i, { learningRate: 0.02 });
   }
   const records = await step.readLog(0, updates);
   const decoder = new hyperdecoder.GreedyDecoder(config, parameters, { maxLength: 5 });

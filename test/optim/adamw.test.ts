@@ -2,24 +2,12 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { compile } from "../../src/graph/compile.ts";
 import { input } from "../../src/graph/leaves.ts";
-import { adamWHyper } from "../../src/graph/ops/adamw.ts";
 import { Parameters } from "../../src/graph/parameters.ts";
 import type { Tensor } from "../../src/graph/tensor.ts";
 import { AdamW } from "../../src/optim/adamw.ts";
 import { testDevice } from "../graph/device.ts";
 
 const test = suite("AdamW over slabs");
-
-const hyper = adamWHyper({
-  learningRate: 0.1,
-  beta1: 0.9,
-  beta2: 0.999,
-  epsilon: 1e-8,
-  weightDecay: 0.5,
-  step: 1,
-  maxNorm: 0,
-  gradientScale: 1,
-});
 
 const initial = Float32Array.of(1, -2, 3);
 
@@ -31,13 +19,14 @@ async function updateOnce(names: string[], withGradient: string[]) {
     names.map((name) => ({ name, shape: [initial.length], trainable: true })),
   );
   for (const name of names) parameters.write(name, initial);
-  const optimizer = new AdamW(parameters);
+  const optimizer = new AdamW(parameters, { weightDecay: 0.5 });
   const gradients = new Map<string, Tensor>(
     withGradient.map((name) => [name, input(`gradient of ${name}`, [initial.length])]),
   );
-  const { effects } = optimizer.update(gradients, input("hyper", [8]));
+  const { effects } = optimizer.update(gradients, input("hyper", [optimizer.hyperLength]));
   const program = await compile(gpu, { outputs: {}, effects });
   const given = withGradient.map((name) => [`gradient of ${name}`, Float32Array.of(1, 1, -1)]);
+  const hyper = optimizer.hyper({ learningRate: 0.1, step: 1 });
   await program.run({ hyper, ...Object.fromEntries(given) });
   const values = await parameters.read();
   program.destroy();

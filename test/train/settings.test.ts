@@ -1,7 +1,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { UserError } from "../../src/errors.ts";
-import { defaults, type Options, resolveSettings, scheduleOf } from "../../src/train/settings.ts";
+import { defaults, type Options, resolveSettings } from "../../src/train/settings.ts";
+import { learningRates } from "../../src/train/optimizer-settings.ts";
 import { tinyConfig } from "./tiny-model.ts";
 
 const test = suite("settings");
@@ -59,8 +60,8 @@ test("warm-up below 1 is a share of the steps, and dropout is the model's unless
   assert.is(settings.warmupSteps, 10);
   assert.is(settings.dropout, tinyConfig.dropout_rate);
   assert.is(resolve({ model: "/t5", dropout: 0 }).settings.dropout, 0);
-  const factor = scheduleOf(settings);
-  assert.equal([0, 5, 10, 25, 40].map(factor), [0, 0.5, 1, 0.5, 0]);
+  const rate = learningRates(settings, settings.steps);
+  assert.equal([0, 5, 10, 25, 40].map(rate), [0, 0.5, 1, 0.5, 0]);
 });
 
 test("settings resolved once stay as they are", () => {

@@ -1,0 +1,156 @@
+/**
+ * Single functions of the model on given operands, each done by the op that the model uses.
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import { compile } from "../graph/compile.ts";
+import { input } from "../graph/leaves.ts";
+import { geluGate } from "../graph/ops/gelu-gate.ts";
+import { labelSmoothedLoss } from "../graph/ops/label-smoothed-loss.ts";
+import { maskedMean } from "../graph/ops/masked-mean.ts";
+import { relativePositionBias } from "../graph/ops/relative-position-bias.ts";
+import type { HostArray } from "../graph/program.ts";
+import type { Tensor } from "../graph/tensor.ts";
+import { type Check, Comparison, notChecked, outcomes, TOLERANCES } from "./comparison.ts";
+import type { Fields } from "./json.ts";
+
+/** The checks of `units.json`, by the name of their field. */
+const checks: Readonly<
+  Record<string, (gpu: Gpu, record: Fields, name: string) => Promise<Check[]>>
+> = {
+  relative_position_bucket: checkBuckets,
+  gelu_new: checkGelu,
+  label_smoothed_nll_loss: checkLoss,
+  mean_pooling: checkPooling,
+};
+
+/** Compares every function of `units.json`. */
+export async function checkUnits(gpu: Gpu, record: Fields): Promise<Check[]> {
+  const results: Check[] = [];
+  for (const name of record.names) {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
+    results.push(
+      ...check
+        ? await check(gpu, record, name)
+        : [notChecked(name, "this build has no counterpart of it")],
+    );
+  }
+  return results;
+}
+
+/** A table whose entries are their own row says which bucket every position is in. */
+async function checkBuckets(gpu: Gpu, record: Fields, name: string): Promise<Check[]> {
+  const comparison = new Comparison(name, TOLERANCES.exact);
+  for (const given of record.list(name)) {
+    const buckets = given.number("num_buckets"), bidirectional = given.flag("bidirectional");
+    const from = given.number("relative_position_from"), to = given.number("relative_position_to");
+    const queryLength = 1 - from, keyLength = to + 1;
+    const { bias } = await evaluate(
+      gpu,
+      { table: [[buckets, 1], Float32Array.from({ length: buckets }, (_, i) => i)] },
+      ({ table }) => ({
+        bias: relativePositionBias(table, {
+          queryLength,
+          keyLength,
+          bidirectional,
+          maxDistance: given.number("max_distance"),
+        }),
+      }),
+    );
+    // Key 0 is before every query, query 0 before every key.
+    const before = Array.from({ length: -from }, (_, i) => bias[(-from - i) * keyLength]);
+    const after = bias.slice(0, keyLength);
+    const expected = given.numbers("bucket");
+    const title = bidirectional ? "both directions" : "backward";
+    comparison.tensor(title, [...before, ...after], { shape: [expected.length], values: expected });
+  }
+  return outcomes([comparison]);
+}
+
+async function checkGelu(gpu: Gpu, record: Fields, name: string): Promise<Check[]> {
+  const x = record.fields(name).tensor("x"), y = record.fields(name).tensor("y");
+  const { result } = await evaluate(
+    gpu,
+    {
+      x: [x.shape, Float32Array.from(x.values)],
+      one: [x.shape, new Float32Array(x.values.length).fill(1)],
+    },
+    ({ x, one }) => ({ result: geluGate(x, one) }),
+  );
+  const comparison = new Comparison(name, TOLERANCES.unit);
+  comparison.tensor("y", result, y);
+  return outcomes([comparison]);
+}
+
+async function checkLoss(gpu: Gpu, record: Fields, name: string): Promise<Check[]> {
+  const given = record.fields(name);
+  const logits = given.tensor("logits"), target = given.tensor("target");
+  const rows = target.values.length, vocabulary = logits.values.length / rows;
+  const padId = given.number("ignore_index");
+  const comparison = new Comparison(name, TOLERANCES.loss);
+  for (const expected of given.list("results")) {
+    const smoothing = expected.number("epsilon");
+    const ofRows = (first: number, count: number): Record<string, Operand> => ({
+      logits: [
+        [count, vocabulary],
+        Float32Array.from(logits.values.slice(first * vocabulary, (first + count) * vocabulary)),
+      ],
+      labels: [[count], Int32Array.from(target.values.slice(first, first + count))],
+    });
+    const sums = async (operands: Record<string, Operand>) => {
+      const { sums } = await evaluate(gpu, operands, ({ logits, labels }) => ({
+        sums: labelSmoothedLoss(logits, labels, { smoothing, padId }).sums,
+      }));
+      return sums;
+    };
+    const [loss, nll] = await sums(ofRows(0, rows));
+    comparison.value(`loss_sum at ${smoothing}`, loss, expected.number("loss_sum"));
+    comparison.value(`nll_sum at ${smoothing}`, nll, expected.number("nll_sum"));
+    const unreduced: number[] = [];
+    for (let row = 0; row < rows; row++) unreduced.push((await sums(ofRows(row, 1)))[0]);
+    comparison.tensor(
+      `loss_unreduced at ${smoothing}`,
+      unreduced,
+      expected.tensor("loss_unreduced"),
+    );
+  }
+  return outcomes([comparison]);
+}
+
+async function checkPooling(gpu: Gpu, record: Fields, name: string): Promise<Check[]> {
+  const given = record.fields(name);
+  const hidden = given.tensor("hidden"), mask = given.tensor("mask");
+  const { pooled } = await evaluate(
+    gpu,
+    {
+      hidden: [hidden.shape, Float32Array.from(hidden.values)],
+      mask: [mask.shape, Int32Array.from(mask.values)],
+    },
+    ({ hidden, mask }) => ({ pooled: maskedMean(hidden, mask) }),
+  );
+  const comparison = new Comparison(name, TOLERANCES.unit);
+  comparison.tensor("pooled", pooled, given.tensor("pooled"));
+  return outcomes([comparison]);
+}
+
+type Operand = readonly [shape: readonly number[], values: Float32Array | Int32Array];
+
+/** Runs a graph once on operands. */
+async function evaluate(
+  gpu: Gpu,
+  operands: Readonly<Record<string, Operand>>,
+  build: (leaves: Record<string, Tensor>) => Readonly<Record<string, Tensor>>,
+): Promise<Record<string, HostArray>> {
+  const leaves = Object.entries(operands).map(([name, [shape, values]]) => [
+    name,
+    input(name, shape, values instanceof Int32Array ? "i32" : "f32"),
+  ]);
+  const outputs = build(Object.fromEntries(leaves));
+  const program = await compile(gpu, { outputs });
+  const given = Object.entries(operands).map(([name, [, values]]) => [name, values]);
+  try {
+    return await program.run(Object.fromEntries(given), Object.keys(outputs));
+  } finally {
+    program.destroy();
+  }
+}
