@@ -134,6 +134,12 @@ export async function readFloat32(tensor: StoredTensor, name: string): Promise<F
   return toFloat32({ dtype: tensor.dtype, shape: tensor.shape, data: await tensor.read() }, name);
 }
 
+/** The bit patterns of an F16 tensor in a file. */
+export async function readFloat16(tensor: StoredTensor): Promise<Uint16Array> {
+  const { buffer, byteOffset, byteLength } = aligned(await tensor.read(), dtypeBytes("F16"));
+  return new Uint16Array(buffer, byteOffset, byteLength / 2);
+}
+
 /** The values of an I32 tensor, read-only as those of {@linkcode toFloat32}. */
 export function toInt32(tensor: SafeTensor, name: string): Int32Array {
   if (tensor.dtype !== "I32") {

@@ -16,9 +16,10 @@ import { suggestion, UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Parameters } from "../graph/parameters.ts";
 import { sameShape, size } from "../graph/tensor.ts";
-import { readFloat32 } from "../io/safetensors.ts";
+import { readFloat16, readFloat32 } from "../io/safetensors.ts";
 import { byteLength, type StoredTensor } from "../io/source.ts";
 import { drawParameter } from "./initialise.ts";
+import { storageOf } from "./storage.ts";
 
 /** The tensors of one file, or of the files of one index. */
 export interface WeightFile {
@@ -110,7 +111,8 @@ export interface LoadProgress {
 }
 
 /**
- * Puts a model's parameters on the device, those without a tensor drawn anew.
+ * Puts a model's parameters on the device, those without a tensor drawn anew. What a file has in f16 stays
+ * so where that costs nothing (see `storage.ts`).
  *
  * @param trainable which parameters training changes
  * @param seed of what is drawn
@@ -128,19 +130,24 @@ export async function placeWeights(
   const inventory = parameterInventory(config);
   const parameters = new Parameters(
     gpu,
-    inventory.map(({ name, shape }) => ({ name, shape, trainable: trainable(name) })),
+    inventory.map(({ name, shape }) => {
+      const description = { name, shape, trainable: trainable(name) };
+      const dtype = weights.get(name)?.dtype;
+      return { ...description, storage: storageOf(gpu, "auto", { ...description, dtype }) };
+    }),
   );
   const total = inventory.reduce((sum, { shape }) => sum + size(shape), 0);
   const bytes = [...weights.values()].reduce((sum, tensor) => sum + byteLength(tensor), 0);
   try {
     let done = 0, pending = 0;
     for (const specification of inventory) {
-      const { name } = specification;
+      const { name, shape } = specification;
       const tensor = weights.get(name);
-      const values = tensor ? await readFloat32(tensor, name) : drawParameter(specification, seed);
-      parameters.write(name, values);
-      done += values.length;
-      pending += values.byteLength;
+      if (tensor?.dtype === "F16") parameters.writeHalf(name, await readFloat16(tensor));
+      else if (tensor) parameters.write(name, await readFloat32(tensor, name));
+      else parameters.write(name, drawParameter(specification, seed));
+      done += size(shape);
+      pending += 4 * size(shape);
       if (pending < PENDING_BYTES && done < total) continue;
       gpu.device.queue.submit([]); // sets what was written in motion
       await gpu.device.queue.onSubmittedWorkDone();

@@ -3,9 +3,16 @@ import * as assert from "uvu/assert";
 import { parseConfig } from "../../models/config.ts";
 import { isAdapterParameter, parameterInventory } from "../../models/inventory.ts";
 import { UserError } from "../../src/errors.ts";
-import { fromFloat32, fromInt32, readFloat32, type SafeTensor } from "../../src/io/safetensors.ts";
+import {
+  fromFloat32,
+  fromInt32,
+  readFloat32,
+  type SafeTensor,
+  toFloat32,
+} from "../../src/io/safetensors.ts";
 import type { StoredTensor } from "../../src/io/source.ts";
 import { type LoadProgress, matchWeights, placeWeights } from "../../src/train/weights.ts";
+import { storageOf } from "../../src/train/storage.ts";
 import { testDevice } from "../graph/device.ts";
 import { tinyConfig, tinyTensors } from "./tiny-model.ts";
 
@@ -109,6 +116,30 @@ test("what a file has is placed as it is, what it lacks is drawn by the seed", a
   const drawn = "decoder.param_gen.decoder.linear1.weight";
   assert.not.equal(one.get(drawn), other.get(drawn));
   assert.equal(one.get("lm_head.weight"), other.get("lm_head.weight"));
+});
+
+test("frozen weights of an f16 file stay f16 where that costs nothing", async () => {
+  const gpu = await testDevice();
+  const half = new Map(Array.from(tinyTensors(), ([name, tensor]) => [
+    name,
+    fromFloat32(toFloat32(tensor, name), tensor.shape, "F16"),
+  ]));
+  const place = (trainable: (name: string) => boolean) =>
+    placeWeights(gpu, config, match(half), trainable, 0);
+  const frozen = await place(isAdapterParameter);
+  const names = frozen.descriptions.map(({ name }) => name);
+  for (const name of names) {
+    const parameter = { name, trainable: isAdapterParameter(name), dtype: half.get(name)?.dtype };
+    assert.is(frozen.tensor(name).dtype, storageOf(gpu, "auto", parameter), name);
+  }
+  const values = await frozen.read();
+  for (const [name, tensor] of half) assert.equal(values.get(name), toFloat32(tensor, name), name);
+  frozen.destroy();
+
+  const trained = await place(() => true);
+  assert.ok(names.every((name) => trained.tensor(name).dtype === "f32"));
+  assert.equal((await trained.read()).get("lm_head.weight"), values.get("lm_head.weight"));
+  trained.destroy();
 });
 
 test("loading tells how far it is, and an error on the way leaves nothing on the device", async () => {
