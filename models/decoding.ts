@@ -1,10 +1,11 @@
 /**
  * One step of the decoder with everything before it cached: the same layers as in t5.ts, for a single
- * position.
+ * position of one or more sequences per instance (`K` of them: beams, or samples).
  *
  * The keys and values of earlier positions, and of the encoder, lie in variables; so do the adapters
  * that the hypernetwork generated once for the instance. A step reads and writes only these, so that
- * many steps can be queued at once.
+ * many steps can be queued at once. The sequences of an instance stand where t5.ts has positions: they
+ * share the encoder's keys and values and the instance's adapters, of which there is one copy.
  */
 
 import { add } from "../src/graph/ops/add.ts";
@@ -25,7 +26,7 @@ import {
   project,
 } from "./t5.ts";
 
-/** Keys and values of one attention layer, [B, length, heads × headDim] each. */
+/** Keys and values of one attention layer, [B, length, slots × heads × headDim] each; see `attentionStep`. */
 export interface KeyValues {
   readonly key: Tensor;
   readonly value: Tensor;
@@ -33,12 +34,14 @@ export interface KeyValues {
 
 /** What a step reads besides the token. */
 export interface DecoderCache {
-  /** By layer; overwritten at the current position. */
+  /** By layer, K slots; overwritten at the current position. */
   readonly self: readonly KeyValues[];
-  /** By layer; computed from the encoder's output. */
+  /** By layer, one slot; computed from the encoder's output. */
   readonly cross: readonly KeyValues[];
   /** i32[B, S]. */
   readonly encoderMask: Tensor;
+  /** u32[B, K, length]: the slots of earlier keys, for sequences that go on from one another. */
+  readonly ancestors?: Tensor | undefined;
 }
 
 /** Keys and values of the encoder's output [B, S, D], by decoder layer. */
@@ -55,9 +58,9 @@ export function crossKeyValues(model: Model, encoded: Tensor): KeyValues[] {
 /**
  * Logits after one more token.
  *
- * @param ids i32[B], the tokens at `position`
+ * @param ids i32[B, K], the tokens at `position`
  * @param position u32[1]
- * @returns [B, V]; the cache's writes happen because the logits depend on them
+ * @returns [B × K, V]; the cache's writes happen because the logits depend on them
  */
 export function decodeStep(
   model: Model,
@@ -67,10 +70,11 @@ export function decodeStep(
   adapt?: AdaptLayer,
 ): Tensor {
   const { config } = model;
-  const { heads, modelDim } = config;
-  const [batch] = ids.shape;
-  const rows = (x: Tensor) => reshape(x, [batch, x.shape.at(-1)!]);
-  let h = reshape(embed(model, ids), [batch, 1, modelDim]);
+  const { heads } = config;
+  const [batch, sequences] = ids.shape;
+  /** [B, K, features] as one row of a cache. */
+  const slots = (x: Tensor) => reshape(x, [batch, sequences * x.shape[2]]);
+  let h = embed(model, ids);
   for (let i = 0; i < config.decoderLayers; i++) {
     const block = `decoder.block.${i}.layer`;
     const part = (name: string, x: Tensor) => linear(x, model.weight(`${block}.${name}.weight`));
@@ -78,22 +82,28 @@ export function decodeStep(
     const own = norm(model, `${block}.0.layer_norm`, h);
     const { key, value } = cache.self[i];
     const context = attentionStep(
-      rows(part("0.SelfAttention.q", own)),
-      cacheWrite(key, rows(part("0.SelfAttention.k", own)), position),
-      cacheWrite(value, rows(part("0.SelfAttention.v", own)), position),
-      { heads, position, table: model.weight(positionTable("decoder")) },
+      part("0.SelfAttention.q", own),
+      cacheWrite(key, slots(part("0.SelfAttention.k", own)), position),
+      cacheWrite(value, slots(part("0.SelfAttention.v", own)), position),
+      {
+        heads,
+        position,
+        table: model.weight(positionTable("decoder")),
+        ancestors: cache.ancestors,
+      },
     );
-    h = add(part("0.SelfAttention.o", reshape(context, [batch, 1, context.shape[1]])), h);
+    h = add(part("0.SelfAttention.o", context), h);
 
     const query = norm(model, `${block}.1.layer_norm`, h);
     const read = attentionStep(
-      rows(part("1.EncDecAttention.q", query)),
+      part("1.EncDecAttention.q", query),
       cache.cross[i].key,
       cache.cross[i].value,
       { heads, keyMask: cache.encoderMask, maskValue: CROSS_MASK },
     );
-    h = add(part("1.EncDecAttention.o", reshape(read, [batch, 1, read.shape[1]])), h);
+    h = add(part("1.EncDecAttention.o", read), h);
     h = feedForward(model, `${block}.2`, i, h, adapt);
   }
-  return rows(project(model, finalNorm(model, "decoder", h)));
+  const logits = project(model, finalNorm(model, "decoder", h));
+  return reshape(logits, [batch * sequences, config.vocabSize]);
 }

@@ -1,11 +1,16 @@
-// Attention of one new query per row of a batch over a cache of keys and values, for generation.
+// Attention of the newest queries of a batch over a cache of keys and values, for generation.
 //
-//   query       [batch, heads · head_size]
-//   key, value  [batch, key_length, heads · head_size]
-//   position    [1], index of the newest key           read only if has_position
-//   table       [buckets, heads], position bias        read only if has_table
-//   key_mask    [batch, key_length], 0 where masked    read only if has_key_mask
+//   query       [batch, queries, heads · head_size]
+//   key, value  [batch, key_length, slots, heads · head_size]
+//   position    [1], index of the newest key                    read only if has_position
+//   table       [buckets, heads], position bias                 read only if has_table
+//   key_mask    [batch, key_length], 0 where masked             read only if has_key_mask
+//   ancestors   [batch, queries, key_length], a slot for each   read only if has_ancestors
 //   output      as query
+//
+// The queries of a row are sequences decoded side by side. With one slot they share its keys (those of the
+// encoder); with as many slots as queries each has its own. Beam search goes on from other sequences than it
+// came from: its ancestors say in whose slot each earlier key of a sequence lies, so that nothing is copied.
 //
 // With a position, keys after it are not in the cache yet and are left out; the query stands at that position,
 // from which the bias follows. Else all keys are read. Masks are added to scores, as in attention-tiled.wgsl.
@@ -23,6 +28,8 @@ const DIRECTION_BUCKETS = 2u;
 
 struct Params {
   batch: u32,
+  queries: u32,
+  slots: u32,
   heads: u32,
   key_length: u32,
   head_size: u32,
@@ -36,11 +43,13 @@ struct Params {
 @group(0) @binding(4) var<storage, read> position: array<u32>;
 @group(0) @binding(5) var<storage, read> table: array<f32>;
 @group(0) @binding(6) var<storage, read> key_mask: array<i32>;
-@group(0) @binding(7) var<storage, read_write> output: array<f32>;
+@group(0) @binding(7) var<storage, read> ancestors: array<u32>;
+@group(0) @binding(8) var<storage, read_write> output: array<f32>;
 
 override has_position: bool = false;
 override has_table: bool = false;
 override has_key_mask: bool = false;
+override has_ancestors: bool = false;
 
 const LOWEST = -3.4028234e38;
 
@@ -48,6 +57,15 @@ const LOWEST = -3.4028234e38;
 fn key_count() -> u32 {
   if (has_position) { return min(position[0] + 1u, params.key_length); }
   return params.key_length;
+}
+
+// Where key `k` of a query (numbered through the batch) begins.
+fn key_offset(row: u32, head: u32, k: u32) -> u32 {
+  // One slot, or as many as there are queries.
+  var slot = row % params.queries % params.slots;
+  if (has_ancestors) { slot = ancestors[row * params.key_length + k]; }
+  let cached = (row / params.queries * params.key_length + k) * params.slots + slot;
+  return (cached * params.heads + head) * params.head_size;
 }
 
 // The row of the table for a key at or before the query.
@@ -97,9 +115,10 @@ fn by_invocation(
   let blocks = (params.head_size + 4u * BLOCK_VECTORS - 1u) / (4u * BLOCK_VECTORS);
   let first_vector = index % blocks * BLOCK_VECTORS;
   let head = index / blocks % params.heads;
-  let batch = index / (blocks * params.heads);
-  if (batch >= params.batch) { return; }
-  let query_offset = (batch * params.heads + head) * params.head_size;
+  let row = index / (blocks * params.heads);
+  if (row >= params.batch * params.queries) { return; }
+  let batch = row / params.queries;
+  let query_offset = (row * params.heads + head) * params.head_size;
   let head_vectors = (params.head_size + 3u) / 4u;
   let count = key_count();
 
@@ -109,7 +128,9 @@ fn by_invocation(
   for (var first_key = 0u; first_key < count; first_key += 4u) {
     let exists = first_key + vec4u(0, 1, 2, 3) < vec4u(count);
     let k = min(first_key + vec4u(0, 1, 2, 3), vec4u(count - 1u));
-    let offsets = ((batch * params.key_length + k) * params.heads + head) * params.head_size;
+    let offsets = vec4u(
+      key_offset(row, head, k.x), key_offset(row, head, k.y), key_offset(row, head, k.z), key_offset(row, head, k.w)
+    );
 
     var scores = vec4f();
     for (var v = 0u; v < head_vectors; v++) {
@@ -147,6 +168,7 @@ fn by_invocation(
 }
 
 var<workgroup> tile: array<f32, 64>;
+var<workgroup> offsets: array<u32, 64>;
 
 @compute @workgroup_size(64)
 fn by_workgroup(
@@ -155,10 +177,9 @@ fn by_workgroup(
 ) {
   let feature = group.x * 64u + lane;
   let head = group.y;
-  let batch = group.z;
-  let query_offset = (batch * params.heads + head) * params.head_size;
-  let key_offset = (batch * params.key_length * params.heads + head) * params.head_size;
-  let key_stride = params.heads * params.head_size;
+  let row = group.z;
+  let batch = row / params.queries;
+  let query_offset = (row * params.heads + head) * params.head_size;
   let count = key_count();
 
   var sum = 0.0;
@@ -169,7 +190,8 @@ fn by_workgroup(
     var score = LOWEST;
     if (lane < tile_size) {
       let k = first_key + lane;
-      let offset = key_offset + k * key_stride;
+      let offset = key_offset(row, head, k);
+      offsets[lane] = offset;
       var product = 0.0;
       for (var i = 0u; i < params.head_size; i++) { product += query[query_offset + i] * key[offset + i]; }
       score = product + shift(batch, head, k);
@@ -188,7 +210,7 @@ fn by_workgroup(
       let weight = exp(tile[j] - highest);
       total += weight;
       if (feature < params.head_size) {
-        sum += weight * value[key_offset + (first_key + j) * key_stride + feature];
+        sum += weight * value[offsets[j] + feature];
       }
     }
     workgroupBarrier();

@@ -1,21 +1,22 @@
-// One step of greedy decoding: chooses each row's next token and writes it down.
+// One step of greedy decoding: chooses each sequence's next token and writes it down.
 //
-//   logits    [rows, columns]
-//   position  [1]                 of the token that `logits` follow
-//   finished  [rows]              1 once a row has its end token
-//   tokens    [rows, max_length]  the chosen token goes to position + 1
-//   scores    [rows, max_length]  −ln softmax(logits)[chosen], there too; 0 where the token is padding
+//   logits             [rows, columns], a row for each sequence: rows = batch · slots
+//   position           [1]                              of the token that `logits` follow
+//   banned             [rows, ⌈columns / 32⌉]           a bit for each token        read only if has_banned
+//   finished           [rows]                           1 once a sequence has its end token
+//   tokens             [batch, max_length, slots]       the chosen token goes to position + 1
+//   log_probabilities  [batch, max_length, slots] of 2  of it, there too: among all tokens, and among those allowed
 //
-// The next token is the largest logit's, the lowest on ties; a NaN counts as larger than everything. While
-// position + 1 tokens, the start token included, are fewer than min_length, the end token is left out of
-// both the choice and the softmax. Finished rows are padded. At max_length nothing happens.
+// The next token is the largest logit's, the lowest on ties; a NaN counts as larger than everything. Banned
+// tokens are not allowed, nor is the end token while position + 1 tokens, the start token included, are fewer
+// than min_length. Finished sequences are padded. At max_length nothing happens.
 //
-// A workgroup per row. As the chosen logit is the largest one, its score is ln Σ exp(logit − largest).
-// Every reduction has a fixed order.
+// A workgroup per row. Every reduction has a fixed order.
 
 struct Params {
   rows: u32,
   columns: u32,
+  slots: u32,
   max_length: u32,
   min_length: u32,
   end: u32,
@@ -27,27 +28,44 @@ const LANES = 64u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read> position: array<u32>;
-@group(0) @binding(3) var<storage, read_write> finished: array<i32>;
-@group(0) @binding(4) var<storage, read_write> tokens: array<i32>;
-@group(0) @binding(5) var<storage, read_write> scores: array<f32>;
+@group(0) @binding(3) var<storage, read> banned: array<u32>;
+@group(0) @binding(4) var<storage, read_write> finished: array<i32>;
+@group(0) @binding(5) var<storage, read_write> tokens: array<i32>;
+@group(0) @binding(6) var<storage, read_write> log_probabilities: array<vec2f>;
 
-// The rank of a value and its column.
-alias Candidate = vec2u;
+override has_banned: bool = false;
+
+const NAN_RANK = 0xffffffffu;
+
+// The rank of a value, its column, and the largest rank of all, allowed or not.
+alias Candidate = vec3u;
 
 var<workgroup> candidates: array<Candidate, LANES>;
-var<workgroup> sums: array<f32, LANES>;
+var<workgroup> sums: array<vec2f, LANES>;
 
 // A number that grows with x: equal for both zeros, largest for every NaN.
 fn rank(x: f32) -> u32 {
   let bits = bitcast<u32>(x);
   let magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) { return 0xffffffffu; }
+  if (magnitude > 0x7f800000u) { return NAN_RANK; }
   return select(0x80000000u + magnitude, 0x80000000u - magnitude, bits != magnitude);
 }
 
+fn value(rank: u32) -> f32 {
+  return bitcast<f32>(select(0x80000000u | (0x80000000u - rank), rank - 0x80000000u, rank >= 0x80000000u));
+}
+
 fn better(a: Candidate, b: Candidate) -> Candidate {
-  if (b.x > a.x || (b.x == a.x && b.y < a.y)) { return b; }
-  return a;
+  let overall = max(a.z, b.z);
+  if (b.x > a.x || (b.x == a.x && b.y < a.y)) { return Candidate(b.xy, overall); }
+  return Candidate(a.xy, overall);
+}
+
+fn is_allowed(row: u32, column: u32, forbidden: u32) -> bool {
+  if (column == forbidden) { return false; }
+  if (!has_banned) { return true; }
+  let words = (params.columns + 31u) / 32u;
+  return ((banned[row * words + column / 32u] >> (column % 32u)) & 1u) == 0u;
 }
 
 @compute @workgroup_size(LANES)
@@ -60,15 +78,19 @@ fn main(
   if (row >= params.rows) { return; }
   let next = position[0] + 1u;
   let is_open = finished[row] == 0 && next < params.max_length;
-  // Nothing is computed for a row that is done; its barriers are still passed, as WGSL wants it.
+  // Nothing is computed for a sequence that is done; its barriers are still passed, as WGSL wants it.
   let columns = select(0u, params.columns, is_open);
   let base = row * params.columns;
   let forbidden = select(0xffffffffu, params.end, next < params.min_length);
 
-  var best = Candidate(0u, lane);
+  var best = Candidate(0u, lane, 0u);
   for (var column = lane; column < columns; column += LANES) {
-    let candidate = Candidate(rank(logits[base + column]), column);
-    if (candidate.x > best.x && column != forbidden) { best = candidate; }
+    let x = rank(logits[base + column]);
+    best.z = max(best.z, x);
+    if (x > best.x && is_allowed(row, column, forbidden)) {
+      best.x = x;
+      best.y = column;
+    }
   }
   candidates[lane] = best;
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
@@ -77,11 +99,16 @@ fn main(
   }
   workgroupBarrier();
   let chosen = candidates[0].y;
-  let largest = logits[base + chosen];
+  let largest = value(candidates[0].x);
+  let overall = value(candidates[0].z);
 
-  var sum = 0.0;
+  // Probability over that of the largest logit: of tokens that are allowed, and of the others, each as seen
+  // from the largest of its kind, so that neither is lost where the other outweighs it.
+  var sum = vec2f();
   for (var column = lane; column < columns; column += LANES) {
-    if (column != forbidden) { sum += exp(logits[base + column] - largest); }
+    let allowed = is_allowed(row, column, forbidden);
+    let share = exp(logits[base + column] - select(overall, largest, allowed));
+    sum += select(vec2f(0.0, share), vec2f(share, 0.0), allowed);
   }
   sums[lane] = sum;
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
@@ -90,10 +117,12 @@ fn main(
   }
 
   if (lane != 0u || next >= params.max_length) { return; }
-  let token = select(params.padding, chosen, is_open);
-  // exp() of some drivers swallows NaN; as a score it must show.
-  let score = select(log(sums[0]), largest, candidates[0].x == 0xffffffffu);
-  tokens[row * params.max_length + next] = i32(token);
-  scores[row * params.max_length + next] = select(score, 0.0, token == params.padding);
-  if (token == params.end) { finished[row] = 1; }
+  let gap = largest - overall;
+  var choice = vec2f(gap - log(sums[0].x * exp(gap) + sums[0].y), -log(sums[0].x));
+  // exp() of some drivers swallows NaN; in the result it must show.
+  if (candidates[0].z == NAN_RANK) { choice = vec2f(overall); }
+  let at = (row / params.slots * params.max_length + next) * params.slots + row % params.slots;
+  tokens[at] = i32(select(params.padding, chosen, is_open));
+  log_probabilities[at] = select(vec2f(), choice, is_open);
+  if (is_open && chosen == params.end) { finished[row] = 1; }
 }

@@ -1,14 +1,15 @@
-// The token of every row at the current position: what a decoding step embeds.
+// The token of every sequence at the current position: what a decoding step embeds.
 //
-//   tokens    [rows, columns]
+//   tokens    [batch, length, slots]
 //   position  [1]
-//   result    [rows]
+//   result    [batch, slots]
 //
-// A position past the end reads the last column.
+// A position past the end reads the last one.
 
 struct Params {
-  rows: u32,
-  columns: u32,
+  batch: u32,
+  length: u32,
+  slots: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -18,6 +19,8 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= params.rows) { return; }
-  result[id.x] = tokens[id.x * params.columns + min(position[0], params.columns - 1u)];
+  if (id.x >= params.batch * params.slots) { return; }
+  let batch = id.x / params.slots;
+  let at = min(position[0], params.length - 1u);
+  result[id.x] = tokens[(batch * params.length + at) * params.slots + id.x % params.slots];
 }

@@ -36,7 +36,10 @@ export {
 export * from "./optim/schedule.ts";
 export { type StepRecord, type TrainingSettings, TrainingStep } from "./train/training-step.ts";
 export { drawParameter } from "./train/initialise.ts";
-export { GreedyDecoder, type GreedyLimits } from "./generate/greedy.ts";
+export { type Chunk, SequenceGenerator } from "./generate/generator.ts";
+export type { GenerationOptions, SamplingOptions } from "./generate/options.ts";
+export type { GeneratedSequence } from "./generate/search.ts";
+export type { SourceBatch } from "./generate/session.ts";
 
 export { type Batch, evaluationBatches, TrainingBatches } from "./data/batch.ts";
 export { miniatureDatasets } from "./data/miniature/mixture.ts";

@@ -3,7 +3,7 @@
  */
 
 import type { ModelConfig } from "../../models/config.ts";
-import { GreedyDecoder } from "../generate/greedy.ts";
+import { SequenceGenerator } from "../generate/generator.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { placeWeights } from "../train/weights.ts";
 import { type BatchShape, randomBatch } from "./inputs.ts";
@@ -26,14 +26,15 @@ export async function measureGeneration(
   shape: BatchShape,
   effort: Effort,
 ): Promise<GenerationResult> {
-  const parameters = placeWeights(gpu, config, new Map(), () => false, 0);
+  const parameters = await placeWeights(gpu, config, new Map(), () => false, 0);
   const length = shape.targetLength + 1; // with the start token
-  const decoder = new GreedyDecoder(config, parameters, { maxLength: length, minLength: length });
+  const generator = new SequenceGenerator(config, parameters);
+  const options = { maxLength: length, minLength: length };
   const batch = randomBatch(config, shape);
   const milliseconds = await measure(async (repeat) => {
-    for (let i = 0; i < repeat; i++) await decoder.run(batch);
+    for (let i = 0; i < repeat; i++) await generator.generate(batch, options);
   }, effort);
-  await decoder.destroy();
+  generator.destroy();
   parameters.destroy();
   return {
     batch: shape,

@@ -1,32 +1,35 @@
 /**
- * Scoring a model: greedy answers to every example, each task by its own metrics.
+ * Scoring a model: its answers to every example, each task by its own metrics.
  */
 
 import type { ModelConfig } from "../../models/config.ts";
 import { type BatchOptions, evaluationBatches } from "../data/batch.ts";
 import type { Dataset, Example, MetricName, Split, TaskSpecification } from "../data/types.ts";
-import { GreedyDecoder } from "../generate/greedy.ts";
+import { SequenceGenerator } from "../generate/generator.ts";
+import type { GenerationOptions } from "../generate/options.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import { meanScore, score } from "../metrics/score.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
 /** A model that can be asked. */
 export interface Answering {
-  readonly decoder: GreedyDecoder;
+  readonly generator: SequenceGenerator;
   readonly tokenizer: Tokenizer;
   readonly limits: BatchOptions;
+  /** How answers are generated. */
+  readonly options: GenerationOptions;
 }
 
-/** Lets a model on the device answer, with at most `maxTargetLength` ids. */
+/** Lets a model on the device answer, greedily and with at most `maxTargetLength` ids. */
 export function createAnswering(
   config: ModelConfig,
   parameters: Parameters,
   tokenizer: Tokenizer,
   limits: BatchOptions,
 ): Answering {
-  // The decoder counts its start token, which a target does not have.
-  const decoder = new GreedyDecoder(config, parameters, { maxLength: limits.maxTargetLength + 1 });
-  return { decoder, tokenizer, limits };
+  const generator = new SequenceGenerator(config, parameters);
+  // The start token counts, which a target does not have.
+  return { generator, tokenizer, limits, options: { maxLength: limits.maxTargetLength + 1 } };
 }
 
 /** An example with what the model wrote. */
@@ -55,7 +58,7 @@ export interface Evaluation {
 /** What is evaluated, and who may watch or stop it. */
 export interface EvaluationOptions {
   readonly split: Split;
-  /** Examples per task, spread evenly over the split; all of them unless told. */
+  /** Examples per task, spread evenly over the split; all of them if 0, or unless told. */
   readonly limit?: number;
   readonly signal?: AbortSignal;
   /** Called after every batch with the number of examples done and of all. */
@@ -76,7 +79,7 @@ export interface Answers {
  * @returns `undefined` when the signal stopped it
  */
 export async function answer(
-  { decoder, tokenizer, limits }: Answering,
+  { generator, tokenizer, limits, options }: Answering,
   examples: readonly Example[],
   { signal, onProgress }: Pick<EvaluationOptions, "signal" | "onProgress"> = {},
 ): Promise<Answers | undefined> {
@@ -84,8 +87,8 @@ export async function answer(
   let done = 0, truncated = 0;
   for (const batch of evaluationBatches(examples, tokenizer, limits)) {
     if (signal?.aborted) return undefined;
-    const ids = await decoder.generate(batch);
-    batch.indices.forEach((example, row) => texts[example] = tokenizer.decode(ids[row]));
+    const rows = await generator.generate(batch, options);
+    batch.indices.forEach((example, row) => texts[example] = tokenizer.decode(rows[row][0].tokens));
     truncated += batch.truncated;
     onProgress?.(done += batch.indices.length, examples.length);
   }
@@ -120,20 +123,25 @@ export async function evaluate(
   return { tasks, average: sum / tasks.length, truncated: answers.truncated };
 }
 
-/** What always answering with the most frequent training target scores on a split, by metric. */
+/**
+ * What always answering with the most frequent training target scores on a split, by metric; with the
+ * split's own most frequent target where there are no training examples.
+ */
 export function majorityBaseline(
   { task, splits }: Dataset,
   split: Split,
 ): Partial<Record<MetricName, number>> {
   const counts = new Map<string, number>();
-  for (const { target } of splits.train ?? []) counts.set(target, (counts.get(target) ?? 0) + 1);
+  for (const { target } of splits.train ?? splits[split] ?? []) {
+    counts.set(target, (counts.get(target) ?? 0) + 1);
+  }
   const [majority] = [...counts].reduce((most, entry) => entry[1] > most[1] ? entry : most);
   const targets = (splits[split] ?? []).map(({ target }) => target);
   return score(task, targets.map(() => majority), targets);
 }
 
-function spread(examples: readonly Example[], limit = Infinity): readonly Example[] {
-  if (examples.length <= limit) return examples;
+function spread(examples: readonly Example[], limit = 0): readonly Example[] {
+  if (limit === 0 || examples.length <= limit) return examples;
   const step = examples.length / limit;
   return Array.from({ length: limit }, (_, i) => examples[Math.floor(i * step)]);
 }

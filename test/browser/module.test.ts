@@ -90,12 +90,12 @@ async function trainInPage({ module, tokenizer, config: fields }: Given): Promis
     await step.run([batches.batch(i)], i, { learningRate: 0.02 });
   }
   const records = await step.readLog(0, updates);
-  const decoder = new hyperdecoder.GreedyDecoder(config, parameters, { maxLength: 5 });
-  const [answer] = await decoder.generate(batches.batch(0));
+  const generator = new hyperdecoder.SequenceGenerator(config, parameters);
+  const [[answer]] = await generator.generate(batches.batch(0), { maxLength: 5 });
   return {
     adapter: gpu.adapterName,
     losses: records.map(({ loss, targetTokens }) => loss / targetTokens),
-    answer,
+    answer: answer.tokens,
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Attention of one new query per row over a cache of keys and values: a step of generation.
+ * Attention of the newest queries over a cache of keys and values: a step of generation.
  */
 
 import source from "../../../shaders/attention-step.wgsl" with { type: "text" };
@@ -20,26 +20,31 @@ export interface AttentionStepOptions {
   readonly keyMask?: Tensor | undefined;
   /** What is added to the score of a masked key; 0 unless given. */
   readonly maskValue?: number;
+  /** u32[batch, queries, keyLength]: in which slot each key of a query lies; its own unless given. */
+  readonly ancestors?: Tensor | undefined;
 }
 
 /** The most features of a block, in vectors of four; see attention-step.wgsl. */
 const MAX_BLOCK_VECTORS = 16;
 
-/** Operands come in the order query, key, value, position, table, keyMask. */
+/** Operands come in the order query, key, value, position, table, keyMask, ancestors. */
 interface Attributes {
   readonly heads: number;
   readonly hasPosition: boolean;
   readonly hasTable: boolean;
   readonly hasKeyMask: boolean;
+  readonly hasAncestors: boolean;
   readonly maxDistance: number;
   readonly maskValue: number;
 }
 
-function operands(inputs: readonly Tensor[], { hasPosition, hasTable, hasKeyMask }: Attributes) {
+function operands(inputs: readonly Tensor[], attributes: Attributes) {
+  const { hasPosition, hasTable, hasKeyMask, hasAncestors } = attributes;
   const [query, key, value, ...optional] = inputs;
   const position = hasPosition ? optional.shift() : undefined;
   const table = hasTable ? optional.shift() : undefined;
   const key_mask = hasKeyMask ? optional.shift() : undefined;
+  const ancestors = hasAncestors ? optional.shift() : undefined;
   return {
     query,
     key,
@@ -47,6 +52,7 @@ function operands(inputs: readonly Tensor[], { hasPosition, hasTable, hasKeyMask
     ...(position && { position }),
     ...(table && { table }),
     ...(key_mask && { key_mask }),
+    ...(ancestors && { ancestors }),
   };
 }
 
@@ -64,17 +70,20 @@ const attentionStepOp: Op<Attributes> = {
   name: "attentionStep",
   shape(inputs, attributes) {
     const { heads } = attributes;
-    const { query, key, value, position, table, key_mask } = operands(inputs, attributes);
+    const given = operands(inputs, attributes);
+    const { query, key, value, position, table, key_mask, ancestors } = given;
     const fail = (message: string): never => {
       throw new ShapeError("attentionStep", message, inputs);
     };
-    const [batch, width] = query.shape;
+    const [batch, queries, width] = query.shape;
     const [, keyLength] = key.shape;
-    if (query.shape.length !== 2 || width % heads !== 0) {
-      fail(`the query must be [batch, features] with features for ${heads} heads`);
+    if (query.shape.length !== 3 || width % heads !== 0) {
+      fail(`the query must be [batch, queries, features] with features for ${heads} heads`);
     }
-    if ([key, value].some(({ shape }) => !sameShape(shape, [batch, keyLength, width]))) {
-      fail("key and value must be [batch, length, features] with the query's batch and features");
+    const isCache = ({ shape }: Tensor) =>
+      [1, queries].some((slots) => sameShape(shape, [batch, keyLength, slots * width]));
+    if (!isCache(key) || !sameShape(key.shape, value.shape)) {
+      fail("key and value must be [batch, length, slots · features], with one slot or one a query");
     }
     if (position && (position.dtype !== "u32" || !sameShape(position.shape, [1]))) {
       fail("the position must be u32[1]");
@@ -85,13 +94,18 @@ const attentionStepOp: Op<Attributes> = {
     if (key_mask && (key_mask.dtype !== "i32" || !sameShape(key_mask.shape, [batch, keyLength]))) {
       fail(`the key mask must be i32[${batch}, ${keyLength}]`);
     }
+    const routes = [batch, queries, keyLength];
+    if (ancestors && (ancestors.dtype !== "u32" || !sameShape(ancestors.shape, routes))) {
+      fail(`the ancestors must be u32[${routes.join(", ")}]`);
+    }
     return [query];
   },
   kernel({ inputs, attributes, outputs: [output] }, gpu) {
-    const { heads, hasPosition, hasTable, hasKeyMask, maxDistance, maskValue } = attributes;
+    const { heads, hasPosition, hasTable, hasKeyMask, hasAncestors } = attributes;
+    const { maxDistance, maskValue } = attributes;
     const given = operands(inputs, attributes);
-    const [batch, width] = output.shape;
-    const [, keyLength] = given.key.shape;
+    const [batch, queries, width] = output.shape;
+    const [, keyLength, cached] = given.key.shape;
     const headSize = width / heads;
     const { shader, blocks } = blocked(headSize);
     const buckets = given.table?.shape[0];
@@ -105,9 +119,12 @@ const attentionStepOp: Op<Attributes> = {
         has_position: Number(hasPosition),
         has_table: Number(hasTable),
         has_key_mask: Number(hasKeyMask),
+        has_ancestors: Number(hasAncestors),
       },
       uniforms: {
         batch,
+        queries,
+        slots: cached / width,
         heads,
         key_length: keyLength,
         head_size: headSize,
@@ -115,19 +132,20 @@ const attentionStepOp: Op<Attributes> = {
       },
       bindings: { ...given, output },
       workgroups: gpu.isCpu
-        ? linearGrid(batch * heads * blocks)
-        : [Math.ceil(headSize / 64), heads, batch],
-      flops: 4 * batch * keyLength * width,
+        ? linearGrid(batch * queries * heads * blocks)
+        : [Math.ceil(headSize / 64), heads, batch * queries],
+      flops: 4 * batch * queries * keyLength * width,
     }];
   },
 };
 
 /**
- * `attention` of the query at `position` (self-attention over a cache), or over all keys where no
- * position is given (cross-attention). It has no gradient.
+ * `attention` of queries at `position` (self-attention over a cache), or over all keys where no position
+ * is given (cross-attention). The queries of a row are sequences decoded side by side; they share one slot
+ * of keys, or have one each. It has no gradient.
  *
- * @param query [batch, heads · headSize]
- * @param key [batch, keyLength, heads · headSize]
+ * @param query [batch, queries, heads · headSize]
+ * @param key [batch, keyLength, slots · heads · headSize], slots 1 or queries
  * @param value as key
  * @returns as query
  * @throws {ShapeError} when operands do not fit
@@ -138,13 +156,15 @@ export function attentionStep(
   value: Tensor,
   options: AttentionStepOptions,
 ): Tensor {
-  const { heads, position, table, maxDistance = 128, keyMask, maskValue = 0 } = options;
-  const inputs = [query, key, value, position, table, keyMask].filter((t) => t !== undefined);
+  const { heads, position, table, keyMask, ancestors, maxDistance = 128, maskValue = 0 } = options;
+  const optional = [position, table, keyMask, ancestors].filter((t) => t !== undefined);
+  const inputs = [query, key, value, ...optional];
   return apply(attentionStepOp, inputs, {
     heads,
     hasPosition: position !== undefined,
     hasTable: table !== undefined,
     hasKeyMask: keyMask !== undefined,
+    hasAncestors: ancestors !== undefined,
     maxDistance,
     maskValue,
   });

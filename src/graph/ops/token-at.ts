@@ -6,20 +6,26 @@ const tokenAtOp: Op<null> = {
   name: "token at",
   shape(inputs) {
     const [tokens, position] = inputs;
-    const fits = tokens.dtype === "i32" && tokens.shape.length === 2 &&
+    const fits = tokens.dtype === "i32" && tokens.shape.length === 3 &&
       position.dtype === "u32" && size(position.shape) === 1;
-    if (!fits) throw new ShapeError("token at", "needs i32 [rows, columns] and u32 [1]", inputs);
-    return [{ shape: [tokens.shape[0]], dtype: "i32" }];
+    if (!fits) {
+      throw new ShapeError("token at", "needs i32 [batch, length, slots] and u32 [1]", inputs);
+    }
+    const [batch, , slots] = tokens.shape;
+    return [{ shape: [batch, slots], dtype: "i32" }];
   },
-  kernel: ({ inputs: [tokens, position], outputs: [result] }) => [{
-    shader: { name: "token-at", source },
-    uniforms: { rows: tokens.shape[0], columns: tokens.shape[1] },
-    bindings: { tokens, position, result },
-    workgroups: elementGrid(result),
-  }],
+  kernel({ inputs: [tokens, position], outputs: [result] }) {
+    const [batch, length, slots] = tokens.shape;
+    return [{
+      shader: { name: "token-at", source },
+      uniforms: { batch, length, slots },
+      bindings: { tokens, position, result },
+      workgroups: elementGrid(result),
+    }];
+  },
 };
 
-/** Column `position` u32[1] of `tokens` i32[rows, columns]: i32[rows]. Past the end, the last column. */
+/** What `tokens` i32[batch, length, slots] have at `position` u32[1] (past the end, the last): i32[batch, slots]. */
 export function tokenAt(tokens: Tensor, position: Tensor): Tensor {
   return apply(tokenAtOp, [tokens, position], null);
 }

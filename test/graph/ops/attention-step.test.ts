@@ -6,7 +6,6 @@ import { attention } from "../../../src/graph/ops/attention.ts";
 import { attentionStep } from "../../../src/graph/ops/attention-step.ts";
 import { cacheWrite } from "../../../src/graph/ops/cache-write.ts";
 import { relativePositionBias } from "../../../src/graph/ops/relative-position-bias.ts";
-import { reshape } from "../../../src/graph/ops/reshape.ts";
 import { ShapeError } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
 import { assertClose, evaluate, operand, values } from "./check.ts";
@@ -27,7 +26,7 @@ for (const [variant, gpu] of variants(device)) {
         value: operand([batch, length, width], 3),
         table: operand([32, heads], 4),
         row: {
-          shape: [batch, width],
+          shape: [batch, 1, width],
           values: Float32Array.from(
             { length: batch * width },
             (_, i) =>
@@ -64,7 +63,7 @@ for (const [variant, gpu] of variants(device)) {
       (_, i) => Number(i % length < [70, 3, 0][Math.floor(i / length)]),
     );
     const operands = {
-      query: operand([batch, width], 1),
+      query: operand([batch, 1, width], 1),
       key: operand([batch, length, width], 2),
       value: operand([batch, length, width], 3),
       keyMask: { shape: [batch, length], values: mask },
@@ -72,11 +71,75 @@ for (const [variant, gpu] of variants(device)) {
     const { one, step } = await evaluate(gpu, operands, ({ query, key, value, keyMask }) => {
       const options = { heads, keyMask, maskValue: -1e9 };
       return {
-        one: attention(reshape(query, [batch, 1, width]), key, value, options),
+        one: attention(query, key, value, options),
         step: attentionStep(query, key, value, options),
       };
     });
     assertClose(step, one);
+  });
+
+  test(`${variant}: sequences side by side, on common keys, their own, and those of their ancestors`, async () => {
+    const batch = 2, slots = 3, heads = 2, headSize = 7, length = 70, position = 67;
+    const width = heads * headSize;
+    const routes = Uint32Array.from(
+      { length: batch * slots * length },
+      (_, i) => (i * 7 + Math.floor(i / 5)) % slots,
+    );
+    const operands = {
+      query: operand([batch, slots, width], 1),
+      common: operand([batch, length, width], 2),
+      key: operand([batch, length, slots * width], 3),
+      value: operand([batch, length, slots * width], 4),
+      table: operand([32, heads], 5),
+      ancestors: { shape: [batch, slots, length], values: routes },
+      position: { shape: [1], values: Uint32Array.of(position) },
+    };
+    const { shared, own, routed } = await evaluate(gpu, operands, (leaves) => {
+      const { query, common, key, value, table, ancestors, position } = leaves;
+      const options = { heads, position, table };
+      return {
+        shared: attentionStep(query, common, common, { heads }),
+        own: attentionStep(query, key, value, options),
+        routed: attentionStep(query, key, value, { ...options, ancestors }),
+      };
+    });
+
+    /** The same for one sequence alone, its keys and values gathered from the slots. */
+    const alone = async (b: number, s: number, slotOf: (k: number) => number) => {
+      const gather = ({ values }: { values: Float32Array }) =>
+        Float32Array.from({ length: length * width }, (_, i) => {
+          const k = Math.floor(i / width);
+          return values[((b * length + k) * slots + slotOf(k)) * width + i % width];
+        });
+      const { result } = await evaluate(gpu, {
+        query: {
+          shape: [1, 1, width],
+          values: operands.query.values.slice((b * slots + s) * width, (b * slots + s + 1) * width),
+        },
+        key: { shape: [1, length, width], values: gather(operands.key as never) },
+        value: { shape: [1, length, width], values: gather(operands.value as never) },
+        table: operands.table,
+        position: operands.position,
+      }, (leaves) => ({
+        result: attentionStep(leaves.query, leaves.key, leaves.value, {
+          heads,
+          position: leaves.position,
+          table: leaves.table,
+        }),
+      }));
+      return result;
+    };
+    const { one } = await evaluate(gpu, operands, ({ query, common }) => ({
+      one: attention(query, common, common, { heads, maskValue: 0 }),
+    }));
+    assertClose(shared, one);
+    for (let row = 0; row < batch * slots; row++) {
+      const b = Math.floor(row / slots), s = row % slots;
+      const part = (all: ArrayLike<number>) =>
+        Array.from(all).slice(row * width, (row + 1) * width);
+      assertClose(part(own), await alone(b, s, () => s));
+      assertClose(part(routed), await alone(b, s, (k) => routes[row * length + k]));
+    }
   });
 }
 
@@ -101,7 +164,7 @@ test("cacheWrite changes one row of the variable and keeps the others", async ()
 });
 
 test("operands that do not fit are refused", () => {
-  const query = input("query", [2, 8]), key = input("key", [2, 5, 8]);
+  const query = input("query", [2, 1, 8]), key = input("key", [2, 5, 8]);
   const position = input("position", [1], "u32"), table = input("table", [32, 2]);
   const refused = (f: () => unknown, message: RegExp) =>
     assert.throws(f, (error: Error) => error instanceof ShapeError && message.test(error.message));
@@ -109,6 +172,13 @@ test("operands that do not fit are refused", () => {
   refused(() => attentionStep(query, key, input("v", [2, 4, 8]), { heads: 2 }), /key and value/);
   refused(() => attentionStep(query, key, key, { heads: 2, table }), /needs a position/);
   refused(() => attentionStep(query, key, key, { heads: 4, table, position }), /\[buckets, 4\]/);
+  const beams = input("beams", [2, 3, 8]);
+  refused(
+    () => attentionStep(beams, input("k", [2, 5, 16]), key, { heads: 2 }),
+    /one slot or one a query/,
+  );
+  const ancestors = input("ancestors", [2, 3, 4], "u32");
+  refused(() => attentionStep(beams, key, key, { heads: 2, ancestors }), /u32\[2, 3, 5\]/);
   refused(() => cacheWrite(key, input("row", [2, 7]), position), /middle axis/);
 });
 

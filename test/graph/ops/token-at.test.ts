@@ -9,12 +9,14 @@ const gpu = await testDevice();
 
 for (const [position, column] of [[0, 0], [2, 2], [4, 4], [9, 4]]) {
   test(`position ${position} reads column ${column}`, async () => {
-    const tokens = Int32Array.from({ length: 67 * 5 }, (_, i) => i);
+    const [batch, length, slots] = [67, 5, 3];
+    const tokens = Int32Array.from({ length: batch * length * slots }, (_, i) => i);
     const { token } = await evaluate(gpu, {
-      tokens: { shape: [67, 5], values: tokens },
+      tokens: { shape: [batch, length, slots], values: tokens },
       position: { shape: [1], values: Uint32Array.of(position) },
     }, (leaf) => ({ token: tokenAt(leaf.tokens, leaf.position) }));
-    assert.equal([...token], Array.from({ length: 67 }, (_, row) => 5 * row + column));
+    const at = (i: number) => (Math.floor(i / slots) * length + column) * slots + i % slots;
+    assert.equal([...token], Array.from({ length: batch * slots }, (_, i) => at(i)));
   });
 }
 

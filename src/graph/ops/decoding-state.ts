@@ -1,0 +1,83 @@
+/**
+ * What a decoding step reads and overwrites where sequences do not depend on one another: greedy choice
+ * and sampling, which differ only in how they choose.
+ */
+
+import { sameShape, ShapeError, size, type Tensor } from "../tensor.ts";
+
+/** What a decoding has come to, for K sequences of each of B rows; all are variables. */
+export interface DecodingState {
+  /** i32 [B, K]: 1 once a sequence has its end token, 0 before. */
+  readonly finished: Tensor;
+  /** i32 [B, maxLength, K]: the start token at 0, then what was chosen, then padding. */
+  readonly tokens: Tensor;
+  /**
+   * f32 [B, maxLength, K, 2]: ln of the probability of each chosen token among all tokens (what the model
+   * says) and among those that it was chosen from; 0 at padding.
+   */
+  readonly logProbabilities: Tensor;
+}
+
+/** Special tokens and limits. */
+export interface DecodingOptions {
+  readonly eosId: number;
+  readonly padId: number;
+  /** The end token is forbidden while a sequence is shorter than this, the start token included. */
+  readonly minLength: number;
+  /** u32 [B, K, ⌈V / 32⌉] of `bannedTokens`: what must not be chosen. */
+  readonly banned?: Tensor | undefined;
+}
+
+/** The operands of an op in order: the state, then what it reads; and where `banned` is, if it is. */
+export function decodingInputs(
+  { finished, tokens, logProbabilities }: DecodingState,
+  reads: readonly Tensor[],
+  { banned }: DecodingOptions,
+): Tensor[] {
+  return [finished, tokens, logProbabilities, ...reads, ...(banned ? [banned] : [])];
+}
+
+/**
+ * The types of the state's new values.
+ *
+ * @param inputs state, logits and position, whatever follows
+ * @throws {ShapeError} when operands do not fit
+ */
+export function decodingShape(op: string, inputs: readonly Tensor[], banned?: Tensor) {
+  const [finished, tokens, logProbabilities, logits, position] = inputs;
+  const fail = (message: string): never => {
+    throw new ShapeError(op, message, inputs);
+  };
+  const [batch, maxLength, slots] = tokens.shape;
+  if (tokens.dtype !== "i32" || tokens.shape.length !== 3) {
+    fail("tokens must be i32 [batch, maxLength, slots]");
+  }
+  if (finished.dtype !== "i32" || !sameShape(finished.shape, [batch, slots])) {
+    fail("finished must be i32 [batch, slots]");
+  }
+  if (
+    logProbabilities.dtype !== "f32" ||
+    !sameShape(logProbabilities.shape, [batch, maxLength, slots, 2])
+  ) {
+    fail("logProbabilities must be f32 [batch, maxLength, slots, 2]");
+  }
+  if (logits.dtype !== "f32" || logits.shape.length !== 2 || logits.shape[0] !== batch * slots) {
+    fail("logits must be f32 [batch · slots, vocabulary]");
+  }
+  if (position.dtype !== "u32" || size(position.shape) !== 1) fail("position must be u32 [1]");
+  checkBanned(op, inputs, banned, [batch, slots, logits.shape[1]]);
+  return [finished, tokens, logProbabilities].map(({ shape, dtype }) => ({ shape, dtype }));
+}
+
+/** @throws {ShapeError} if there is a mask that is not that of [batch, slots, vocabulary] */
+export function checkBanned(
+  op: string,
+  inputs: readonly Tensor[],
+  banned: Tensor | undefined,
+  [batch, slots, vocabulary]: readonly number[],
+): void {
+  const shape = [batch, slots, Math.ceil(vocabulary / 32)];
+  if (banned && (banned.dtype !== "u32" || !sameShape(banned.shape, shape))) {
+    throw new ShapeError(op, "banned must be u32 [batch, slots, ⌈vocabulary / 32⌉]", inputs);
+  }
+}
