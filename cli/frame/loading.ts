@@ -4,7 +4,7 @@ import type { LoadProgress } from "../../src/train/weights.ts";
 import { createDisplay, type Display, type DisplayOptions } from "./progress.ts";
 
 /** Milliseconds after which the time is told, and after which a bar is shown. */
-const NOTICED = 1000, LONG = 3000;
+const NOTICED = 1000, LONG = 5000;
 
 /**
  * Loads a model, with a bar on stderr if that takes long, and a line that tells how long it took.

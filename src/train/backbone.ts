@@ -21,17 +21,19 @@ export interface BackboneReference {
 
 /**
  * The SHA-256, in hexadecimal, of the list of all tensors: name, type, shape and SHA-256 of the elements.
- * Reads all of them, one at a time.
+ * Reads all of them, one after another.
  *
  * @param weights by parameter name, so that aliases in the files make no difference
  */
 export async function fingerprint(weights: Weights): Promise<string> {
-  const lines: string[] = [];
+  const lines: Promise<string>[] = [];
   for (const [name, tensor] of [...weights].sort(([a], [b]) => a < b ? -1 : 1)) {
     const { dtype, shape } = tensor;
-    lines.push(JSON.stringify([name, dtype, shape, await sha256(await tensor.read())]));
+    const bytes = await tensor.read(); // while the one before is hashed
+    await lines.at(-1);
+    lines.push(sha256(bytes).then((hash) => JSON.stringify([name, dtype, shape, hash])));
   }
-  return await sha256(new TextEncoder().encode(lines.join("\n")));
+  return await sha256(new TextEncoder().encode((await Promise.all(lines)).join("\n")));
 }
 
 /** Reads a `backbone.json`; `file` is its name, for errors. */
