@@ -1,4 +1,4 @@
-/** The tests of the GPU and graph layers again, in a page of headless Chromium, a test per test file. */
+/** GPU, graph and optimisers tested again in a page of headless Chromium, a test per test file. */
 import { stripVTControlCharacters } from "node:util";
 import { suite } from "uvu";
 import { hasChromium } from "../../src/platform/swiftshader.ts";
@@ -12,7 +12,7 @@ const test = suite("in Chromium");
 // WebGPU is there in secure contexts only; nothing is fetched from this host.
 const ORIGIN = "https://hyperdecoder.test/";
 
-const paths = (await testFiles()).filter((path) => /^(gpu|graph)\//.test(path));
+const paths = (await testFiles()).filter((path) => /^(gpu|graph|optim)\//.test(path));
 let browser: Browser | undefined;
 let page: Promise<Page> | undefined;
 

@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { directoryStore } from "../../src/platform/files.ts";
-import { loadCheckpoint } from "../../src/train/checkpoint.ts";
+import { loadCheckpoint, type Which } from "../../src/train/checkpoint.ts";
 import { lines } from "../lines.ts";
 import { writeTinyModel } from "../train/tiny-model.ts";
 
@@ -16,12 +16,14 @@ test.before(async (context) => {
 });
 test.after((context) => Deno.remove(context.directory, { recursive: true }));
 
-// Dropout (from the model's config), accumulation, evaluations and a schedule: all that a resume must
-// take up again. Periods that do not divide each other make stops of every kind.
+// Dropout (from the model's config), accumulation, evaluations, a schedule, and the optimiser with state of
+// the most kinds: all that a resume must take up again. Periods that do not divide each other make stops
+// of every kind.
 const settings = "--steps 100 --batch-size 4 --accumulate 2 --tasks sentiment --log-every 3 " +
   "--save-every 8 --eval-every 40 --eval-limit 8 --max-source-length 20 --max-target-length 4 " +
   "--encoder-adapter-dim 4 --decoder-adapter-dim 3 --hypernetwork-bottleneck 5 " +
-  "--learning-rate 0.01 --warmup-steps 0.1 --seed 7";
+  "--learning-rate 0.01 --warmup-steps 0.1 --schedule cosine --seed 7 " +
+  "--optimizer adafactor --adafactor-beta1 0.9 --adafactor-scale-parameter --weight-decay 0.1";
 
 /** Runs `deno task train` in a process of its own, and sends it a signal once `after` steps are done. */
 async function train(
@@ -51,12 +53,15 @@ async function outcome(run: string) {
     const { tokensPerSecond: _, ...rest } = JSON.parse(line);
     return rest;
   });
-  const store = directoryStore(`${run}/checkpoints`);
-  return {
-    metrics,
-    latest: await loadCheckpoint(store, "latest"),
-    best: await loadCheckpoint(store, "best"),
-  };
+  return { metrics, latest: await contents(run, "latest"), best: await contents(run, "best") };
+}
+
+/** A checkpoint with the bytes of its files. */
+async function contents(run: string, which: Which) {
+  const { step, state, files } = await loadCheckpoint(directoryStore(`${run}/checkpoints`), which);
+  const bytes = new Map<string, Uint8Array>();
+  for (const [name, file] of Object.entries(files)) bytes.set(name, await file.read(0, file.size));
+  return { step, state, bytes };
 }
 
 test("a run that was killed, and later interrupted, ends bit for bit as one that was not", async (context) => {
