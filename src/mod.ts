@@ -47,4 +47,15 @@ export { Mixture } from "./data/mixture.ts";
 export type { Dataset, Example, Split, TaskSpecification } from "./data/types.ts";
 export { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
 export { meanScore, score } from "./metrics/score.ts";
-export { fromFloat32, readSafetensors, toFloat32, writeSafetensors } from "./io/safetensors.ts";
+export { openPytorch } from "./io/pytorch.ts";
+export {
+  fromFloat32,
+  openSafetensors,
+  readFloat32,
+  readSafetensors,
+  toFloat32,
+  writeSafetensors,
+} from "./io/safetensors.ts";
+export { type ByteSource, bytesSource, type StoredTensor } from "./io/source.ts";
+export { matchModel, type ModelFiles, type ModelSource, readModel } from "./train/model-files.ts";
+export { type LoadProgress, matchWeights, placeWeights } from "./train/weights.ts";
