@@ -2,16 +2,22 @@
 
 import { Command } from "commander";
 import { resolve } from "node:path";
+import { miniatureTaskNames } from "../src/data/miniature/mixture.ts";
 import { loadDatasets } from "../src/data/tasks.ts";
+import type { Dataset } from "../src/data/types.ts";
 import { UserError } from "../src/errors.ts";
 import type { Gpu } from "../src/gpu/device.ts";
+import type { Parameters } from "../src/graph/parameters.ts";
+import { size } from "../src/graph/tensor.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
+import { exists } from "../src/platform/files.ts";
 import { hasCheckpoint } from "../src/train/checkpoint.ts";
 import { type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
 import { Run } from "../src/train/run.ts";
 import type { MetricsLine } from "../src/train/run-directory.ts";
 import { type Options, resolveSettings, type Settings, warmupOf } from "../src/train/settings.ts";
 import { matchModel } from "../src/train/model-files.ts";
+import type { Weights } from "../src/train/weights.ts";
 import { run } from "./frame/command.ts";
 import { onInterrupt } from "./frame/interrupt.ts";
 import { showLoading } from "./frame/loading.ts";
@@ -25,7 +31,7 @@ import {
   runDirectory,
 } from "./frame/places.ts";
 import { profileTable } from "./frame/profile.ts";
-import { createProgress, type Progress } from "./frame/progress.ts";
+import { createProgress, duration, type Progress } from "./frame/progress.ts";
 import { gainTable, scoreLine } from "./frame/scores.ts";
 import { readSettings, withSettings } from "./frame/settings.ts";
 
@@ -33,6 +39,7 @@ import { readSettings, withSettings } from "./frame/settings.ts";
 interface Flags extends Options {
   readonly out?: string;
   readonly resume?: string | true;
+  readonly continue?: true;
   readonly profile?: true;
   readonly json?: true;
   readonly config?: string;
@@ -50,13 +57,16 @@ export function trainCommand(): Command {
       "--resume [directory]",
       "go on with a run: that of the directory, of --out, or the newest",
     )
+    .option("--continue", "go on with the run in --out if there is one, or else begin it")
     .option("--profile", "measure the kernels of one update instead of training")
     .option("--json", "print metrics as lines of JSON on stdout instead of the bar")
     .action(train);
 }
 
-async function train({ out, resume, profile, json, config: _, ...said }: Flags): Promise<void> {
-  const resumed = resume === undefined ? undefined : await runToResume(resume, out);
+async function train(flags: Flags): Promise<void> {
+  const { out, resume, continue: goOn, profile, json, config: _, ...said } = flags;
+  const isThere = goOn === true && out !== undefined && await exists(`${out}/config.json`);
+  const resumed = resume !== undefined ? await runToResume(resume, out) : isThere ? out : undefined;
   const wanted = await withPaths(said);
   const options = resumed ? await settingsOfRun(resumed, wanted) : wanted;
   const run = await prepare(options, resumed ?? out ?? newRunPath());
@@ -91,6 +101,8 @@ async function settingsOfRun(run: string, said: Options): Promise<Settings> {
   const { steps } = settings;
   const repeated = { ...said, warmupSteps: said.warmupSteps && warmupOf(said.warmupSteps, steps) };
   for (const [key, now] of Object.entries(repeated)) {
+    // How many updates an epoch has is known only when the data has been read.
+    if (key === "epochs" || now === "epoch") continue;
     const [here, there] = [now, settings[key as keyof Settings]].map((value) =>
       JSON.stringify(value)
     );
@@ -122,21 +134,41 @@ async function printProfile({ trainer, parts: { gpu } }: Run): Promise<void> {
 
 /** Checks everything that can be checked before the model is on the device, then puts it there. */
 async function prepare(options: Options, out: string): Promise<Run> {
-  const { data } = options;
   const base = await openModel(options.model ?? "miniature");
-  const datasets = await loadDatasets({
-    ...(options.tasks && { tasks: options.tasks }),
-    ...(data !== undefined && { data: dataSource(data) }),
-  });
-  const tasks = datasets.map(({ task }) => task.name);
-  const resolved = resolveSettings(options, base.config, `${base.location}/config.json`, tasks);
-  const weights = matchModel(base, resolved.config);
+  const { tasks = miniatureTaskNames } = options;
+  const datasets = await loadData({ ...options, tasks });
+  const examples = datasets.filter(({ task }) => tasks.includes(task.name))
+    .reduce((sum, { splits: { train = [] } }) => sum + train.length, 0);
+  const file = `${base.location}/config.json`;
+  const resolved = resolveSettings(options, base.config, file, tasks, examples);
+  const found = matchModel(base, resolved.config);
+  const weights: Weights = options.randomWeights ? new Map() : found;
   const directory = runDirectory(out);
   const gpu = await acquireGpu();
   announce(gpu);
   const settings = { ...resolved.settings, ...shortened(options, resolved.settings, gpu) };
   const parts = { gpu, ...resolved, settings, base, weights, datasets, directory };
   return await showLoading((onProgress) => Run.create(parts, onProgress));
+}
+
+/** Loads the examples that are trained on or scored, and no others. */
+async function loadData(options: Options & { tasks: readonly string[] }): Promise<Dataset[]> {
+  const { tasks, evalTasks = tasks, steps, evalEvery, finalSplits = ["test"], data } = options;
+  const { splitValidation = false, trainLimit = 0, seed = 0, dataSeed = seed } = options;
+  const scored = (["validation", "test"] as const).filter((split) =>
+    finalSplits.includes(split) || (split === "validation" && evalEvery !== 0)
+  );
+  return await loadDatasets({
+    tasks: [...tasks, ...evalTasks.filter((task) => !tasks.includes(task))],
+    ...(data !== undefined && { data: dataSource(data) }),
+    splits: (task) => [
+      ...(tasks.includes(task) && steps !== 0 ? ["train"] as const : []),
+      ...(evalTasks.includes(task) ? scored : []),
+    ],
+    splitValidation,
+    trainLimit,
+    dataSeed,
+  });
 }
 
 /** SwiftShader is several times slower than llvmpipe: the embedded run is kept to some minutes there. */
@@ -149,15 +181,17 @@ function shortened(said: Options, { model, steps }: Settings, gpu: Gpu): Partial
   return { steps: short };
 }
 
-/** Trains with a bar for people, and ends with the table of the test split. */
+/** Trains with a bar for people, and ends with a table of scores. */
 async function trainWithBar(run: Run): Promise<void> {
   const { trainer, parts: { settings, directory } } = run;
   const { steps, maxSourceLength, maxTargetLength } = settings;
   const progress = createProgress({ total: steps, start: trainer.step });
   const signal = onInterrupt(progress.log);
+  const start = performance.now();
   let told = false;
   try {
     progress.log(`Training ${settings.tasks.join(", ")} in ${directory.store.location}`);
+    progress.log(describeSize(trainer.parameters));
     await run.train({
       signal,
       onMetrics: (lines) => {
@@ -178,54 +212,74 @@ async function trainWithBar(run: Run): Promise<void> {
       `${trainer.truncated} sources and targets were longer than the limits and were cut.`,
     );
   }
-  const result = await test(run, signal);
-  if (result === undefined) return;
-  const { datasets } = run.parts;
-  console.log(`\nTest split, ${describeWeights(run)}:\n`);
-  console.log(gainTable(result.tasks.map(({ task, scores }, i) => ({
-    name: task.name,
-    scores,
-    baseline: majorityBaseline(datasets[i], "test"),
-  }))));
-  console.log(`\nThe run is in ${directory.store.location}`);
+  const seconds = (performance.now() - start) / 1000;
+  for await (const { split, tasks } of finalScores(run, signal)) {
+    const name = split === "test" ? "Test" : "Validation";
+    console.log(`\n${name} split, ${describeWeights(run)}:\n`);
+    console.log(gainTable(tasks.map(({ task, scores }, i) => ({
+      name: task.name,
+      scores,
+      baseline: majorityBaseline(run.scored[i], split),
+    }))));
+  }
+  if (signal.aborted) return;
+  console.log(`\nThe run is in ${directory.store.location}; training took ${duration(seconds)}`);
 }
 
-/** Trains with metrics as lines on stdout, the last of them the scores on the test split. */
+/** Trains with metrics as lines on stdout, then a line for each split that is scored at the end. */
 async function trainInJson(run: Run): Promise<void> {
   const signal = onInterrupt();
+  const start = performance.now();
   const print = (line: object) => console.log(JSON.stringify(line));
   await run.train({ signal, onMetrics: (lines) => lines.forEach(print) });
-  const result = await test(run, signal);
-  if (result === undefined) return;
-  const { datasets, directory } = run.parts;
-  print({
-    run: directory.store.location,
-    truncated: run.trainer.truncated,
-    test: Object.fromEntries(result.tasks.map(({ task, scores }) => [task.name, scores])),
-    majority: Object.fromEntries(
-      datasets.map((dataset) => [dataset.task.name, majorityBaseline(dataset, "test")]),
-    ),
-    average: result.average,
-  });
+  const seconds = (performance.now() - start) / 1000;
+  for await (const { split, tasks, average } of finalScores(run, signal)) {
+    print({
+      run: run.parts.directory.store.location,
+      seconds,
+      truncated: run.trainer.truncated,
+      [split]: Object.fromEntries(tasks.map(({ task, scores }) => [task.name, scores])),
+      majority: Object.fromEntries(
+        run.scored.map((dataset) => [dataset.task.name, majorityBaseline(dataset, split)]),
+      ),
+      average,
+    });
+  }
 }
 
-/** Scores the best weights on the test split; `undefined` if it was interrupted, before or now. */
-async function test(run: Run, signal: AbortSignal): Promise<Evaluation | undefined> {
-  const { location } = run.parts.directory.store;
-  let result: Evaluation | undefined;
-  if (!signal.aborted) {
-    if (run.best) await run.restore("best");
-    result = await run.evaluate({ split: "test", signal });
+/** The scores at the end, split by split; fewer of them if it was interrupted, before or now. */
+async function* finalScores(
+  run: Run,
+  signal: AbortSignal,
+): AsyncGenerator<Evaluation & { split: "validation" | "test" }> {
+  const { settings: { finalSplits, loadBest }, directory } = run.parts;
+  if (!signal.aborted && loadBest && run.best && finalSplits.length > 0) await run.restore("best");
+  for (const split of finalSplits) {
+    const result = signal.aborted ? undefined : await run.evaluate({ split, signal });
+    if (result) yield { split, ...result };
   }
-  if (signal.aborted) {
-    console.error(`Saved; go on with: deno task train --resume ${location}`);
-    Deno.exitCode = 130;
-  }
-  return result;
+  if (!signal.aborted) return;
+  console.error(`Saved; go on with: deno task train --resume ${directory.store.location}`);
+  Deno.exitCode = 130;
 }
 
-function describeWeights({ best, parts: { settings } }: Run): string {
-  return best ? `weights of step ${best.step}, the best on validation` : `step ${settings.steps}`;
+function describeSize({ descriptions }: Parameters): string {
+  const count = (of: Parameters["descriptions"]) =>
+    of.reduce((sum, { shape }) => sum + size(shape), 0);
+  const [all, trained] = [
+    count(descriptions),
+    count(descriptions.filter(({ trainable }) => trainable)),
+  ];
+  const grouped = (value: number) => value.toLocaleString("en");
+  return `${grouped(trained)} of ${grouped(all)} parameters are trained ` +
+    `(${(100 * trained / all).toFixed(1)} %)`;
+}
+
+function describeWeights({ best, parts: { settings: { steps, loadBest } } }: Run): string {
+  if (steps === 0) return "the model as it is";
+  return best && loadBest
+    ? `weights of step ${best.step}, the best on validation`
+    : `step ${steps}`;
 }
 
 /** Shows what was logged: updates in the bar, evaluations on a line of their own. */

@@ -12,7 +12,7 @@ import { readText } from "../../src/platform/files.ts";
 /** Reads an option's value from its text, and says which JSON values stand for it. */
 export interface Parser<T> {
   (text: string): T;
-  readonly json: "number" | "list";
+  readonly json: "number" | "list" | "number-or-text";
 }
 
 /** Numbers that `accepts` lets through; `expected` completes "it must be …". */
@@ -58,13 +58,26 @@ export const list: Parser<string[]> = Object.assign((text: string): string[] => 
   return names;
 }, { json: "list" as const });
 
+/**
+ * Reads a parsed file that may be in another style than our own.
+ *
+ * @param values what the file holds
+ * @param file its name, for errors
+ * @param names those of our own options
+ * @returns the same in our own style
+ */
+export type Translate = (values: object, file: string, names: readonly string[]) => object;
+
 /** Gives `command` the option `--config FILE`, which is read before its action runs. */
-export function withConfig(command: Command): Command {
+export function withConfig(command: Command, translate?: Translate): Command {
   return command
     .option("--config <file>", "JSON file of options, by their names in camel case; flags win")
     .hook("preAction", async () => {
       const { config } = command.opts<{ config?: string }>();
-      if (config !== undefined) apply(command, parseJson(await readText(config), config), config);
+      if (config === undefined) return;
+      const values = parseJson(await readText(config), config);
+      const names = command.options.map((option) => option.attributeName());
+      apply(command, translate ? translate(values, config, names) : values, config);
     });
 }
 
@@ -137,6 +150,9 @@ function textOf(
     return typeof value === "number" ? String(value) : refuse("it must be a number");
   }
   if (typeof value === "string") return value;
+  if (kind === "number-or-text") {
+    return typeof value === "number" ? String(value) : refuse("it must be a number or a string");
+  }
   if (kind === undefined) return refuse("it must be a string");
   const isList = Array.isArray(value) && value.every((name) => typeof name === "string");
   return isList ? value.join(",") : refuse("it must be a list of strings");

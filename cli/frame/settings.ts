@@ -15,9 +15,11 @@ import {
   type Parser,
   positiveInteger,
   positiveNumber,
+  type Translate,
   wholeNumber,
   withConfig,
 } from "./config.ts";
+import { isReferenceConfig, readReferenceConfig } from "./reference-config.ts";
 
 const notNegative = numeric("a number of at least 0", (value) => value >= 0 && value < Infinity);
 
@@ -44,19 +46,59 @@ const parts: Parser<TrainablePart[]> = Object.assign(
   { json: "list" as const },
 );
 
-/** Gives `command` a flag for every setting of a run, and `--config`. */
+const period: Parser<number | "epoch"> = Object.assign(
+  (text: string) => text === "epoch" ? text : wholeNumber(text),
+  { json: "number-or-text" as const },
+);
+
+/** Splits that have scores, separated by commas, or none of them. */
+const splits: Parser<Settings["finalSplits"][number][]> = Object.assign(
+  (text: string) =>
+    text === "none" || text === "" ? [] : list(text).map((name) => {
+      if (name === "validation" || name === "test") return name;
+      throw new InvalidArgumentError(`"${name}" is none of validation, test, none`);
+    }),
+  { json: "list" as const },
+);
+
+/** Takes a configuration of the reference for what it means, and prints what it cannot mean here. */
+const translate: Translate = (values, file, names) => {
+  if (!isReferenceConfig(values, file, names)) return values;
+  const { options, warnings } = readReferenceConfig(values, file);
+  for (const warning of warnings) console.error(warning);
+  return options;
+};
+
+/** Gives `command` a flag for every setting of a run, and `--config` for ours and the reference's. */
 export function withSettings(command: Command): Command {
   return withConfig(
     command
-      .option("--model <directory>", 'a model\'s directory, or "miniature" (default)')
-      .option("--data <directory>", "where GLUE's folders are")
+      .option(
+        "--model <name>",
+        'a directory, a hub id such as google/t5-v1_1-base, or "miniature" (default)',
+      )
+      .option("--data <directory>", "where the tasks' folders are")
       .option("--tasks <names>", "tasks, separated by commas (default: the miniature six)", list)
+      .option(
+        "--eval-tasks <names>",
+        "tasks that are scored, separated by commas (default: those that are trained)",
+        list,
+      )
       .option(
         "--train <parts>",
         `what changes: ${TRAINABLE_PARTS.join(", ")}; several by commas (default: adapters)`,
         parts,
       )
-      .option("--steps <count>", help("optimiser updates", "steps"), positiveInteger)
+      .option("--random-weights", "begin with random weights instead of the model's")
+      .option(
+        "--steps <count>",
+        help("optimiser updates; 0: only score the model", "steps"),
+        wholeNumber,
+      )
+      .addOption(
+        new Option("--epochs <count>", "passes over the training examples, instead of --steps")
+          .argParser(positiveNumber).conflicts("steps"),
+      )
       .option("--batch-size <count>", help("examples per batch", "batchSize"), positiveInteger)
       .option("--accumulate <count>", help("batches per update", "accumulate"), positiveInteger)
       .addOption(
@@ -132,6 +174,13 @@ export function withSettings(command: Command): Command {
         help("share of the target spread over the vocabulary", "labelSmoothing"),
         fraction,
       )
+      .addOption(
+        new Option(
+          "--loss-reduction <kind>",
+          help("a batch's loss is the sum over its target tokens, or their mean", "lossReduction"),
+        )
+          .choices(["sum", "mean"]),
+      )
       .option(
         "--max-grad-norm <norm>",
         help("gradients are clipped to this norm; 0: never", "maxGradNorm"),
@@ -185,22 +234,69 @@ export function withSettings(command: Command): Command {
       )
       .option("--seed <number>", "of all random choices (default: 0)", wholeNumber)
       .option(
-        "--eval-every <steps>",
-        help("between evaluations on the validation split; 0: none", "evalEvery"),
+        "--data-seed <number>",
+        "of which examples are drawn (default: the seed)",
         wholeNumber,
+      )
+      .option(
+        "--train-limit <count>",
+        help("training examples per task; 0: all", "trainLimit"),
+        wholeNumber,
+      )
+      .option(
+        "--split-validation",
+        "validate on examples of their own where a task has no labelled test split",
+      )
+      .option(
+        "--eval-every <steps>",
+        help(`between evaluations on the validation split, or "epoch"; 0: none`, "evalEvery"),
+        period,
       )
       .option(
         "--eval-limit <count>",
-        help("examples per task of such an evaluation", "evalLimit"),
+        help("validation examples per task; 0: all", "evalLimit"),
+        wholeNumber,
+      )
+      .option(
+        "--test-limit <count>",
+        help("test examples per task; 0: all", "testLimit"),
+        wholeNumber,
+      )
+      .option(
+        "--eval-batch-size <count>",
+        "examples per batch of an evaluation (default: the batch size)",
         positiveInteger,
       )
       .option(
+        "--max-answer-length <ids>",
+        "longer answers are cut (default: the longest target)",
+        positiveInteger,
+      )
+      .option(
+        "--beams <count>",
+        help("of the search for answers; 1: greedy", "beams"),
+        positiveInteger,
+      )
+      .option(
+        "--final-splits <names>",
+        "scored at the end: validation, test, both by commas, or none (default: test)",
+        splits,
+      )
+      .option("--load-best", "score the best weights at the end (default)")
+      .option("--no-load-best", "score the last weights at the end")
+      .option(
         "--save-every <steps>",
-        help("between checkpoints; 0: only at the end", "saveEvery"),
-        wholeNumber,
+        help(`between checkpoints, or "epoch"; 0: only at the end`, "saveEvery"),
+        period,
       )
       .option("--log-every <steps>", help("between readings of the log", "logEvery"), logPeriod),
-  );
+    translate,
+  ).hook("preAction", (command) => {
+    // Steps go before epochs, but not those of a file before the flag.
+    if (command.getOptionValueSource("epochs") === "cli") {
+      command.setOptionValue("steps", undefined);
+    }
+  });
 }
 
 /** A description that ends with the setting's defaults. */

@@ -119,9 +119,11 @@ function checkNames(names: readonly string[]): void {
       const problem = unread.includes(name)
         ? `this build has no reader for the task "${name}"`
         : `there is no task "${name}"`;
-      throw new UserError(
-        `${problem}${suggestion(name, taskNames)}; known tasks: ${taskNames.join(", ")}`,
-      );
+      const variants = taskNames.filter((known) => known.startsWith(`${name}_`));
+      const nearest = variants.length > 0
+        ? ` (but for ${variants.join(", ")})`
+        : suggestion(name, taskNames);
+      throw new UserError(`${problem}${nearest}; known tasks: ${taskNames.join(", ")}`);
     }
     if (names.indexOf(name) !== i) throw new UserError(`the task ${name} is named twice`);
   }

@@ -19,14 +19,20 @@ import { type Node, size, type Tensor } from "./tensor.ts";
  * A parameter that the loss does not depend on gets `undefined` (it receives no gradient, as opposed to
  * a zero one: optimisers skip it). Throws if the loss is not a single number, or if an op on the way has
  * no gradient.
+ *
+ * @param factor what all gradients are multiplied by, of the loss's shape; 1 unless given
  */
-export function gradients(loss: Tensor, parameters: readonly Tensor[]): (Tensor | undefined)[] {
+export function gradients(
+  loss: Tensor,
+  parameters: readonly Tensor[],
+  factor: Tensor = ones(loss.shape),
+): (Tensor | undefined)[] {
   if (size(loss.shape) !== 1) {
     throw new Error(`gradients: the loss must have one element, not shape [${loss.shape}].`);
   }
   const requested = new Set(parameters);
   const order = nodesTowards(loss, requested);
-  const adjoints = new Map<Tensor, Tensor>([[loss, ones(loss.shape)]]);
+  const adjoints = new Map<Tensor, Tensor>([[loss, factor]]);
   const active = new Set(order);
   const recomputation = new Recomputation();
   const isActive = (t: Tensor) => requested.has(t) || active.has(t.node);

@@ -36,6 +36,7 @@ export interface RunParts {
   /** The model that training begins from, and its weights. */
   readonly base: ModelFiles;
   readonly weights: Weights;
+  /** With training examples where trained, with those of the splits that are scored where scored. */
   readonly datasets: readonly Dataset[];
   readonly directory: RunDirectory;
 }
@@ -66,11 +67,17 @@ export class Run {
   private constructor(
     readonly parts: RunParts,
     parameters: Parameters,
-    batches: TrainingBatches,
+    batches: TrainingBatches | undefined,
   ) {
     const { settings, config, base } = parts;
-    this.trainer = new Trainer(config, parameters, settings, (index) => batches.batch(index));
-    this.#model = createAnswering(config, parameters, base.tokenizer, settings);
+    const { evalBatchSize, maxSourceLength, maxAnswerLength, beams } = settings;
+    this.trainer = new Trainer(config, parameters, settings, (index) => batches!.batch(index));
+    const model = createAnswering(config, parameters, base.tokenizer, {
+      batchSize: evalBatchSize,
+      maxSourceLength,
+      maxTargetLength: maxAnswerLength,
+    });
+    this.#model = { ...model, options: { ...model.options, beams } };
   }
 
   /**
@@ -84,9 +91,10 @@ export class Run {
     onProgress?: (progress: LoadProgress) => void,
   ): Promise<Run> {
     const { gpu, settings, config, base, weights, datasets } = parts;
-    const { seed, temperature, train } = settings;
-    const batches = new TrainingBatches(
-      new Mixture(datasets, { seed, temperature }),
+    const { seed, temperature, train, tasks, steps } = settings;
+    const trained = datasets.filter(({ task }) => tasks.includes(task.name));
+    const batches = steps === 0 ? undefined : new TrainingBatches(
+      new Mixture(trained, { seed, temperature }),
       base.tokenizer,
       settings,
     );
@@ -137,9 +145,19 @@ export class Run {
     }
   }
 
-  /** Scores the model as it is now. */
-  async evaluate(options: EvaluationOptions): Promise<Evaluation | undefined> {
-    return await evaluate(this.#model, this.parts.datasets, options);
+  /** Scores the model as it is now, on as many examples of a task as the settings say. */
+  async evaluate(
+    options: Omit<EvaluationOptions, "limit"> & { split: "validation" | "test" },
+  ): Promise<Evaluation | undefined> {
+    const { evalLimit, testLimit } = this.parts.settings;
+    const limit = options.split === "test" ? testLimit : evalLimit;
+    return await evaluate(this.#model, this.scored, { ...options, limit });
+  }
+
+  /** The data sets that are scored. */
+  get scored(): readonly Dataset[] {
+    const { datasets, settings: { evalTasks } } = this.parts;
+    return datasets.filter(({ task }) => evalTasks.includes(task.name));
   }
 
   /** Evaluates if this step is due and has not been: a stopped run may have been saved before that. */
@@ -151,7 +169,6 @@ export class Run {
     if (!isDue || step === evaluated || watcher.signal?.aborted) return false;
     const result = await this.evaluate({
       split: "validation",
-      limit: settings.evalLimit,
       ...(watcher.signal && { signal: watcher.signal }),
     });
     if (result === undefined) return false;
@@ -165,13 +182,20 @@ export class Run {
   }
 
   async #save(best: boolean): Promise<void> {
-    const { trainer, parts: { config, base, directory } } = this;
+    const { trainer, parts: { settings, config, base, directory } } = this;
     if (trainer.step === this.#saved && !best) return;
     const snapshot = await trainer.snapshot();
-    const files = await snapshotFiles(snapshot, config, base, trainer);
+    const frozen = settings.randomWeights ? await this.#readFrozen() : undefined;
+    const files = await snapshotFiles(snapshot, config, base, trainer, frozen);
     const checkpoint = { step: snapshot.step, files, state: this.#state };
     await saveCheckpoint(directory.store.checkpoints, checkpoint, { best });
     this.#saved = snapshot.step;
+  }
+
+  async #readFrozen(): Promise<Map<string, Float32Array>> {
+    const { parameters } = this.trainer;
+    const frozen = parameters.descriptions.filter(({ trainable }) => !trainable);
+    return await parameters.read(frozen.map(({ name }) => name));
   }
 
   async #log(lines: readonly MetricsLine[], { onMetrics }: RunWatcher): Promise<void> {

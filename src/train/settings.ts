@@ -33,6 +33,8 @@ export interface Recipe extends OptimizerSettings {
   /** Micro-batches per update. */
   readonly accumulate: number;
   readonly labelSmoothing: number;
+  /** A batch's loss: the sum over its target tokens, as in the paper, or their mean. */
+  readonly lossReduction: "sum" | "mean";
   /** Share of activations dropped; the model's own rate where it is left open. */
   readonly dropout?: number;
   /** 1 mixes tasks in proportion to size; the larger, the more evenly. */
@@ -40,10 +42,22 @@ export interface Recipe extends OptimizerSettings {
   /** In ids, end of sequence included. */
   readonly maxSourceLength: number;
   readonly maxTargetLength: number;
+  /** Training examples per task, drawn at random; 0 for all of them. */
+  readonly trainLimit: number;
+  /** Tasks whose files have no labelled test split get a validation split of their own. */
+  readonly splitValidation: boolean;
   /** Updates between evaluations on the validation split; 0 for none. */
   readonly evalEvery: number;
-  /** Examples per task of such an evaluation. */
+  /** Validation examples per task; 0 for all of them. */
   readonly evalLimit: number;
+  /** Test examples per task; 0 for all of them. */
+  readonly testLimit: number;
+  /** Beams that answers are searched with; 1 is greedy choice. */
+  readonly beams: number;
+  /** Splits that are scored at the end. */
+  readonly finalSplits: readonly ("validation" | "test")[];
+  /** Scored at the end are the weights that were best on validation, not the last. */
+  readonly loadBest: boolean;
   /** Updates between checkpoints; 0 for one at the end only. */
   readonly saveEvery: number;
   /** Updates between readings of the log on the device. */
@@ -57,13 +71,32 @@ export interface Settings extends Required<Recipe>, AdapterSettings {
   /** Where GLUE's folders are, if any task needs them. */
   readonly data?: string;
   readonly tasks: readonly string[];
+  /** Tasks that are scored; those that are trained unless told. */
+  readonly evalTasks: readonly string[];
+  /** Examples per batch of an evaluation; `batchSize` unless told. */
+  readonly evalBatchSize: number;
+  /** Ids that an answer may have, end of sequence included; `maxTargetLength` unless told. */
+  readonly maxAnswerLength: number;
+  /** Training begins from random weights instead of the model's. */
+  readonly randomWeights: boolean;
   /** Which parts of the model change. */
   readonly train: readonly TrainablePart[];
   readonly seed: number;
+  /** Seed of which examples are drawn; `seed` unless told. */
+  readonly dataSeed: number;
 }
 
+/** Settings in updates that may also be said as `epoch`: as many as go through the examples once. */
+type Periods = "evalEvery" | "saveEvery";
+
 /** What a user may say of them. */
-export type Options = { readonly [Key in keyof Settings]?: Settings[Key] | undefined };
+export type Options =
+  & { readonly [Key in Exclude<keyof Settings, Periods>]?: Settings[Key] | undefined }
+  & { readonly [Key in Periods]?: number | "epoch" | undefined }
+  & {
+    /** Passes over all training examples, where `steps` is not said. */
+    readonly epochs?: number | undefined;
+  };
 
 /** What holds when nobody says otherwise: for the embedded model, and for a T5 of the user's. */
 export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSettings>> = {
@@ -75,12 +108,19 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     learningRate: 5e-3,
     warmupSteps: 30,
     labelSmoothing: 0.1,
+    lossReduction: "sum",
     dropout: 0,
     temperature: 1,
     maxSourceLength: 64,
     maxTargetLength: 16,
+    trainLimit: 0,
+    splitValidation: false,
     evalEvery: 200,
     evalLimit: 50,
+    testLimit: 0,
+    beams: 1,
+    finalSplits: ["test"],
+    loadBest: true,
     saveEvery: 200,
     logEvery: 10,
     encoderAdapter: "manual",
@@ -99,11 +139,18 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     learningRate: 3e-4,
     warmupSteps: 0.05,
     labelSmoothing: 0.1,
+    lossReduction: "sum",
     temperature: 10,
     maxSourceLength: 256,
     maxTargetLength: 64,
+    trainLimit: 0,
+    splitValidation: false,
     evalEvery: 1000,
     evalLimit: 200,
+    testLimit: 0,
+    beams: 1,
+    finalSplits: ["test"],
+    loadBest: true,
     saveEvery: 500,
     logEvery: 10,
     encoderAdapter: "manual",
@@ -122,6 +169,7 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
  * @param json the model's `config.json`
  * @param file its name, for errors
  * @param tasks the tasks trained, when the user named none
+ * @param examples training examples of all tasks together, which epochs are counted in
  * @throws {UserError} for a configuration that is no T5's, or settings that leave nothing to train
  */
 export function resolveSettings(
@@ -129,8 +177,9 @@ export function resolveSettings(
   json: Readonly<Record<string, unknown>>,
   file: string,
   tasks: readonly string[],
+  examples = 0,
 ): { settings: Settings; config: ModelConfig } {
-  const { model = "miniature", train = ["adapters"], seed = 0, data } = options;
+  const { model = "miniature", train = ["adapters"], seed = 0, data, evalTasks = tasks } = options;
   const recipe = { ...defaults[model === "miniature" ? "miniature" : "t5"], ...given(options) };
   // A backbone has no adapters yet: adapter training gives it some.
   const isBackbone = [json.encoder_adapter, json.decoder_adapter]
@@ -138,7 +187,9 @@ export function resolveSettings(
   const wantsAdapters = train.some((part) => part.endsWith("adapters"));
   const adapters = isBackbone && wantsAdapters ? recipe : options;
   // A model whose adapters depend on the task keeps the tasks that it was made for.
-  const known = isBackbone || json.tasks === undefined ? tasks : json.tasks;
+  const known = isBackbone || json.tasks === undefined
+    ? [...new Set([...tasks, ...evalTasks])]
+    : json.tasks;
   const config = parseConfig({ ...json, ...fields(adapters), tasks: known }, file);
   if (!parameterInventory(config).some(({ name }) => isTrainable(train, name))) {
     throw new UserError(
@@ -146,16 +197,27 @@ export function resolveSettings(
         "--decoder-adapter generated, or train all of it with --train all",
     );
   }
-  const { steps, warmupSteps } = recipe;
+  const epoch = updatesPerEpoch(examples, recipe);
+  const period = (updates: number | "epoch") => updates === "epoch" ? epoch : updates;
+  const { epochs } = options;
+  const steps = options.steps ?? (epochs === undefined ? recipe.steps : Math.ceil(epochs * epoch));
   const settings: Settings = {
     model,
     ...(data !== undefined && { data }),
     tasks,
+    evalTasks,
     train,
     seed,
+    dataSeed: options.dataSeed ?? seed,
+    randomWeights: options.randomWeights ?? false,
+    evalBatchSize: options.evalBatchSize ?? recipe.batchSize,
+    maxAnswerLength: options.maxAnswerLength ?? recipe.maxTargetLength,
     ...recipe,
+    steps,
+    evalEvery: period(recipe.evalEvery),
+    saveEvery: period(recipe.saveEvery),
     dropout: recipe.dropout ?? config.dropoutRate,
-    warmupSteps: warmupOf(warmupSteps, steps),
+    warmupSteps: warmupOf(recipe.warmupSteps, steps),
     encoderAdapter: config.encoderAdapter,
     decoderAdapter: config.decoderAdapter,
     encoderAdapterDim: config.encoderAdapterDim,
@@ -166,6 +228,14 @@ export function resolveSettings(
   };
   learningRates(settings, steps); // refuses settings that contradict each other
   return { settings, config };
+}
+
+/** Updates that go through all training examples once, as Hugging Face's trainer counts them. */
+function updatesPerEpoch(
+  examples: number,
+  { batchSize, accumulate }: Pick<Recipe, "batchSize" | "accumulate">,
+): number {
+  return Math.max(1, Math.floor(Math.ceil(examples / batchSize) / accumulate));
 }
 
 /** Updates of rising learning rate; `warmup` below 1 is a share of all `steps`. */

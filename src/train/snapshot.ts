@@ -22,27 +22,30 @@ const optimizerFile = "optimizer.safetensors";
  *
  * @param base the model that training began from
  * @param trainer whose snapshot it is
+ * @param frozen what is not trained, where no other file has it: the checkpoint then stands alone
  */
 export async function snapshotFiles(
   snapshot: Snapshot,
   config: ModelConfig,
   base: ModelFiles,
   trainer: Trainer,
+  frozen: ReadonlyMap<string, Float32Array> = new Map(),
 ): Promise<Record<string, Uint8Array>> {
-  const { parameters, optimizerShapes } = trainer;
-  const trainable = shapesOf(parameters);
+  const { descriptions } = trainer.parameters;
+  const weights = new Map([...snapshot.parameters, ...frozen]);
+  const saved = descriptions.filter(({ name }) => weights.has(name));
   const packed = (values: ReadonlyMap<string, Float32Array>, shapes: ReadonlyMap<string, Shape>) =>
     writeSafetensors(
       new Map(
         Array.from(shapes, ([name, shape]) => [name, fromFloat32(values.get(name)!, shape)]),
       ),
     );
-  const standsAlone = trainable.size === parameters.descriptions.length;
+  const standsAlone = saved.length === descriptions.length;
   return {
     [modelFile.config]: json(formatConfig(config)),
-    [modelFile.weights]: packed(snapshot.parameters, trainable),
+    [modelFile.weights]: packed(weights, shapesOf(saved)),
     ...(standsAlone ? base.tokenizerFiles : { [modelFile.backbone]: json(await base.reference()) }),
-    [optimizerFile]: packed(snapshot.optimizer, optimizerShapes),
+    [optimizerFile]: packed(snapshot.optimizer, trainer.optimizerShapes),
   };
 }
 
@@ -80,15 +83,16 @@ export async function readSnapshot(
   };
   return {
     step,
-    parameters: await read(modelFile.weights, shapesOf(trainer.parameters)),
+    parameters: await read(
+      modelFile.weights,
+      shapesOf(trainer.parameters.descriptions.filter(({ trainable }) => trainable)),
+    ),
     optimizer: await read(optimizerFile, trainer.optimizerShapes),
   };
 }
 
-/** Names and shapes of what is trained. */
-function shapesOf({ descriptions }: Parameters): Map<string, Shape> {
-  const trainable = descriptions.filter(({ trainable }) => trainable);
-  return new Map(trainable.map(({ name, shape }) => [name, shape]));
+function shapesOf(descriptions: Parameters["descriptions"]): Map<string, Shape> {
+  return new Map(descriptions.map(({ name, shape }) => [name, shape]));
 }
 
 function json(value: object): Uint8Array {

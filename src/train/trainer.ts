@@ -63,7 +63,7 @@ export class Trainer {
     settings: Settings,
     batch: (index: number) => Batch,
   ) {
-    const { accumulate, dropout, labelSmoothing, logEvery, seed } = settings;
+    const { accumulate, dropout, labelSmoothing, lossReduction, logEvery, seed } = settings;
     if (logEvery > LOG_SLOTS) {
       throw new UserError(
         `--log-every is ${logEvery}, but the log holds ${LOG_SLOTS} steps at most`,
@@ -75,6 +75,7 @@ export class Trainer {
     this.#learningRate = learningRates(settings, settings.steps);
     this.#update = new TrainingStep(config, parameters, this.#optimizer, {
       labelSmoothing,
+      lossReduction,
       dropoutRate: dropout,
       accumulate,
       seed,

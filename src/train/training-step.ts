@@ -16,7 +16,6 @@ import { compile } from "../graph/compile.ts";
 import { gradients } from "../graph/gradients.ts";
 import { input, read, type Variable } from "../graph/leaves.ts";
 import { LOG_COLUMNS, record } from "../graph/ops/record.ts";
-import { scale } from "../graph/ops/scale.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import type { HostArray, Program } from "../graph/program.ts";
 import type { Tensor } from "../graph/tensor.ts";
@@ -26,6 +25,8 @@ import type { Optimizer, Update } from "../optim/optimizer.ts";
 /** What does not change during training. */
 export interface TrainingSettings {
   readonly labelSmoothing: number;
+  /** A micro-batch's loss: the sum over its target tokens (the default), or their mean. */
+  readonly lossReduction?: "sum" | "mean";
   readonly dropoutRate: number;
   /** Micro-batches per update; each loss is divided by it. */
   readonly accumulate: number;
@@ -83,6 +84,7 @@ export class TrainingStep {
       const program = await this.#program(batch);
       program.submit(pick(program, {
         ...batchInputs(batch, this.config),
+        lossFactor: this.#lossFactor(batch),
         hyper,
         seed: Uint32Array.of(seed, step * accumulate + i),
         slot,
@@ -111,6 +113,7 @@ export class TrainingStep {
     const program = await this.#program(batch);
     return await program.profile(pick(program, {
       ...batchInputs(batch, this.config),
+      lossFactor: this.#lossFactor(batch),
       hyper: this.optimizer.hyper({ ...update, step: 1 }),
       seed: Uint32Array.of(this.settings.seed, 0),
       slot: Uint32Array.of(0),
@@ -123,6 +126,12 @@ export class TrainingStep {
     for (const program of await Promise.all(this.#programs.values())) program.destroy();
     this.#programs.clear();
     this.#log.buffer.destroy();
+  }
+
+  /** What makes the sum over a micro-batch's tokens its share of the update's loss. */
+  #lossFactor({ targetTokens }: Batch): Float32Array<ArrayBuffer> {
+    const { lossReduction, accumulate } = this.settings;
+    return Float32Array.of(1 / (lossReduction === "mean" ? accumulate * targetTokens : accumulate));
   }
 
   /** The compiled program for a batch's shape. */
@@ -163,8 +172,9 @@ export class TrainingStep {
     });
     const names = parameters.trainable;
     const adjoints = gradients(
-      scale(loss, 1 / settings.accumulate),
+      loss,
       names.map((name) => parameters.tensor(name)),
+      input("lossFactor", [1]),
     );
     const byName = new Map<string, Tensor>();
     names.forEach((name, i) => adjoints[i] && byName.set(name, adjoints[i]));
