@@ -17,12 +17,12 @@ import {
 import {
   type Dtype,
   dtypeBytes,
-  dtypeOrder,
   elementCount,
   parseSafetensorsHeader,
   PREFIX_BYTES,
   safetensorsDataStart,
 } from "./header.ts";
+import { layOutSafetensors } from "./safetensors-writer.ts";
 import type { ByteSource, StoredTensor } from "./source.ts";
 
 /** A tensor as it lies in a file: little-endian, row-major. */
@@ -76,31 +76,17 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, SafeTensor>,
   metadata?: Readonly<Record<string, string>>,
 ): Uint8Array {
-  const layout = [...tensors].sort(([aName, a], [bName, b]) =>
-    dtypeOrder(b.dtype) - dtypeOrder(a.dtype) || (aName < bName ? -1 : 1)
-  );
-
-  const entries = metadata === undefined ? [] : [`"__metadata__":${JSON.stringify(metadata)}`];
-  let end = 0;
-  for (const [name, { dtype, shape, data }] of layout) {
-    if (name === "__metadata__") throw new Error("no tensor may be called __metadata__");
+  for (const [name, { dtype, shape, data }] of tensors) {
     if (elementCount(shape) * dtypeBytes(dtype) !== data.length) {
       throw new Error(`tensor ${name}: ${data.length} bytes are not ${dtype} of shape [${shape}]`);
     }
-    const begin = end;
-    end += data.length;
-    const entry = { dtype, shape, data_offsets: [begin, end] };
-    entries.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
   }
-
-  const json = new TextEncoder().encode(`{${entries.join(",")}}`);
-  const headerLength = Math.ceil(json.length / 8) * 8;
-  const file = new Uint8Array(8 + headerLength + end);
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerLength), true);
-  file.fill(0x20, 8, 8 + headerLength);
-  file.set(json, 8);
-  let offset = 8 + headerLength;
-  for (const [, { data }] of layout) {
+  const { header, names, dataBytes } = layOutSafetensors(tensors, metadata);
+  const file = new Uint8Array(header.length + dataBytes);
+  file.set(header);
+  let offset = header.length;
+  for (const name of names) {
+    const { data } = tensors.get(name)!;
     file.set(data, offset);
     offset += data.length;
   }

@@ -134,7 +134,8 @@ export function directoryStore(root: string): {
   };
 }
 
-function parent(path: string): string {
+/** The directory that a path is in. */
+export function parent(path: string): string {
   const end = Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\"));
   return end < 0 ? "." : path.slice(0, end) || "/";
 }
@@ -149,7 +150,7 @@ async function writeThrough(path: string, bytes: Uint8Array): Promise<void> {
 }
 
 /** Makes a rename or a new entry in a directory outlive a power failure. */
-async function syncDirectory(path: string): Promise<void> {
+export async function syncDirectory(path: string): Promise<void> {
   if (Deno.build.os === "windows") return; // cannot open directories, and journals renames itself
   using directory = await Deno.open(path);
   await directory.sync();
