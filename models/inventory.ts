@@ -47,6 +47,11 @@ export function parameterAliases(config: ModelConfig): Record<string, string> {
   };
 }
 
+/** What the names of a block's feed-forward sub-layer begin with, its adapter's included. */
+export function feedForwardName(side: Side, layer: number): string {
+  return `${side}.block.${layer}.layer.${side === "decoder" ? 2 : 1}`;
+}
+
 /**
  * Whether adapter training changes a parameter: everything with `adapter`, `mlp` or `param_gen` in its
  * name, as in the reference. All else is the frozen backbone.
@@ -118,7 +123,7 @@ function stack(config: ModelConfig, side: Side): ParameterSpecification[] {
       parameters.push(...attention(config, `${block}.1.EncDecAttention`));
       parameters.push(norm(`${block}.1.layer_norm`, modelDim));
     }
-    const last = `${block}.${isDecoder ? 2 : 1}`;
+    const last = feedForwardName(side, i);
     parameters.push(
       ...feedForward(config, `${last}.DenseReluDense`),
       norm(`${last}.layer_norm`, modelDim),
