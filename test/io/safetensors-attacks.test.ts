@@ -140,4 +140,19 @@ test("element types of less than a byte, which this reader does not know", async
   await refuses(fileOf(narrow, "\0"), /tensor test has the unsupported dtype "F4"/);
 });
 
+test("what is odd but sound is not taken for an attack", async () => {
+  const sound: Record<string, string> = {
+    "a scalar": '{"test":{"dtype":"I32","shape":[],"data_offsets":[0,4]}}',
+    "no elements": '{"test":{"dtype":"I32","shape":[2,0],"data_offsets":[0, 0]}}',
+    "blanks after the header": "{}\r \t\n",
+    "no tensors": "{}",
+    "only metadata": '{"__metadata__":{"format":"pt"}}',
+  };
+  for (const [what, header] of Object.entries(sound)) {
+    const data = what === "a scalar" ? "\0\0\0\0" : "";
+    const tensors = await openSafetensors(bytesSource(what, fileOf(header, data)));
+    assert.is(tensors.size, header.includes("test") ? 1 : 0, what);
+  }
+});
+
 test.run();
