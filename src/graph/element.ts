@@ -32,12 +32,14 @@ export function widen(shader: Shader, width: Width): Shader {
   };
 }
 
-/** What a binding of halves holds, and how its element `i` is read as floats. */
+/** What a binding of halves holds, and how its element `i` is read as floats: with a single load. */
 const packed = {
-  1: { type: "u32", read: (x: string) => `unpack2x16float(${x}[i / 2] >> (i % 2 * 16)).x` },
+  1: { type: "u32", read: (x: string) => `return unpack2x16float(${x}[i / 2] >> (i % 2 * 16)).x;` },
   4: {
     type: "vec2u",
-    read: (x: string) => `vec4f(unpack2x16float(${x}[i].x), unpack2x16float(${x}[i].y))`,
+    read: (x: string) =>
+      `let pairs = ${x}[i]; ` +
+      "return vec4f(unpack2x16float(pairs.x), unpack2x16float(pairs.y));",
   },
 };
 
@@ -57,7 +59,7 @@ export function halve(
     const { type, read } = packed[width];
     source = source
       .replace(new RegExp(`(> ${name}: )array<\\w+>;`), `$1array<${type}>;`)
-      .replace(`return ${name}[i];`, `return ${read(name)};`);
+      .replace(`return ${name}[i];`, read(name));
   }
   return { name: `${shader.name}-half-${operand}`, source };
 }
