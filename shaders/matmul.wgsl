@@ -19,7 +19,7 @@
 //
 // Invariant: every load is clamped into its matrix and every store is guarded, so m, n and k are free and
 // the loop over k has no branch. a_vec4 and b_vec4 are a and b once more, for four-wide loads; they are read
-// only under vector_a and vector_b, for which row length and strides are multiples of 4.
+// only under vector_a and vector_b, for which row length, strides and offset are multiples of 4.
 
 struct Params {
   batch: u32,
@@ -32,7 +32,7 @@ struct Params {
   splits: u32,
   // Length of k that one split sums, a multiple of 4.
   split_length: u32,
-  // Sum of BIAS, RELU and RESIDUAL: a uniform, so that one pipeline serves every epilogue.
+  // Sum of BIAS, RELU, RESIDUAL and ACCUMULATE: a uniform, so that one pipeline serves every epilogue.
   epilogue: u32,
   alpha: f32,
   result_stride: u32,
@@ -45,6 +45,10 @@ struct Params {
   a_row_stride: u32,
   b_row_stride: u32,
   result_row_stride: u32,
+  // Where the first matrix begins.
+  a_offset: u32,
+  b_offset: u32,
+  result_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -70,6 +74,7 @@ const group_size = 8u;
 const BIAS = 1u;
 const RELU = 2u;
 const RESIDUAL = 4u;
+const ACCUMULATE = 8u;
 
 // The value to store at `index` of the result, in its column `column`, from its finished sum.
 fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
@@ -77,6 +82,7 @@ fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
   if ((params.epilogue & BIAS) != 0u) { value += bias[column]; }
   if ((params.epilogue & RELU) != 0u) { value = select(value, 0.0, value < 0.0); }
   if ((params.epilogue & RESIDUAL) != 0u) { value += residual[index]; }
+  if ((params.epilogue & ACCUMULATE) != 0u) { value += result[index]; }
   return value;
 }
 
@@ -182,10 +188,11 @@ fn matmul(
   let batch = slice % params.batch;
   let outer = batch / params.heads;
   let head = batch % params.heads;
-  let a_offset = outer * params.a_stride + head * params.a_head_stride;
-  let b_offset = outer * params.b_stride + head * params.b_head_stride;
+  let a_offset = params.a_offset + outer * params.a_stride + head * params.a_head_stride;
+  let b_offset = params.b_offset + outer * params.b_stride + head * params.b_head_stride;
   // Only a contiguous result is split, so that what follows it is the next split.
-  let result_offset = slice / params.heads * params.result_stride + head * params.result_head_stride;
+  let result_offset =
+    params.result_offset + slice / params.heads * params.result_stride + head * params.result_head_stride;
   let row = number / blocks_across % blocks_down * block_rows;
   let column = number % blocks_across * block_columns;
   let rows0 = rows_from(a_offset, row);

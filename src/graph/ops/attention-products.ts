@@ -148,6 +148,9 @@ function products(operands: AttentionOperands, attributes: AttentionAttributes, 
         resultStride: result.stride,
         resultHeadStride: result.headStride,
         resultRowStride: result.rowStride,
+        aOffset: 0,
+        bOffset: 0,
+        resultOffset: 0,
       },
     };
     const memory = { a: a.memory, b: b.memory, result: result.memory };

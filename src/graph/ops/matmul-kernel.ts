@@ -27,14 +27,18 @@ export interface MatmulProblem {
   layout?: MatmulLayout;
   /** Scale of the product; 1 by default. */
   alpha?: number;
-  /** Applied in this order: bias[n] added, activation, residual[batch, m, n] added. */
-  epilogue?: { bias?: boolean; activation?: "relu"; residual?: boolean };
+  /**
+   * Applied in this order: bias[n] added, activation, residual[batch, m, n] added, or, with a layout alone,
+   * what the result holds already added.
+   */
+  epilogue?: { bias?: boolean; activation?: "relu"; residual?: boolean; accumulate?: boolean };
 }
 
 /**
- * Distances in elements. A batch is groups of `heads` matrices: `aStride`, `bStride` and `resultStride` are
+ * Places and distances in elements. A batch is groups of `heads` matrices: `aStride`, `bStride` and `resultStride` are
  * between groups, the head strides between the matrices of a group. Rows are those in memory, before
- * transposition. Such a product has no bias, activation or residual, and its k is never split.
+ * transposition. Such a product has no bias, activation or residual, and its k is never split; it may
+ * accumulate.
  */
 export interface MatmulLayout {
   heads: number;
@@ -45,6 +49,10 @@ export interface MatmulLayout {
   resultStride: number;
   resultHeadStride: number;
   resultRowStride: number;
+  /** Where the first matrix of each begins. */
+  aOffset: number;
+  bOffset: number;
+  resultOffset: number;
 }
 
 /** What the choice depends on. */
@@ -107,9 +115,10 @@ export function planMatmul(
   const { batch, m, n, k, transposeA, transposeB, aStride, bStride, layout, alpha = 1 } = exchanged
     ? exchange(located)
     : located;
-  const { bias = false, activation, residual = false } = problem.epilogue ?? {};
-  // BIAS, RELU and RESIDUAL of the shaders.
-  const flags = Number(bias) + 2 * Number(activation === "relu") + 4 * Number(residual);
+  const { bias = false, activation, residual = false, accumulate = false } = problem.epilogue ?? {};
+  // BIAS, RELU, RESIDUAL and ACCUMULATE of the shaders.
+  const flags = Number(bias) + 2 * Number(activation === "relu") + 4 * Number(residual) +
+    8 * Number(accumulate);
   const operands: Record<string, MatmulOperand> = {
     ...(bias ? { bias: "bias" } : {}),
     ...(residual ? { residual: "residual" } : {}),
@@ -117,9 +126,9 @@ export function planMatmul(
   };
   const [left, right] = exchanged ? ["b", "a"] as const : ["a", "b"] as const;
   // Four-wide loads need rows of whole vec4s that begin at a vec4, in every batch element.
-  const { aRowStride, aHeadStride, bRowStride, bHeadStride } = layout;
-  const vectorA = wholeVectors(transposeA ? m : k, aStride, aHeadStride, aRowStride);
-  const vectorB = wholeVectors(transposeB ? k : n, bStride, bHeadStride, bRowStride);
+  const { aRowStride, aHeadStride, aOffset, bRowStride, bHeadStride, bOffset } = layout;
+  const vectorA = wholeVectors(transposeA ? m : k, aStride, aHeadStride, aRowStride, aOffset);
+  const vectorB = wholeVectors(transposeB ? k : n, bStride, bHeadStride, bRowStride, bOffset);
   const whole = splits === 1;
   const product: MatmulDispatch = {
     shader: division.shader,
@@ -151,6 +160,9 @@ export function planMatmul(
       result_stride: layout.resultStride,
       result_head_stride: layout.resultHeadStride,
       result_row_stride: layout.resultRowStride,
+      a_offset: aOffset,
+      b_offset: bOffset,
+      result_offset: layout.resultOffset,
     },
     workgroups: grid(division.workgroups, adapter),
     bindings: {
@@ -253,6 +265,9 @@ function contiguous({ m, n, k, transposeA, transposeB }: MatmulProblem): MatmulL
     resultStride: m * n,
     resultHeadStride: 0,
     resultRowStride: n,
+    aOffset: 0,
+    bOffset: 0,
+    resultOffset: 0,
   };
 }
 
@@ -277,6 +292,8 @@ function exchange<P extends MatmulProblem & { layout: MatmulLayout }>(problem: P
       aRowStride: layout.bRowStride,
       bHeadStride: layout.aHeadStride,
       bRowStride: layout.aRowStride,
+      aOffset: layout.bOffset,
+      bOffset: layout.aOffset,
     },
   };
 }

@@ -102,6 +102,17 @@ for (const variant of variants) {
     }
   });
 
+  test(`${variant} adds to a window of the result, from windows of its operands`, async () => {
+    for (const [transposeA, transposeB] of layouts) {
+      for (const [headSize, aOffset, bOffset] of [[8, 8, 12], [8, 3, 4], [5, 1, 2]]) {
+        const { layout, ...problem } = headsProblem({ headSize, transposeA, transposeB });
+        const windows = { ...layout!, aOffset, bOffset, resultOffset: 7 };
+        await agrees({ ...problem, layout: windows }, variant);
+        await agrees({ ...problem, layout: windows, epilogue: { accumulate: true } }, variant);
+      }
+    }
+  });
+
   test(`${variant} never splits the sum of a result that is not contiguous`, async () => {
     const problem = headsProblem({
       headSize: 2,
@@ -214,6 +225,9 @@ function headsProblem(
       resultStride: m * (heads * n + 1),
       resultHeadStride: n,
       resultRowStride: heads * n + 1,
+      aOffset: 0,
+      bOffset: 0,
+      resultOffset: 0,
     },
   };
 }
@@ -229,13 +243,16 @@ function layoutOf({ m, n, k, transposeA, transposeB, layout }: MatmulProblem): M
     resultStride: m * n,
     resultHeadStride: 0,
     resultRowStride: n,
+    aOffset: 0,
+    bOffset: 0,
+    resultOffset: 0,
   };
 }
 
 /** Elements of the result, with what lies between its matrices. */
 function resultSize(problem: MatmulProblem): number {
-  const { heads, resultStride } = layoutOf(problem);
-  return problem.batch / heads * resultStride;
+  const { heads, resultStride, resultOffset } = layoutOf(problem);
+  return resultOffset + problem.batch / heads * resultStride;
 }
 
 type Operands = Partial<Record<MatmulOperand, Float32Array>>;
@@ -266,6 +283,7 @@ async function agrees(problem: MatmulProblem, variant: MatmulVariant, setting: S
 /** Operands with values of [-0.5, 0.5) from a fixed sequence. */
 function operandsOf(problem: MatmulProblem): Operands {
   const { batch, m, n, k, aStride, bStride } = problem;
+  const { aOffset, bOffset } = layoutOf(problem);
   let state = 12_345;
   const values = (length: number) =>
     Float32Array.from({ length }, () => {
@@ -273,27 +291,32 @@ function operandsOf(problem: MatmulProblem): Operands {
       return state / 2 ** 32 - 0.5;
     });
   return {
-    a: values((aStride === 0 ? 1 : batch) * m * k),
-    b: values((bStride === 0 ? 1 : batch) * k * n),
+    a: values(aOffset + (aStride === 0 ? 1 : batch) * m * k),
+    b: values(bOffset + (bStride === 0 ? 1 : batch) * k * n),
     bias: values(n),
     residual: values(batch * m * n),
   };
 }
 
-/** The result, NaN where nothing is written. */
+/** What the result holds before. */
+function initially({ epilogue }: MatmulProblem): number {
+  return epilogue?.accumulate ? 0.75 : NaN;
+}
+
+/** The result, as it was before where nothing is written. */
 function reference(problem: MatmulProblem, operands: Operands): Float64Array {
   const { batch, m, n, k, transposeA, transposeB, aStride, bStride, alpha = 1 } = problem;
   const { a, b, bias, residual } = operands as Required<Operands>;
   const epilogue = problem.epilogue ?? {};
   const { heads, ...strides } = layoutOf(problem);
-  const result = new Float64Array(resultSize(problem)).fill(NaN);
+  const result = new Float64Array(resultSize(problem)).fill(initially(problem));
   for (let i = 0; i < batch * m * n; i++) {
     const column = i % n;
     const row = Math.floor(i / n) % m;
     const z = Math.floor(i / n / m);
     const outer = Math.floor(z / heads), head = z % heads;
-    const aAt = outer * aStride + head * strides.aHeadStride;
-    const bAt = outer * bStride + head * strides.bHeadStride;
+    const aAt = strides.aOffset + outer * aStride + head * strides.aHeadStride;
+    const bAt = strides.bOffset + outer * bStride + head * strides.bHeadStride;
     let sum = 0;
     for (let step = 0; step < k; step++) {
       const [aRow, aColumn] = transposeA ? [step, row] : [row, step];
@@ -303,14 +326,15 @@ function reference(problem: MatmulProblem, operands: Operands): Float64Array {
     }
     sum = alpha * sum + (epilogue.bias ? bias[column] : 0);
     if (epilogue.activation === "relu") sum = Math.max(sum, 0);
-    const at = outer * strides.resultStride + head * strides.resultHeadStride +
-      row * strides.resultRowStride + column;
-    result[at] = sum + (epilogue.residual ? residual[at] : 0);
+    const at = strides.resultOffset + outer * strides.resultStride +
+      head * strides.resultHeadStride + row * strides.resultRowStride + column;
+    result[at] = sum + (epilogue.residual ? residual[at] : 0) +
+      (epilogue.accumulate ? initially(problem) : 0);
   }
   return result;
 }
 
-/** Runs the plan of a problem as its own little runtime; the result is all NaN before. */
+/** Runs the plan of a problem as its own little runtime. */
 async function run(
   problem: MatmulProblem,
   variant: MatmulVariant,
@@ -320,7 +344,7 @@ async function run(
   const plan = planMatmul(problem, on, variant);
   const bytes = 4 * resultSize(problem);
   const buffers = new Map<MatmulOperand | "unused", GPUBuffer>([
-    ["result", storage(new Float32Array(bytes / 4).fill(NaN))],
+    ["result", storage(new Float32Array(bytes / 4).fill(initially(problem)))],
     ["scratch", storage(new Float32Array((plan[0].scratchBytes ?? 16) / 4).fill(NaN))],
     ["unused", storage(new Float32Array(4))],
   ]);
