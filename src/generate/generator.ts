@@ -47,7 +47,7 @@ export class SequenceGenerator {
   /**
    * Generates sequences for every row.
    *
-   * @returns by row, the best first
+   * @returns by row: the best beams first, samples in their order
    * @throws {UserError} for options that cannot be
    * @throws the signal's reason, once it is aborted
    */

@@ -31,7 +31,7 @@ export interface GeneratedSequence {
 export interface Progress {
   /** Whether nothing would change any more. */
   readonly isDone: boolean;
-  /** By row, the best first. Of beams that go on, as if the search ended here. */
+  /** By row: samples in their order, beams the best first, as if the search ended here. */
   sequences(): GeneratedSequence[][];
 }
 
