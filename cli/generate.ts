@@ -1,27 +1,44 @@
-/** `deno task generate`: answers one text. */
+/** `deno task generate`: answers a text, or every line of the standard input. */
 
 import { Command, Option } from "commander";
+import process from "node:process";
+import { type ModelConfig, needsTasks, taskIndices } from "../models/config.ts";
+import { evaluationBatches } from "../src/data/batch.ts";
 import { UserError } from "../src/errors.ts";
+import { resolveOptions } from "../src/generate/options.ts";
+import type { GeneratedSequence } from "../src/generate/search.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
-import { answer } from "../src/train/evaluate.ts";
+import { IncrementalText } from "../src/text/incremental.ts";
+import type { Answering } from "../src/train/evaluate.ts";
 import { defaults } from "../src/train/settings.ts";
 import { checkTrained, placeTrained } from "../src/train/trained-model.ts";
 import { run } from "./frame/command.ts";
 import { positiveInteger } from "./frame/config.ts";
+import { type GenerationFlags, generationOptions, withGeneration } from "./frame/generation.ts";
+import { groupsOf, linesOf } from "./frame/lines.ts";
 import { showLoading } from "./frame/loading.ts";
 import { openModel } from "./frame/places.ts";
 import { readSettings } from "./frame/settings.ts";
 import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
 
-interface Flags extends RunChoice {
+/** Lines that are answered at once, unless told. */
+const BATCH_SIZE = 16;
+
+interface Flags extends RunChoice, GenerationFlags {
   readonly model?: string;
-  readonly maxLength?: number;
+  readonly task?: string;
+  readonly batchSize?: number;
+  readonly scores?: true;
+  readonly json?: true;
 }
 
 /** The command, ready to parse. */
 export function generateCommand(): Command {
-  return new Command("deno task generate")
-    .description("Answer one text with the newest run, or with what --run or --model names.")
+  const command = new Command("deno task generate")
+    .description(
+      "Answer a text, or each line of the standard input, with the newest run, or with what --run " +
+        "or --model names.",
+    )
     .argument("[text]", 'as the task has it: "sentiment sentence: A splendid film."')
     .option("--run <directory>", "a run that deno task train wrote")
     .addOption(
@@ -32,39 +49,132 @@ export function generateCommand(): Command {
       "--model <name>",
       'a directory, a hub id such as google/t5-v1_1-base, or "miniature"',
     )
-    .option("--max-length <ids>", "longest answer (default: the run's)", positiveInteger)
+    .option("--task <name>", "the texts' task, for a model with adapters by task");
+  return withGeneration(command)
+    .option(
+      "--batch-size <lines>",
+      `lines answered at once (default: ${BATCH_SIZE})`,
+      positiveInteger,
+    )
+    .option("--scores", "print each answer's score and log-likelihood before it")
+    .option("--json", "print a line of JSON for each text")
     .action(generate);
 }
 
 async function generate(
   text: string | undefined,
-  { model, maxLength, ...choice }: Flags,
+  { model, task, batchSize = BATCH_SIZE, scores, json, ...flags }: Flags,
 ): Promise<void> {
-  if (text === undefined || text.trim() === "") {
-    throw new UserError('there is no text to answer: give one, as in deno task generate "…"');
-  }
-  if (model !== undefined && (choice.run !== undefined || choice.which !== undefined)) {
+  if (model !== undefined && (flags.run !== undefined || flags.which !== undefined)) {
     throw new UserError("--model names one model: leave out --run and --which");
   }
-  const path = model === undefined ? await chosenRun(choice) : undefined;
+  const groups = groupsOf(text === undefined ? pipedLines() : only(text), batchSize);
+  const first = await groups.next(); // what is missing is missed before a model is loaded
+  if (first.done) {
+    throw new UserError('there is no text to answer: give one, as in deno task generate "…"');
+  }
+  const path = model === undefined ? await chosenRun(flags) : undefined;
   const { maxSourceLength, maxTargetLength } = path ? await readSettings(path) : defaults.t5;
-  const trained = checkTrained(path ? await readRun(path, choice) : await openModel(model!));
+  const options = generationOptions(flags, maxTargetLength);
+  const { strategy, outputs } = resolveOptions(options);
+  const trained = checkTrained(path ? await readRun(path, flags) : await openModel(model!));
+  checkTask(trained.config, task);
 
   const gpu = await acquireGpu();
   announce(gpu);
-  const limits = {
-    batchSize: 1,
-    maxSourceLength,
-    maxTargetLength: maxLength ?? maxTargetLength,
-  };
-  const answering = await showLoading((onProgress) =>
-    placeTrained(gpu, trained, limits, onProgress)
-  );
-  const { texts, truncated } = (await answer(answering, [{ task: "", source: text, target: "" }]))!;
-  if (truncated > 0) {
-    console.error(`The text is longer than ${maxSourceLength} ids: what comes after was not read.`);
+  const limits = { batchSize, maxSourceLength, maxTargetLength };
+  const placed = await showLoading((onProgress) => placeTrained(gpu, trained, limits, onProgress));
+  const answering = { ...placed, options };
+  if (text !== undefined && !scores && !json && outputs === 1 && strategy.kind !== "beams") {
+    return await printStream(answering, text, task);
   }
-  console.log(texts[0]);
+  let line = 0;
+  for (let group: IteratorResult<string[]> = first; !group.done; group = await groups.next()) {
+    const rows = await answers(answering, group.value, line, task);
+    rows.forEach((sequences, i) => {
+      const outputs = sequences.map((sequence) => described(answering, sequence));
+      if (json) console.log(JSON.stringify({ source: group.value[i], outputs }));
+      else for (const output of outputs) console.log(lineOf(output, scores));
+    });
+    line += group.value.length;
+  }
+}
+
+/** The lines of the standard input; none if it is a terminal, where nobody may be typing. */
+async function* pipedLines(): AsyncGenerator<string> {
+  if (!Deno.stdin.isTerminal()) yield* linesOf(Deno.stdin.readable);
+}
+
+async function* only(text: string): AsyncGenerator<string> {
+  if (text.trim() !== "") yield text;
+}
+
+/** @throws {UserError} if the model's adapters depend on a task that was not named, or is unknown */
+function checkTask(config: ModelConfig, task: string | undefined): void {
+  if (!needsTasks(config)) return;
+  if (task === undefined) {
+    const known = config.tasks.join(", ");
+    throw new UserError(
+      `the model's adapters depend on the task: say with --task which of ${known}`,
+    );
+  }
+  taskIndices(config, [task]);
+}
+
+/** Answers to some lines, in order; `first` is the number of the first of them. */
+async function answers(
+  { generator, tokenizer, limits, options }: Answering,
+  sources: readonly string[],
+  first: number,
+  task = "",
+): Promise<GeneratedSequence[][]> {
+  const examples = sources.map((source) => ({ task, source, target: "" }));
+  const rows: GeneratedSequence[][] = new Array(sources.length);
+  for (const batch of evaluationBatches(examples, tokenizer, limits)) {
+    warnOfCut(batch.truncated, limits.maxSourceLength);
+    // What is drawn for a line depends on its number, not on its neighbours.
+    const indices = batch.indices.map((index) => first + index);
+    const found = await generator.generate({ ...batch, indices }, options);
+    batch.indices.forEach((index, row) => rows[index] = found[row]);
+  }
+  return rows;
+}
+
+/** Prints the answer to one text as it comes. */
+async function printStream(
+  { generator, tokenizer, limits, options }: Answering,
+  source: string,
+  task = "",
+): Promise<void> {
+  const [batch] = evaluationBatches([{ task, source, target: "" }], tokenizer, limits);
+  warnOfCut(batch.truncated, limits.maxSourceLength);
+  const text = new IncrementalText(tokenizer);
+  for await (const { tokens: [ids] } of generator.stream(batch, options)) {
+    process.stdout.write(text.push(ids));
+  }
+  process.stdout.write(`${text.end()}\n`);
+}
+
+interface Described {
+  readonly text: string;
+  readonly score: number;
+  readonly logLikelihood: number;
+  readonly ended: boolean;
+}
+
+function described({ tokenizer }: Answering, sequence: GeneratedSequence): Described {
+  const { tokens, score, logLikelihood, ended } = sequence;
+  return { text: tokenizer.decode(tokens), score, logLikelihood, ended };
+}
+
+function lineOf({ text, score, logLikelihood }: Described, scores = false): string {
+  return scores ? `${score.toFixed(4)}\t${logLikelihood.toFixed(4)}\t${text}` : text;
+}
+
+function warnOfCut(count: number, maxSourceLength: number): void {
+  if (count === 0) return;
+  const texts = count === 1 ? "A text is" : `${count} texts are`;
+  console.error(`${texts} longer than ${maxSourceLength} ids: what comes after was not read.`);
 }
 
 if (import.meta.main) await run(generateCommand());

@@ -45,6 +45,7 @@ export { type Batch, evaluationBatches, TrainingBatches } from "./data/batch.ts"
 export { miniatureDatasets } from "./data/miniature/mixture.ts";
 export { Mixture } from "./data/mixture.ts";
 export type { Dataset, Example, Split, TaskSpecification } from "./data/types.ts";
+export { IncrementalText } from "./text/incremental.ts";
 export { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
 export { meanScore, score } from "./metrics/score.ts";
 export { openPytorch } from "./io/pytorch.ts";

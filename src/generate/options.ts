@@ -10,13 +10,13 @@ import { UserError } from "../errors.ts";
 /** How to draw tokens instead of taking the likeliest. */
 export interface SamplingOptions {
   /** What logits are divided by: below 1 the likely becomes likelier. 1 unless given. */
-  readonly temperature?: number;
+  readonly temperature?: number | undefined;
   /** How many of the likeliest tokens are drawn from; 0, unless given, for all. */
-  readonly topK?: number;
+  readonly topK?: number | undefined;
   /** Of those the fewest are drawn from whose probabilities sum up to this. 1 unless given: all. */
-  readonly topP?: number;
+  readonly topP?: number | undefined;
   /** The same seed draws the same tokens. A whole number, 0 unless given. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
 }
 
 /** How to generate. Greedy choice unless `beams` or `sampling` are given. */
@@ -24,21 +24,21 @@ export interface GenerationOptions {
   /** Most tokens of a sequence, the start token included. */
   readonly maxLength: number;
   /** The end token is forbidden while a sequence has fewer tokens, the start token included. */
-  readonly minLength?: number;
+  readonly minLength?: number | undefined;
   /** No n-gram of this many tokens occurs twice in a sequence; 0, unless given, for no such rule. */
-  readonly noRepeatNgram?: number;
+  readonly noRepeatNgram?: number | undefined;
   /** Sequences to return for each row, 1 unless given: the best of so many beams, or samples. */
-  readonly outputs?: number;
-  readonly sampling?: SamplingOptions;
+  readonly outputs?: number | undefined;
+  readonly sampling?: SamplingOptions | undefined;
   /** Beams of a search; 1, unless given, is greedy choice. */
-  readonly beams?: number;
+  readonly beams?: number | undefined;
   /**
    * Power of the length by which a beam's log-probability is divided: above 0 the long, below 0 the short
    * are preferred. 1 unless given.
    */
-  readonly lengthPenalty?: number;
+  readonly lengthPenalty?: number | undefined;
   /** Stop as soon as there are as many finished sequences as beams, though better ones might come. */
-  readonly earlyStopping?: boolean;
+  readonly earlyStopping?: boolean | undefined;
 }
 
 /** What tokens are drawn from. */
