@@ -9,7 +9,7 @@ import { UserError } from "../src/errors.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
 import { makeDirectory, writeAtomic } from "../src/platform/files.ts";
 import { evaluate, type Evaluation } from "../src/train/evaluate.ts";
-import { defaults, type Settings } from "../src/train/settings.ts";
+import { defaults, type Recipe, type Settings } from "../src/train/settings.ts";
 import { checkTrained, placeTrained } from "../src/train/trained-model.ts";
 import { run } from "./frame/command.ts";
 import { list, positiveInteger } from "./frame/config.ts";
@@ -53,19 +53,28 @@ async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags):
     throw new UserError("--checkpoint names one checkpoint: leave out --run and --which");
   }
   const path = checkpoint === undefined ? await chosenRun(flags) : undefined;
-  const settings = path ? await readSettings(path) : defaults.t5;
-  const { data, tasks, ...limits }: Partial<Settings> & BatchOptions = { ...settings, ...flags };
+  const settings: Recipe & Partial<Settings> = path ? await readSettings(path) : defaults.t5;
+  const { tasks = settings.evalTasks, data = settings.data } = flags;
+  const { splitValidation, dataSeed = 0, maxSourceLength, maxTargetLength, beams } = settings;
   const datasets = await loadDatasets({
     ...(tasks && { tasks }),
     ...(data !== undefined && { data: dataSource(data) }),
     splits: () => [split],
+    splitValidation,
+    dataSeed,
   });
   const trained = checkTrained(path ? await readRun(path, flags) : await openModel(checkpoint!));
   if (out !== undefined) await makeDirectory(dirname(out));
 
   const gpu = await acquireGpu();
   announce(gpu);
-  const model = await showLoading((onProgress) => placeTrained(gpu, trained, limits, onProgress));
+  const limits: BatchOptions = {
+    batchSize: flags.batchSize ?? settings.evalBatchSize ?? settings.batchSize,
+    maxSourceLength,
+    maxTargetLength: settings.maxAnswerLength ?? maxTargetLength,
+  };
+  const placed = await showLoading((onProgress) => placeTrained(gpu, trained, limits, onProgress));
+  const model = { ...placed, options: { ...placed.options, beams } };
   const result = (await evaluate(model, datasets, { split, onProgress: reporter() }))!;
   if (out !== undefined) await writeAtomic(out, predictionLines(result));
   if (result.truncated > 0) {

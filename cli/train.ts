@@ -17,7 +17,6 @@ import { Run } from "../src/train/run.ts";
 import type { MetricsLine } from "../src/train/run-directory.ts";
 import { type Options, resolveSettings, type Settings, warmupOf } from "../src/train/settings.ts";
 import { matchModel } from "../src/train/model-files.ts";
-import type { Weights } from "../src/train/weights.ts";
 import { run } from "./frame/command.ts";
 import { onInterrupt } from "./frame/interrupt.ts";
 import { showLoading } from "./frame/loading.ts";
@@ -141,8 +140,7 @@ async function prepare(options: Options, out: string): Promise<Run> {
     .reduce((sum, { splits: { train = [] } }) => sum + train.length, 0);
   const file = `${base.location}/config.json`;
   const resolved = resolveSettings(options, base.config, file, tasks, examples);
-  const found = matchModel(base, resolved.config);
-  const weights: Weights = options.randomWeights ? new Map() : found;
+  const weights = matchModel(base, resolved.config);
   const directory = runDirectory(out);
   const gpu = await acquireGpu();
   announce(gpu);

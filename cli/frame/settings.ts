@@ -186,6 +186,7 @@ export function withSettings(command: Command): Command {
         help("gradients are clipped to this norm; 0: never", "maxGradNorm"),
         notNegative,
       )
+      .option("--recompute", "compute blocks again in the backward pass: less memory, more time")
       .option("--dropout <share>", help("share of activations dropped", "dropout"), fraction)
       .option(
         "--temperature <value>",

@@ -234,6 +234,19 @@ const honouredFields: readonly ReferenceField[] = [
     "dropout",
     ": T5's one rate; the model's own where it is not said. The reference passes over it",
   ),
+  becomes("gradient_checkpointing", flag, false, "recompute"),
+  honoured(
+    "group_by_length",
+    flag,
+    false,
+    "nothing to be done: examples are always batched by similar length",
+  ),
+  honoured(
+    "dataloader_drop_last",
+    flag,
+    false,
+    "nothing to be done: epochs run into each other, and all batches are full",
+  ),
   becomes("num_train_epochs", positive, 3, "epochs", ", where there is no `max_steps`"),
   honoured(
     "max_steps",

@@ -47,18 +47,10 @@ export const ignoredFields: readonly ReferenceField[] = [
   ignored("past_index", whole(-1), -1, "T5 keeps no state from batch to batch"),
   ignored("label_names", names, null, "the targets are the labels"),
   ignored("remove_unused_columns", flag, true, "only columns that are used are read"),
-  ignored("dataloader_drop_last", flag, false, "epochs run into each other: all batches are full"),
   ignored("dataloader_num_workers", whole(0), 0, "batches are made in the process itself"),
   ignored("dataloader_pin_memory", flag, true, "there is no CUDA"),
-  ignored("group_by_length", flag, false, "examples are always batched by similar length"),
   ignored("length_column_name", text, "length", "lengths are counted"),
   ignored("sortish_sampler", flag, false, "examples are always batched by similar length"),
-  ignored(
-    "gradient_checkpointing",
-    flag,
-    false,
-    "what the backward pass needs is kept; a smaller batch with accumulation needs less memory",
-  ),
 
   // Evaluations and checkpoints.
   ignored("do_predict", flag, false, "the reference reads do_test"),

@@ -90,8 +90,9 @@ export class Run {
     parts: RunParts,
     onProgress?: (progress: LoadProgress) => void,
   ): Promise<Run> {
-    const { gpu, settings, config, base, weights, datasets } = parts;
-    const { seed, temperature, train, tasks, steps } = settings;
+    const { gpu, settings, config, base, datasets } = parts;
+    const { seed, temperature, train, tasks, steps, randomWeights } = settings;
+    const weights: Weights = randomWeights ? new Map() : parts.weights;
     const trained = datasets.filter(({ task }) => tasks.includes(task.name));
     const batches = steps === 0 ? undefined : new TrainingBatches(
       new Mixture(trained, { seed, temperature }),
@@ -100,8 +101,9 @@ export class Run {
     );
     const trainable = (name: string) => isTrainable(train, name);
     const parameters = await placeWeights(gpu, config, weights, trainable, seed, onProgress);
+    const needsBackbone = parameters.trainable.length < parameters.descriptions.length;
     // Now, not at the first save: the files may have changed by then.
-    if (parameters.trainable.length < parameters.descriptions.length) await base.reference();
+    if (needsBackbone && !randomWeights) await base.reference();
     return new Run(parts, parameters, batches);
   }
 

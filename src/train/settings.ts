@@ -35,6 +35,8 @@ export interface Recipe extends OptimizerSettings {
   readonly labelSmoothing: number;
   /** A batch's loss: the sum over its target tokens, as in the paper, or their mean. */
   readonly lossReduction: "sum" | "mean";
+  /** Blocks are computed again in the backward pass instead of kept: less memory, more time. */
+  readonly recompute: boolean;
   /** Share of activations dropped; the model's own rate where it is left open. */
   readonly dropout?: number;
   /** 1 mixes tasks in proportion to size; the larger, the more evenly. */
@@ -109,6 +111,7 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     warmupSteps: 30,
     labelSmoothing: 0.1,
     lossReduction: "sum",
+    recompute: false,
     dropout: 0,
     temperature: 1,
     maxSourceLength: 64,
@@ -140,6 +143,7 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     warmupSteps: 0.05,
     labelSmoothing: 0.1,
     lossReduction: "sum",
+    recompute: false,
     temperature: 10,
     maxSourceLength: 256,
     maxTargetLength: 64,

@@ -63,7 +63,8 @@ export class Trainer {
     settings: Settings,
     batch: (index: number) => Batch,
   ) {
-    const { accumulate, dropout, labelSmoothing, lossReduction, logEvery, seed } = settings;
+    const { accumulate, dropout, labelSmoothing, lossReduction, recompute, logEvery, seed } =
+      settings;
     if (logEvery > LOG_SLOTS) {
       throw new UserError(
         `--log-every is ${logEvery}, but the log holds ${LOG_SLOTS} steps at most`,
@@ -79,6 +80,7 @@ export class Trainer {
       dropoutRate: dropout,
       accumulate,
       seed,
+      recompute,
     });
   }
 

@@ -32,6 +32,8 @@ export interface TrainingSettings {
   readonly accumulate: number;
   /** Seed of dropout. */
   readonly seed: number;
+  /** Whether blocks are computed again in the backward pass instead of kept; false unless told. */
+  readonly recompute?: boolean;
 }
 
 /** What was logged of one update. */
@@ -121,6 +123,11 @@ export class TrainingStep {
     }));
   }
 
+  /** The memory and the number of dispatches of the program for a batch's shape. */
+  async plan(batch: Batch): Promise<Pick<Program, "memory" | "dispatchCount">> {
+    return await this.#program(batch);
+  }
+
   /** Gives the memory of all programs and of the log back; parameters and optimiser are the caller's. */
   async destroy(): Promise<void> {
     for (const program of await Promise.all(this.#programs.values())) program.destroy();
@@ -158,6 +165,7 @@ export class TrainingStep {
       config: this.config,
       weight: (name) => parameters.tensor(name),
       dropout,
+      recompute: settings.recompute ?? false,
     };
     const { decoder } = forward(model, {
       inputIds: input("inputIds", [batch, source], "i32"),

@@ -5,7 +5,7 @@ import type { Dataset, Split } from "../../src/data/types.ts";
 import { UserError } from "../../src/errors.ts";
 import { openSafetensors } from "../../src/io/safetensors.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
-import { evaluate } from "../../src/train/evaluate.ts";
+import { evaluate, majorityBaseline } from "../../src/train/evaluate.ts";
 import { matchModel, readModel } from "../../src/train/model-files.ts";
 import { Run } from "../../src/train/run.ts";
 import type { RunDirectory } from "../../src/train/run-directory.ts";
@@ -31,6 +31,12 @@ const echo: Dataset = {
   ),
 };
 
+/** Another task of the same kind, which is only scored. */
+const shout: Dataset = {
+  task: { ...echo.task, name: "shout" },
+  splits: { validation: echo.splits.validation!, test: echo.splits.test!.slice(0, 2) },
+};
+
 const settings: Options = {
   model: "/tiny",
   steps: 12,
@@ -54,7 +60,7 @@ async function createRun(options: Options, directory: RunDirectory = memoryRun()
     "echo",
   ]);
   const weights = matchModel(base, resolved.config);
-  return await Run.create({ gpu, ...resolved, base, weights, datasets: [echo], directory });
+  return await Run.create({ gpu, ...resolved, base, weights, datasets: [echo, shout], directory });
 }
 
 test("every step is logged, evaluations come when due, and the loss falls", async () => {
@@ -114,6 +120,68 @@ test("full training saves a model that stands alone and answers as the run does"
   const own = await run.evaluate({ split: "test" });
   assert.equal(await evaluate(model, [echo], { split: "test" }), own);
   assert.is(own!.tasks[0].predictions.length, 4);
+});
+
+test("random weights are saved whole, and come again from the seed", async () => {
+  const run = await createRun({ steps: 2, evalEvery: 0, randomWeights: true });
+  await run.train();
+  const { files } = await loadCheckpoint(run.parts.directory.store.checkpoints);
+  const trained = checkTrained(await readModel(checkpointSource(files), () => memorySource({})));
+  const model = await placeTrained(await testDevice(), trained, run.parts.settings);
+  const own = await run.evaluate({ split: "test" });
+  assert.equal(await evaluate(model, [echo], { split: "test" }), own);
+
+  const name = "encoder.block.0.layer.0.SelfAttention.q.weight";
+  const weights = async ({ trainer: { parameters } }: Run) =>
+    (await parameters.read([name])).get(name);
+  const again = await createRun({ randomWeights: true });
+  assert.equal(await weights(again), await weights(run));
+  assert.not.equal(await weights(await createRun({})), await weights(run));
+});
+
+test("other tasks than the trained ones can be scored, on as many examples as told", async () => {
+  const run = await createRun({ steps: 2, evalTasks: ["shout"], evalLimit: 3, testLimit: 0 });
+  await run.train();
+  const evaluation = (await metricsOf(run.parts.directory)).find((line) => "average" in line)!;
+  assert.equal(Object.keys(evaluation.evaluation as object), ["shout"]);
+  const sizes = async (split: "validation" | "test") =>
+    (await run.evaluate({ split }))!.tasks.map(({ task, predictions }) =>
+      `${task.name} ${predictions.length}`
+    );
+  assert.equal(await sizes("validation"), ["shout 3"]);
+  assert.equal(await sizes("test"), ["shout 2"]);
+  assert.is(majorityBaseline(shout, "test").accuracy, 100); // "good", twice
+});
+
+test("without steps nothing is trained or saved, and there need be nothing to train on", async () => {
+  const run = await createRun({ steps: 0, tasks: ["shout"], evalTasks: ["shout"] });
+  await run.train();
+  assert.is(run.trainer.step, 0);
+  assert.equal(await run.parts.directory.store.checkpoints.list(), []);
+  assert.is((await run.evaluate({ split: "test" }))!.tasks.length, 1);
+});
+
+test("a mean loss has the gradients of the sum divided by the tokens of its micro-batch", async () => {
+  const first = async (options: Options) => {
+    const run = await createRun({ evalEvery: 0, ...options });
+    return (await run.trainer.advance(1))[0];
+  };
+  const sum = await first({});
+  const mean = await first({ lossReduction: "mean" });
+  assert.is(mean.loss, sum.loss); // which is always told per token
+  assert.ok(Math.abs(mean.gradNorm * sum.targetTokens / sum.gradNorm - 1) < 1e-5);
+  // The same examples twice: their mean gradient is the mean of two equal ones.
+  const twice = await first({ lossReduction: "mean", batchSize: 2, accumulate: 2 });
+  assert.ok(twice.gradNorm > 0 && twice.gradNorm < 2 * mean.gradNorm);
+});
+
+test("blocks that are computed again change nothing", async () => {
+  const losses = async (options: Options) => {
+    const run = await createRun({ evalEvery: 0, ...options });
+    return (await run.trainer.advance(4)).map(({ loss }) => loss);
+  };
+  const kept = await losses({}), again = await losses({ recompute: true });
+  kept.forEach((loss, i) => assert.ok(Math.abs(again[i] / loss - 1) < 1e-5, `${loss} ${again[i]}`));
 });
 
 test("stopped before an evaluation that is due, a run makes it when it goes on", async () => {

@@ -64,6 +64,29 @@ test("warm-up below 1 is a share of the steps, and dropout is the model's unless
   assert.equal([0, 5, 10, 25, 40].map(rate), [0, 0.5, 1, 0.5, 0]);
 });
 
+test("epochs are counted in updates as transformers counts them", () => {
+  const json = { ...tinyConfig };
+  const updates = (options: Options, examples: number) => {
+    const resolved = resolveSettings(options, json, "config.json", ["rte"], examples).settings;
+    return [resolved.steps, resolved.evalEvery, resolved.saveEvery];
+  };
+  const epoch: Options = { batchSize: 8, evalEvery: "epoch", saveEvery: "epoch" };
+  assert.equal(updates({ ...epoch, epochs: 3 }, 65), [27, 9, 9]); // the ninth batch is not full
+  assert.equal(updates({ ...epoch, epochs: 2.5, accumulate: 2 }, 65), [10, 4, 4]);
+  assert.equal(updates({ ...epoch, epochs: 3, accumulate: 100 }, 65), [3, 1, 1]);
+  assert.equal(updates({ ...epoch, epochs: 3, steps: 5 }, 65), [5, 9, 9]);
+});
+
+test("what is scored is as what is trained, unless told", () => {
+  const { settings } = resolve({ model: "/t5", seed: 4, batchSize: 3, maxTargetLength: 7 });
+  assert.equal(settings.evalTasks, ["rte"]);
+  assert.equal([settings.evalBatchSize, settings.maxAnswerLength, settings.dataSeed], [3, 7, 4]);
+  const other = resolve({ evalTasks: ["sst2"], encoderAdapter: "task" });
+  assert.equal(other.settings.evalTasks, ["sst2"]);
+  // An adapter of its own for each task that the model will meet.
+  assert.equal(other.config.tasks, ["rte", "sst2"]);
+});
+
 test("settings resolved once stay as they are", () => {
   const { settings } = resolve({ model: "/t5", steps: 40, warmupSteps: 0.3, data: "/glue" });
   assert.equal(resolve(settings).settings, settings);

@@ -1,0 +1,74 @@
+/** A configuration of the reference's authors, verbatim, from the command line to the scores. */
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { writeTinyModel } from "../train/tiny-model.ts";
+
+const test = suite<{ directory: string }>("cli/reference-run");
+
+const script = new URL("../../cli/train.ts", import.meta.url).pathname;
+const shared = new URL("../../../shared/", import.meta.url).pathname;
+const hasShared = await Deno.stat(`${shared}data/glue`).then(() => true, () => false);
+
+test.before(async (context) => {
+  context.directory = await Deno.makeTempDir();
+  await Deno.mkdir(`${context.directory}/model`);
+  await writeTinyModel(`${context.directory}/model`);
+});
+test.after((context) => Deno.remove(context.directory, { recursive: true }));
+
+/** Runs `deno task train` on the tiny model, and what it prints. */
+async function train(cwd: string, config: string, flags = "") {
+  const args = `--json --model model --data ${shared}data --config ${shared}reference-configs/` +
+    `${config} --steps 3 --batch-size 4 --max-source-length 32 --max-target-length 8 ` +
+    `--max-answer-length 4 --eval-limit 2 --test-limit 2 ${flags}`;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", script, ...args.trim().split(" ")],
+    cwd,
+  }).output();
+  const [printed, said] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  const lines = printed.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  return { code, lines, said };
+}
+
+const config = "glue_ablations/glue_manual_generated.json";
+
+(hasShared ? test : test.skip)(
+  "GLUE is trained and scored on both splits",
+  async ({ directory }) => {
+    const { code, lines, said } = await train(directory, config);
+    assert.is(code, 0, said);
+    assert.match(said, /glue_manual_generated\.json: "temperature" has no effect: /);
+    assert.equal(lines.filter((line) => "loss" in line).map(({ step }) => step), [1, 2, 3]);
+    const [validation, last] = lines.slice(-2);
+    const tasks = ["rte", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "cola"];
+    assert.equal(Object.keys(validation.validation), tasks);
+    assert.equal(Object.keys(last.test), tasks);
+    assert.is(last.run, "output");
+
+    // "overwrite_output_dir": what is there goes on, and here is done.
+    const again = await train(directory, config);
+    assert.is(again.code, 0, again.said);
+    const scores = again.lines.map((line) => line.validation ?? line.test);
+    assert.equal(scores, [validation.validation, last.test]);
+    const other = await train(directory, config, "--seed 7");
+    assert.is(other.code, 2);
+    assert.match(other.said, /^error: seed is 7 here, but output was begun with 42: /m);
+  },
+);
+
+(hasShared ? test : test.skip)(
+  "a task without data at hand says what it wants",
+  async ({ directory }) => {
+    const nli = await train(directory, "xsum_nli/nli.json", "--out nli");
+    assert.is(nli.code, 2);
+    assert.match(nli.said, /^error: Task anli needs \S+\/anli\/R1\/train\.jsonl /m);
+    const mrqa = await train(directory, "mrqa_experiments/task_adamw_hypernet.json", "--out mrqa");
+    assert.is(mrqa.code, 2);
+    assert.match(
+      mrqa.said,
+      /^error: this build has no reader for the task "mrqa" \(but for mrqa_reg\)/m,
+    );
+  },
+);
+
+test.run();
