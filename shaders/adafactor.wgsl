@@ -9,8 +9,8 @@
 //                      gradient scale
 //   norm          [1]  of all gradients as they are here, before the gradient scale
 //   plan          tables of `planAdafactor`: which tensor a workgroup works on, and where its things lie
-//   partials      sums of squares of tiles, per row and per column
-//   work          factors of rows, factors of columns, sums of chunks, step sizes
+//   partials      sums of squares of tiles, per row and per column; sums of chunks; step sizes
+//   line_factors  1 / sqrt of the moments of rows, relative to their mean, and of columns
 //
 // Six dispatches serve all tensors: `sums` over tiles of 64 × 64 elements, `moments_of_lines` over 64 rows
 // or columns, `row_factors_of_matrix`, then `measure` over chunks of 4096 elements, `steps` over tensors
@@ -25,7 +25,7 @@ struct Params {
   tensors: u32,
   first: u32,
   count: u32,
-  // Where sums and steps begin in `work`.
+  // Where sums and steps begin in `partials`.
   chunk_sums: u32,
   step_sizes: u32,
   // Added to squared gradients; least root mean square of a tensor that scales the step.
@@ -45,7 +45,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read> norm: array<f32>;
 @group(0) @binding(7) var<storage, read> plan: array<vec4u>;
 @group(0) @binding(8) var<storage, read_write> partials: array<f32>;
-@group(0) @binding(9) var<storage, read_write> work: array<f32>;
+@group(0) @binding(9) var<storage, read_write> line_factors: array<f32>;
 
 override has_first_moment: bool = false;
 override scale_parameter: bool = false;
@@ -76,7 +76,7 @@ struct Tensor {
   // In `partials`: [ceil(columns / 64), matrices · rows] and [ceil(rows / 64), matrices · columns].
   row_partials: u32,
   column_partials: u32,
-  // In `work`.
+  // In `line_factors`; that of columns is a multiple of 4.
   row_factors: u32,
   column_factors: u32,
   first_chunk: u32,
@@ -194,7 +194,7 @@ fn moments_of_lines(
   let moment = select(tensor.row_moments, tensor.column_moments, is_column) + line;
   let updated = (1.0 - hyper[1]) * moments[moment] + hyper[1] * mean;
   moments[moment] = updated;
-  if (is_column) { work[tensor.column_factors + line] = inverseSqrt(updated); }
+  if (is_column) { line_factors[tensor.column_factors + line] = inverseSqrt(updated); }
 }
 
 var<workgroup> scalars: array<vec2f, GROUP>;
@@ -231,10 +231,13 @@ fn row_factors_of_matrix(
   workgroupBarrier();
   let mean = scalars[0].x / f32(tensor.rows);
   for (var row = lane; row < tensor.rows; row += GROUP) {
-    work[tensor.row_factors + first + row] =
+    line_factors[tensor.row_factors + first + row] =
       inverseSqrt(moments[tensor.row_moments + first + row] / mean);
   }
 }
+
+// The same memory, for the dispatches that read it.
+@group(0) @binding(9) var<storage, read> factors_of_lines: array<vec4f>;
 
 // Factors on the gradients of four elements of a tensor, from `first` on; 0 beyond its end.
 fn factors(tensor: Tensor, first: u32) -> vec4f {
@@ -247,9 +250,18 @@ fn factors(tensor: Tensor, first: u32) -> vec4f {
   }
   var row = first / tensor.columns;
   var column = first % tensor.columns;
+  if (tensor.columns % 4u == 0u) {
+    // All four in one row.
+    let of_row = tensor.row_factors + row;
+    var of_column = tensor.column_factors + column;
+    if (tensor.matrices > 1u) { of_column += (row / tensor.rows) * tensor.columns; }
+    return factors_of_lines[of_row / 4u][of_row % 4u] * factors_of_lines[of_column / 4u];
+  }
   for (var i = 0u; i < 4u && first + i < tensor.size; i++) {
+    let of_row = tensor.row_factors + row;
     let of_column = tensor.column_factors + (row / tensor.rows) * tensor.columns + column;
-    result[i] = work[tensor.row_factors + row] * work[of_column];
+    result[i] = factors_of_lines[of_row / 4u][of_row % 4u] *
+      factors_of_lines[of_column / 4u][of_column % 4u];
     column++;
     if (column == tensor.columns) {
       column = 0u;
@@ -292,12 +304,12 @@ fn measure(
   let ones = vec4f(1.0);
   let sum = workgroup_sum(lane, vec2f(dot(squares, ones), dot(parameter_squares, ones)));
   if (lane == 0u) {
-    work[params.chunk_sums + 2u * index] = sum.x;
-    work[params.chunk_sums + 2u * index + 1u] = sum.y;
+    partials[params.chunk_sums + 2u * index] = sum.x;
+    partials[params.chunk_sums + 2u * index + 1u] = sum.y;
   }
 }
 
-// A tensor's factor on its unscaled update, and that on the parameters for weight decay.
+// A tensor's step: the factor on its gradients times their factors, and that on the parameters for decay.
 @compute @workgroup_size(GROUP)
 fn steps(
   @builtin(workgroup_id) group: vec3u,
@@ -310,7 +322,7 @@ fn steps(
   var sum = vec2f();
   for (var chunk = lane; chunk < tensor.chunks; chunk += GROUP) {
     let at = params.chunk_sums + 2u * (tensor.first_chunk + chunk);
-    sum += vec2f(work[at], work[at + 1u]);
+    sum += vec2f(partials[at], partials[at + 1u]);
   }
   let total = workgroup_sum(lane, sum);
   if (lane != 0u) { return; }
@@ -322,8 +334,9 @@ fn steps(
   // Not max(), which may answer a NaN with 1.
   let excess = root_mean_square.x / params.clip_threshold;
   let decays = (tensor.flags & DECAYED) != 0u;
-  work[params.step_sizes + 2u * index] = learning_rate / select(excess, 1.0, excess <= 1.0);
-  work[params.step_sizes + 2u * index + 1u] =
+  partials[params.step_sizes + 2u * index] =
+    gradient_factor() * learning_rate / select(excess, 1.0, excess <= 1.0);
+  partials[params.step_sizes + 2u * index + 1u] =
     select(0.0, learning_rate * params.weight_decay, decays);
 }
 
@@ -339,13 +352,12 @@ fn apply(
   let chunk = plan[params.first + index];
   let tensor = tensor_at(chunk.x);
   if ((tensor.flags & HAS_GRADIENT) == 0u) { return; }
-  let step = work[params.step_sizes + 2u * chunk.x];
-  let decay = work[params.step_sizes + 2u * chunk.x + 1u];
-  let factor = gradient_factor();
+  let step = partials[params.step_sizes + 2u * chunk.x];
+  let decay = partials[params.step_sizes + 2u * chunk.x + 1u];
   let end = min(chunk.y + CHUNK, tensor.size);
   for (var first = chunk.y + 4u * lane; first < end; first += 4u * GROUP) {
     let at = (tensor.offset + first) / 4u;
-    var update = step * (factors(tensor, first) * (factor * gradients[at]));
+    var update = step * (factors(tensor, first) * gradients[at]);
     if (has_first_moment) {
       update = params.beta1 * first_moment[at] + (1.0 - params.beta1) * update;
       first_moment[at] = update;

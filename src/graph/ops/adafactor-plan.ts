@@ -44,10 +44,10 @@ export interface AdafactorPlan {
   /** Of the second moments. */
   readonly momentsLength: number;
   readonly moments: readonly AdafactorMoments[];
-  /** Of the scratch memory `partials` and `work`. */
+  /** Of the scratch memory `partials` and `line_factors`. */
   readonly partialsLength: number;
-  readonly workLength: number;
-  /** In `work`. */
+  readonly factorsLength: number;
+  /** In `partials`. */
   readonly chunkSums: number;
   readonly stepSizes: number;
 }
@@ -63,7 +63,7 @@ export function planAdafactor(all: readonly AdafactorTensor[]): AdafactorPlan {
   const tensors: number[] = [], tiles: number[] = [], lines: number[] = [];
   const matrices: number[] = [], chunks: number[] = [];
   const moments: AdafactorMoments[] = [];
-  const lengths = { moments: 0, partials: 0, work: 0 };
+  const lengths = { moments: 0, partials: 0, factors: 0 };
   const reserve = (memory: keyof typeof lengths, length: number) => {
     const offset = lengths[memory];
     lengths[memory] += length;
@@ -90,8 +90,8 @@ export function planAdafactor(all: readonly AdafactorTensor[]): AdafactorPlan {
       ? [
         reserve("partials", Math.ceil(columns / TILE) * count * rows),
         reserve("partials", Math.ceil(rows / TILE) * count * columns),
-        reserve("work", count * rows),
-        reserve("work", count * columns),
+        reserve("factors", wholeVectors(count * rows)),
+        reserve("factors", wholeVectors(count * columns)),
       ]
       : [0, 0, 0, 0];
     tensors.push(offset, size(shape), rows, columns, flags, count, row.offset);
@@ -125,10 +125,15 @@ export function planAdafactor(all: readonly AdafactorTensor[]): AdafactorPlan {
     chunks: table(chunks),
     momentsLength: lengths.moments,
     moments,
+    chunkSums: reserve("partials", chunks.length / 2),
+    stepSizes: reserve("partials", 2 * all.length),
     partialsLength: lengths.partials,
-    chunkSums: reserve("work", chunks.length / 2),
-    stepSizes: reserve("work", 2 * all.length),
-    workLength: lengths.work,
+    factorsLength: lengths.factors,
     entries: Uint32Array.from(entries),
   };
+}
+
+/** So that what follows can be read four elements at a time. */
+function wholeVectors(length: number): number {
+  return 4 * Math.ceil(length / 4);
 }

@@ -122,9 +122,19 @@ const withoutFirstMoment: Op<Attributes> = {
   kernel({ inputs, outputs, attributes: { plan, settings } }) {
     const [, , gradients, hyper, norm, entries] = inputs;
     const [parameters, moments, firstMoment] = outputs;
-    const partials: Scratch = { scratchBytes: 4 * Math.max(1, plan.partialsLength) };
-    const work: Scratch = { scratchBytes: 4 * plan.workLength };
-    const memory = { parameters, moments, gradients, hyper, norm, plan: entries, partials, work };
+    const partials: Scratch = { scratchBytes: 4 * plan.partialsLength };
+    const factors: Scratch = { scratchBytes: 4 * Math.max(4, plan.factorsLength) };
+    const memory = {
+      parameters,
+      moments,
+      gradients,
+      hyper,
+      norm,
+      plan: entries,
+      partials,
+      line_factors: factors,
+      factors_of_lines: factors,
+    };
     const all = firstMoment ? { ...memory, first_moment: firstMoment } : memory;
     const n = size(parameters.shape);
 
@@ -162,19 +172,36 @@ const withoutFirstMoment: Op<Attributes> = {
     const { tiles, lines, matrices, chunks, tensors } = plan;
     return [
       dispatch("sums", tiles, ["gradients", "hyper", "norm", "plan", "partials"], 6 * n),
-      dispatch("moments_of_lines", lines, ["moments", "hyper", "plan", "partials", "work"]),
-      dispatch("row_factors_of_matrix", matrices, ["moments", "plan", "work"]),
+      dispatch("moments_of_lines", lines, ["moments", "hyper", "plan", "partials", "line_factors"]),
+      dispatch("row_factors_of_matrix", matrices, ["moments", "plan", "line_factors"]),
       dispatch(
         "measure",
         chunks,
-        ["parameters", "moments", "gradients", "hyper", "norm", "plan", "work"],
+        [
+          "parameters",
+          "moments",
+          "gradients",
+          "hyper",
+          "norm",
+          "plan",
+          "partials",
+          "factors_of_lines",
+        ],
         5 * n,
       ),
-      dispatch("steps", tensors, ["hyper", "plan", "work"]),
+      dispatch("steps", tensors, ["hyper", "norm", "plan", "partials"]),
       dispatch(
         "apply",
         chunks,
-        ["parameters", "first_moment", "moments", "gradients", "hyper", "norm", "plan", "work"],
+        [
+          "parameters",
+          "first_moment",
+          "moments",
+          "gradients",
+          "plan",
+          "partials",
+          "factors_of_lines",
+        ],
         7 * n,
       ),
     ].filter((_, i) => [tiles, lines, matrices, chunks, tensors, chunks][i].count > 0);
