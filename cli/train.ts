@@ -188,7 +188,9 @@ async function trainWithBar(run: Run): Promise<void> {
   const start = performance.now();
   let told = false;
   try {
-    progress.log(`Training ${settings.tasks.join(", ")} in ${directory.store.location}`);
+    if (steps > 0) {
+      progress.log(`Training ${settings.tasks.join(", ")} in ${directory.store.location}`);
+    }
     progress.log(describeSize(trainer.parameters));
     await run.train({
       signal,

@@ -71,7 +71,11 @@ export type Translate = (values: object, file: string, names: readonly string[])
 /** Gives `command` the option `--config FILE`, which is read before its action runs. */
 export function withConfig(command: Command, translate?: Translate): Command {
   return command
-    .option("--config <file>", "JSON file of options, by their names in camel case; flags win")
+    .option(
+      "--config <file>",
+      "JSON file of options, by their names in camel case" +
+        (translate ? ", or of the reference's" : "") + "; flags win",
+    )
     .hook("preAction", async () => {
       const { config } = command.opts<{ config?: string }>();
       if (config === undefined) return;
