@@ -1,37 +1,53 @@
-/** `deno task bench`: how fast this build is on this machine's adapter. */
+/** `deno task bench`: how fast this build is on this machine's adapter, alone and beside others. */
 
-import { Argument, Command } from "commander";
+import { Argument, Command, Option } from "commander";
 import { dirname } from "node:path";
-import { type ModelConfig, parseConfig } from "../models/config.ts";
-import embedded from "../models/miniature/config.json" with { type: "json" };
-import { squareProducts, trainingKernels } from "../src/bench/cases.ts";
+import { modelKernels, notedKernels } from "../src/bench/cases/all.ts";
+import { squareProducts } from "../src/bench/cases/products.ts";
 import { measureCeilings } from "../src/bench/ceilings.ts";
 import { measureGeneration } from "../src/bench/generation.ts";
-import { compareProducts, type Jax, usualTurns } from "../src/bench/jax.ts";
 import { measureKernels } from "../src/bench/kernels.ts";
+import { checkpointConfig, measureLoading, randomCheckpoint } from "../src/bench/loading.ts";
 import { usualEffort } from "../src/bench/measure.ts";
-import { measureTraining } from "../src/bench/training.ts";
+import {
+  type Clock,
+  compare,
+  type Comparison,
+  type Contest,
+} from "../src/bench/peers/comparison.ts";
+import {
+  DECODED,
+  decodingContests,
+  type Peers,
+  productContests,
+  trainingContests,
+} from "../src/bench/peers/contests.ts";
+import { torchContests } from "../src/bench/peers/torch.ts";
+import { base, block, miniature, small, type Subject } from "../src/bench/subjects.ts";
+import { measureBlock, measureTraining } from "../src/bench/training.ts";
 import { UserError } from "../src/errors.ts";
 import { describe, type Gpu } from "../src/gpu/device.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
-import { exists, writeAtomic } from "../src/platform/files.ts";
-import { packageDirectory } from "../src/platform/npm.ts";
+import { exists, openFile, writeAtomic } from "../src/platform/files.ts";
+import { computedMilliseconds, residentBytes } from "../src/platform/process.ts";
 import { benchMarkdown, type BenchReport, benchText } from "./frame/bench-report.ts";
 import { run } from "./frame/command.ts";
+import { loadPeers } from "./frame/peers.ts";
+import { startTorch, type TorchProcess } from "./frame/torch.ts";
 
-const SECTIONS = ["kernels", "train", "generate"];
+const SECTIONS = ["kernels", "train", "generate", "load"] as const;
+type Section = typeof SECTIONS[number];
 
-/** Not in deno.json: only a comparison downloads it. */
-const JAX = "npm:@jax-js/jax@0.1.25";
-
-/** A batch of the size that the embedded model is trained with. */
-const BATCH = { batchSize: 32, sourceLength: 64, targetLength: 16 };
+const MODELS = { small, base };
 
 /** Sides of the square products: sizes that other frameworks publish. */
-const SIDES = [512, 1024];
+const SIDES = { cpu: [512, 1024], gpu: [512, 1024, 2048, 4096] };
 
 interface Flags {
+  readonly model: keyof typeof MODELS;
+  readonly checkpoint: number;
   readonly peers?: true;
+  readonly torch?: true;
   readonly json?: true;
   readonly out?: string;
 }
@@ -40,74 +56,135 @@ interface Flags {
 export function benchCommand(): Command {
   return new Command("deno task bench")
     .description(
-      "Measure kernels, a training step and decoding of the embedded model on this adapter.",
+      "Measure kernels, training, decoding and loading on this adapter, alone and beside other frameworks.",
     )
     .addArgument(new Argument("[sections...]", "what to measure (default: all)").choices(SECTIONS))
-    .option("--peers", "compare matrix products with jax-js, which is downloaded")
+    .addOption(
+      new Option("--model <size>", "the larger of the models that are measured: base is for GPUs")
+        .choices(Object.keys(MODELS)).default("small"),
+    )
+    .option("--checkpoint <megabytes>", "size of the checkpoint that is loaded", megabytes, 100)
+    .option("--peers", "compare with jax-js and TensorFlow.js, which are downloaded")
+    .option("--torch", "compare with PyTorch, which python3 must have")
     .option("--json", "print one JSON object instead of tables")
-    .option("--out <file>", "write the tables to a Markdown file as well")
+    .option("--out <file>", "write the tables to a Markdown file, and the JSON beside it")
     .action(bench);
 }
 
-async function bench(sections: readonly string[], { peers, json, out }: Flags): Promise<void> {
+async function bench(sections: readonly Section[], flags: Flags): Promise<void> {
+  const { json, out } = flags;
   // What can go wrong goes wrong before minutes are spent on measuring.
   if (out !== undefined && !await exists(dirname(out))) {
     throw new UserError(`cannot write ${out}: there is no directory ${dirname(out)}`);
   }
-  const jax = peers && await loadJax();
   const gpu = await acquireGpu();
   announce(gpu);
-  const config = parseConfig(embedded, "models/miniature/config.json");
   const chosen = sections.length > 0 ? sections : SECTIONS;
+  const subject = MODELS[flags.model];
+  const peers = flags.peers && await loadPeers();
+  const torch = flags.torch && await startTorch(subject);
   const report: BenchReport = {
     adapter: describe(gpu),
     runtime: `Deno ${Deno.version.deno} on ${Deno.build.target}`,
-    ...chosen.includes("kernels") && { kernels: await benchKernels(gpu, config) },
-    ...chosen.includes("train") && { train: await benchTraining(gpu, config) },
-    ...chosen.includes("generate") && { generate: await benchGeneration(gpu, config) },
-    ...jax && { peers: await benchPeers(gpu, jax) },
+    ...chosen.includes("kernels") && { kernels: await benchKernels(gpu, subject) },
+    ...chosen.includes("train") && { train: await benchTraining(gpu, subject) },
+    ...chosen.includes("generate") && { generate: await benchGeneration(gpu, subject) },
+    ...chosen.includes("load") && { load: await benchLoading(gpu, flags.checkpoint) },
+    ...peers && { peers: await benchPeers(gpu, peers, chosen, subject) },
+    ...torch && { torch: await benchTorch(gpu, torch, subject) },
   };
+  await torch?.close();
   gpu.destroy();
-  if (out !== undefined) await writeAtomic(out, benchMarkdown(report));
-  console.log(json ? JSON.stringify(report, null, 2) : benchText(report));
+  const asJson = JSON.stringify(report, null, 2);
+  if (out !== undefined) {
+    await writeAtomic(out, benchMarkdown(report));
+    await writeAtomic(out.replace(/(\.md)?$/, ".json"), `${asJson}\n`);
+  }
+  console.log(json ? asJson : benchText(report));
 }
 
-async function benchKernels(gpu: Gpu, config: ModelConfig) {
-  progress("kernels");
+async function benchKernels(gpu: Gpu, subject: Subject) {
+  progress("what the adapter can do");
   const ceilings = await measureCeilings(gpu, usualEffort);
-  const cases = [...squareProducts(SIDES), ...trainingKernels(config, BATCH)];
-  return { ceilings, cases: await measureKernels(gpu, ceilings, cases, usualEffort) };
+  const cases = [...squareProducts(sides(gpu)), ...modelKernels(subject), ...notedKernels(subject)];
+  return { ceilings, cases: await measureKernels(gpu, ceilings, cases, usualEffort, progress) };
 }
 
-async function benchTraining(gpu: Gpu, config: ModelConfig) {
-  progress("a training step");
-  return await measureTraining(gpu, config, BATCH, usualEffort);
+async function benchTraining(gpu: Gpu, subject: Subject) {
+  progress(`a training step of ${block.name}`);
+  const results = [await measureBlock(gpu, block, usualEffort)];
+  for (const each of [miniature, subject]) {
+    progress(`a training step of ${each.name}`);
+    results.push(await measureTraining(gpu, each, usualEffort));
+  }
+  return results;
 }
 
-async function benchGeneration(gpu: Gpu, config: ModelConfig) {
-  progress("decoding");
-  const one = await measureGeneration(gpu, config, { ...BATCH, batchSize: 1 }, usualEffort);
-  return [one, await measureGeneration(gpu, config, BATCH, usualEffort)];
+async function benchGeneration(gpu: Gpu, { batch, ...subject }: Subject) {
+  const results = [];
+  for (const batchSize of [1, batch.batchSize]) {
+    progress(`decoding of ${batchSize} × ${DECODED} ids`);
+    const shape = { ...batch, batchSize, targetLength: DECODED };
+    results.push(await measureGeneration(gpu, { ...subject, batch: shape }, usualEffort));
+  }
+  return results;
 }
 
-async function benchPeers(gpu: Gpu, jax: Jax) {
-  progress("jax-js");
-  return [await compareProducts(gpu, jax, usualTurns)];
+async function benchLoading(gpu: Gpu, megabytes: number) {
+  progress(`loading a checkpoint of ${megabytes} MB`);
+  const directory = await Deno.makeTempDir({ prefix: "hyperdecoder-bench-" });
+  try {
+    const file = `${directory}/model.safetensors`;
+    const config = checkpointConfig(megabytes * 1e6);
+    await Deno.writeFile(file, randomCheckpoint(config));
+    const { samples } = usualEffort;
+    return await measureLoading(gpu, config, () => openFile(file), residentBytes, samples);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+async function benchPeers(
+  gpu: Gpu,
+  peers: Peers,
+  chosen: readonly Section[],
+  subject: Subject,
+): Promise<Comparison[]> {
+  const contests = [
+    ...chosen.includes("kernels") ? productContests(gpu, peers, sides(gpu)) : [],
+    ...chosen.includes("train") ? trainingContests(gpu, peers, subject) : [],
+    ...chosen.includes("generate") ? decodingContests(gpu, peers, subject) : [],
+  ];
+  return await compareAll(contests, gpu.isCpu ? { cpu: computedMilliseconds } : {});
+}
+
+/** The other process's computing time is not known here. */
+async function benchTorch(gpu: Gpu, torch: TorchProcess, subject: Subject): Promise<Comparison[]> {
+  return await compareAll(torchContests(gpu, torch, subject), {});
+}
+
+async function compareAll(
+  contests: readonly Contest[],
+  cpu: Pick<Clock, "cpu">,
+): Promise<Comparison[]> {
+  const results: Comparison[] = [];
+  for (const contest of contests) {
+    progress(`${contest.work} beside ${contest.peer}`);
+    results.push(await compare(contest, { wall: () => performance.now(), ...cpu }));
+  }
+  return results;
+}
+
+const sides = ({ isCpu }: Gpu) => isCpu ? SIDES.cpu : SIDES.gpu;
+
+function megabytes(text: string): number {
+  const value = Number(text);
+  if (value >= 20 && value <= 100_000) return value;
+  throw new UserError(`--checkpoint is ${text}: give megabytes, from 20 on`);
 }
 
 function progress(what: string): void {
   console.error(`Measuring ${what} …`);
-}
-
-/** @throws {UserError} if the package is not here and cannot be fetched */
-async function loadJax(): Promise<Jax> {
-  let directory: string;
-  try {
-    directory = await packageDirectory(JAX);
-  } catch (error) {
-    throw new UserError(`--peers needs jax-js: ${(error as Error).message}`);
-  }
-  return await import(`file://${directory}/dist/index.js`);
 }
 
 if (import.meta.main) await run(benchCommand());

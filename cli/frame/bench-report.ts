@@ -3,9 +3,10 @@
 import type { Ceilings } from "../../src/bench/ceilings.ts";
 import type { GenerationResult } from "../../src/bench/generation.ts";
 import type { BatchShape } from "../../src/bench/inputs.ts";
-import type { Comparison } from "../../src/bench/jax.ts";
 import type { KernelResult } from "../../src/bench/kernels.ts";
+import type { LoadingResult } from "../../src/bench/loading.ts";
 import type { Spread } from "../../src/bench/measure.ts";
+import type { Comparison } from "../../src/bench/peers/comparison.ts";
 import type { TrainingResult } from "../../src/bench/training.ts";
 import { profileTable } from "./profile.ts";
 import { table } from "./table.ts";
@@ -17,46 +18,54 @@ export interface BenchReport {
   /** Deno's version and the system. */
   readonly runtime: string;
   readonly kernels?: { readonly ceilings: Ceilings; readonly cases: readonly KernelResult[] };
-  readonly train?: TrainingResult;
+  readonly train?: readonly TrainingResult[];
   readonly generate?: readonly GenerationResult[];
+  readonly load?: LoadingResult;
   readonly peers?: readonly Comparison[];
+  readonly torch?: readonly Comparison[];
 }
 
 interface Section {
   readonly title: string;
   readonly head: readonly string[];
   readonly rows: readonly (readonly string[])[];
-  /** A further table, wide and long, as aligned text. */
-  readonly detail?: string;
+  /** Further tables, wide and long, as aligned text under titles of their own. */
+  readonly details?: readonly { readonly title: string; readonly text: string }[];
 }
 
 /** The tables for a terminal. */
 export function benchText(report: BenchReport): string {
   return sectionsOf(report)
-    .map(({ title, head, rows, detail }) =>
-      [title, table(head, rows), detail].filter(Boolean).join("\n\n")
-    )
+    .flatMap(({ title, head, rows, details = [] }) => [
+      title,
+      table(head, rows),
+      ...details.flatMap(({ title, text }) => [title, text]),
+    ])
     .join("\n\n");
 }
 
 /** The same as a Markdown file. */
 export function benchMarkdown(report: BenchReport): string {
-  const sections = sectionsOf(report).map(({ title, head, rows, detail }) => {
+  const sections = sectionsOf(report).flatMap(({ title, head, rows, details = [] }) => {
     const lines = [head, head.map((_, i) => i === 0 ? "---" : "---:"), ...rows];
-    const markdown = lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
-    const fenced = detail && `\`\`\`text\n${detail}\n\`\`\``;
-    return [`## ${title}`, markdown, fenced].filter(Boolean).join("\n\n");
+    return [
+      `## ${title}`,
+      lines.map((cells) => `| ${cells.join(" | ")} |`).join("\n"),
+      ...details.flatMap(({ title, text }) => [`### ${title}`, `\`\`\`text\n${text}\n\`\`\``]),
+    ];
   });
   const machine = `Measured on ${report.adapter}, with ${report.runtime}.`;
   return `${["# Benchmarks", machine, ...sections].join("\n\n")}\n`;
 }
 
-function sectionsOf({ kernels, train, generate, peers }: BenchReport): Section[] {
+function sectionsOf({ kernels, train, generate, load, peers, torch }: BenchReport): Section[] {
   return [
     ...kernels ? [kernelSection(kernels)] : [],
     ...train ? [trainSection(train)] : [],
     ...generate ? [generateSection(generate)] : [],
-    ...peers ? [peerSection(peers)] : [],
+    ...load ? [loadSection(load)] : [],
+    ...peers ? [peerSection("Beside other WebGPU frameworks, in turns", peers)] : [],
+    ...torch ? [peerSection("Beside PyTorch, in turns", torch)] : [],
   ];
 }
 
@@ -67,8 +76,7 @@ function kernelSection({ ceilings, cases }: NonNullable<BenchReport["kernels"]>)
     head: ["kernel", "ms", "spread", "GFLOP/s", "GB/s", "of ceiling"],
     rows: cases.map((result) => [
       result.name,
-      rounded(result.milliseconds.median),
-      extremes(result.milliseconds),
+      ...cells(result.milliseconds),
       rounded(result.gigaflops),
       rounded(result.gigabytes),
       `${(100 * result.share).toFixed(0)} %`,
@@ -76,43 +84,103 @@ function kernelSection({ ceilings, cases }: NonNullable<BenchReport["kernels"]>)
   };
 }
 
-function trainSection(result: TrainingResult): Section {
-  const { batch, milliseconds, tokensPerSecond, workspaceBytes, kernels } = result;
+function trainSection(results: readonly TrainingResult[]): Section {
   return {
-    title: "A training step of the embedded model's adapters",
-    head: ["batch", "ms", "spread", "tokens/s", "workspace MiB", "dispatches"],
-    rows: [[
+    title: "Training steps: forward, backward, clipping and AdamW",
+    head: [
+      "model",
+      "batch",
+      "ms",
+      "spread",
+      "tokens/s",
+      "dispatches",
+      "MiB: weights",
+      "optimiser",
+      "workspace",
+      "its least",
+      "workspace / least",
+    ],
+    rows: results.map(({ name, batch, milliseconds, tokensPerSecond, dispatches, memory }) => [
+      name,
       rectangle(batch),
-      rounded(milliseconds.median),
-      extremes(milliseconds),
+      ...cells(milliseconds),
       tokensPerSecond.toFixed(0),
-      (workspaceBytes / 2 ** 20).toFixed(1),
-      kernels.length > 0 ? String(kernels.length) : "–",
-    ]],
-    ...kernels.length > 0 && { detail: profileTable(kernels) },
+      String(dispatches),
+      mebibytes(memory.parameterBytes),
+      mebibytes(memory.optimizerBytes),
+      mebibytes(memory.workspaceBytes),
+      mebibytes(memory.lowerBoundBytes),
+      (memory.workspaceBytes / memory.lowerBoundBytes).toFixed(3),
+    ]),
+    details: results.filter(({ kernels }) => kernels.length > 0).map(({ name, kernels }) => ({
+      title: `Where the time goes: ${name}`,
+      text: profileTable(kernels),
+    })),
   };
 }
 
 function generateSection(results: readonly GenerationResult[]): Section {
   return {
-    title: "Greedy decoding with the embedded model",
-    head: ["batch", "ms", "spread", "tokens/s"],
-    rows: results.map(({ batch, milliseconds, tokensPerSecond }) => [
-      rectangle(batch),
-      rounded(milliseconds.median),
-      extremes(milliseconds),
-      tokensPerSecond.toFixed(0),
+    title: "Greedy decoding, encoder and hypernetwork included",
+    head: [
+      "model",
+      "batch",
+      "ms",
+      "spread",
+      "tokens/s",
+      "first token, ms",
+      "spread",
+      "dispatches a token",
+      "readbacks",
+    ],
+    rows: results.map((result) => [
+      result.name,
+      rectangle(result.batch),
+      ...cells(result.milliseconds),
+      result.tokensPerSecond.toFixed(0),
+      ...cells(result.firstTokenMilliseconds),
+      rounded(result.dispatchesPerToken),
+      String(result.readbacks),
     ]),
   };
 }
 
-function peerSection(comparisons: readonly Comparison[]): Section {
+function loadSection({ bytes, milliseconds, ...result }: LoadingResult): Section {
   return {
-    title: "Beside jax-js, in turns",
-    head: ["work", "ms here", "spread", "ms in jax-js", "spread", "times as fast", "spread"],
-    rows: comparisons.map(({ work, ours, theirs, ratio }) => [
+    title: "Loading a checkpoint from the system's cache",
+    head: ["file, MB", "s", "spread", "MB/s", "growth of the process, MB"],
+    rows: [[
+      (bytes / 1e6).toFixed(0),
+      ...cells(scaled(milliseconds, 1e-3)),
+      result.megabytesPerSecond.toFixed(0),
+      (result.peakHostBytes / 1e6).toFixed(0),
+    ]],
+  };
+}
+
+function peerSection(title: string, comparisons: readonly Comparison[]): Section {
+  const hasCpu = comparisons.some(({ cpuRatio }) => cpuRatio);
+  return {
+    title,
+    head: [
+      "work",
+      "peer",
+      "ms here",
+      "spread",
+      "ms there",
+      "spread",
+      "times as fast",
+      "spread",
+      ...hasCpu ? ["in computing time", "spread"] : [],
+      "dispatches",
+      "peak MiB",
+    ],
+    rows: comparisons.map(({ work, peer, ours, theirs, ratio, cpuRatio, counts }) => [
       work,
-      ...[ours, theirs, ratio].flatMap((values) => [rounded(values.median), extremes(values)]),
+      peer,
+      ...[ours, theirs, ratio, ...hasCpu && cpuRatio ? [cpuRatio] : []].flatMap(cells),
+      pair(counts.ours.dispatches, counts.theirs.dispatches, String),
+      pair(counts.ours.peakBytes, counts.theirs.peakBytes, mebibytes),
     ]),
   };
 }
@@ -120,7 +188,23 @@ function peerSection(comparisons: readonly Comparison[]): Section {
 const rectangle = ({ batchSize, sourceLength, targetLength }: BatchShape) =>
   `${batchSize} × ${sourceLength} → ${targetLength}`;
 
-const extremes = ({ least, most }: Spread) => `${rounded(least)}–${rounded(most)}`;
+/** Median and extremes. */
+const cells = ({ median, least, most }: Spread) => [
+  rounded(median),
+  `${rounded(least)}–${rounded(most)}`,
+];
+
+const scaled = ({ median, least, most }: Spread, factor: number): Spread => ({
+  median: factor * median,
+  least: factor * least,
+  most: factor * most,
+});
+
+/** Ours and theirs, who may not say. */
+const pair = (ours: number, theirs: number, format: (value: number) => string) =>
+  `${format(ours)} / ${theirs > 0 ? format(theirs) : "–"}`;
+
+const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
 
 /** Three digits that count. */
 function rounded(value: number): string {

@@ -3,9 +3,13 @@
  */
 
 import type { ModelConfig } from "../../models/config.ts";
+import { parameterInventory, type ParameterSpecification } from "../../models/inventory.ts";
 import type { Batch } from "../data/batch.ts";
 import { Random } from "../data/random.ts";
-import type { AdamWSettings } from "../graph/ops/adamw.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { Parameters } from "../graph/parameters.ts";
+import { size } from "../graph/tensor.ts";
+import type { AdamWOptions } from "../optim/adamw.ts";
 
 /** The rectangle that a batch fills. */
 export interface BatchShape {
@@ -14,17 +18,20 @@ export interface BatchShape {
   readonly targetLength: number;
 }
 
-/** An update that leaves weights almost as they are: what is measured must not depend on what is learned. */
-export const gentleUpdate: AdamWSettings = {
-  learningRate: 1e-6,
+/** The optimiser of every training step that is measured, here and elsewhere. */
+export const optimizer = {
   beta1: 0.9,
   beta2: 0.999,
   epsilon: 1e-8,
   weightDecay: 0.01,
-  step: 1,
   maxNorm: 1,
-  gradientScale: 1,
-};
+} satisfies AdamWOptions;
+
+/** Leaves weights almost as they are: what is measured must not depend on what is learned. */
+export const LEARNING_RATE = 1e-6;
+
+/** Smoothing of the labels in every training step that is measured. */
+export const LABEL_SMOOTHING = 0.1;
 
 /** Numbers in [-scale, scale), always the same ones for a name. */
 export function randomFloats(name: string, length: number, scale = 1): Float32Array {
@@ -55,4 +62,50 @@ export function randomBatch({ vocabSize }: ModelConfig, shape: BatchShape): Batc
     targetTokens,
     truncated: 0,
   };
+}
+
+/** A model's weights by name. */
+export type RandomWeights = ReadonlyMap<string, Float32Array>;
+
+/**
+ * Weights with which every part of a model matters: a new model's adapters are next to nothing, so that
+ * two frameworks could agree without having computed them alike.
+ */
+export function randomWeights(inventory: readonly ParameterSpecification[]): RandomWeights {
+  return new Map(inventory.map(({ name, shape, initialiser }) => {
+    const length = size(shape);
+    if (initialiser.kind === "normal") {
+      return [name, randomFloats(name, length, Math.sqrt(3) * initialiser.deviation)];
+    }
+    if (name.includes("norm")) return [name, randomFloats(name, length, 0.2).map((x) => 1 + x)];
+    // Weights of [out, in], and generated weights of variance 1 / modelDim: the heads' rows are many.
+    const fanIn = name.includes("param_gen.decoder.weight") ? 256 * shape[1] : shape.at(-1)!;
+    const scale = shape.length === 1 ? 0.02 : Math.sqrt(3 / fanIn);
+    return [name, randomFloats(name, length, scale)];
+  }));
+}
+
+/** Random weights on the device. */
+export function randomParameters(
+  gpu: Gpu,
+  config: ModelConfig,
+  trainable: (name: string) => boolean,
+): Parameters {
+  const inventory = parameterInventory(config);
+  return placeParameters(gpu, inventory, randomWeights(inventory), trainable);
+}
+
+/** Given weights on the device. */
+export function placeParameters(
+  gpu: Gpu,
+  inventory: readonly ParameterSpecification[],
+  weights: RandomWeights,
+  trainable: (name: string) => boolean,
+): Parameters {
+  const parameters = new Parameters(
+    gpu,
+    inventory.map(({ name, shape }) => ({ name, shape, trainable: trainable(name) })),
+  );
+  for (const { name } of inventory) parameters.write(name, weights.get(name)!);
+  return parameters;
 }

@@ -18,6 +18,8 @@ export interface Work {
   readonly results: readonly Tensor[];
   /** Floating-point operations. */
   readonly flops: number;
+  /** Bytes moved at least; all operands and results unless given. */
+  readonly bytes?: number | undefined;
 }
 
 /** Makes the operands and the graph of a piece of work. */
@@ -48,19 +50,28 @@ export interface Differentiable {
   readonly flops: number;
   /** Of the gradients alone, given what the forward pass has kept. */
   readonly backwardFlops: number;
+  /** Bytes moved at least, and by the gradients alone; all operands and results unless given. */
+  readonly bytes?: number;
+  readonly backwardBytes?: number;
 }
 
-/** Measures cases one after another. */
+/**
+ * Measures cases one after another.
+ *
+ * @param tell is called with the name of each before it is measured
+ */
 export async function measureKernels(
   gpu: Gpu,
   ceilings: Ceilings,
   cases: Iterable<Case>,
   effort: Effort,
+  tell: (name: string) => void = () => {},
 ): Promise<KernelResult[]> {
   const results: KernelResult[] = [];
   for (const make of cases) {
     const bench = new Workbench(gpu);
     const work = make(bench);
+    tell(work.name);
     const milliseconds = await bench.time(work.results, effort);
     bench.destroy();
     results.push(rated(work, milliseconds, ceilings));
@@ -72,17 +83,18 @@ export async function measureKernels(
 export function withGradients(make: (bench: Workbench) => Differentiable): Case[] {
   return [
     (bench) => {
-      const { result, ...work } = make(bench);
-      return { ...work, results: [result] };
+      const { name, operands, result, flops, bytes } = make(bench);
+      return { name, operands, results: [result], flops, bytes };
     },
     (bench) => {
-      const { name, operands, result, flops, backwardFlops, ...work } = make(bench);
+      const { name, operands, result, differentiable, flops, bytes, ...backward } = make(bench);
       const gradient = bench.floats("gradient", result.shape);
       return {
         name: `${name}, forward + backward`,
         operands: [...operands, gradient],
-        results: [result, ...gradientsOf(result, gradient, work.differentiable)],
-        flops: flops + backwardFlops,
+        results: [result, ...gradientsOf(result, gradient, differentiable)],
+        flops: flops + backward.backwardFlops,
+        bytes: bytes && bytes + (backward.backwardBytes ?? 0),
       };
     },
   ];
@@ -100,11 +112,12 @@ function gradientsOf(
 }
 
 function rated(
-  { name, operands, results, flops }: Work,
+  { name, operands, results, flops, bytes: moved }: Work,
   milliseconds: Spread,
   ceilings: Ceilings,
 ): KernelResult {
-  const bytes = [...operands, ...results].reduce((sum, tensor) => sum + byteLength(tensor), 0);
+  const all = [...operands, ...results].reduce((sum, tensor) => sum + byteLength(tensor), 0);
+  const bytes = moved ?? all;
   const gigaflops = flops / milliseconds.median / 1e6;
   const gigabytes = bytes / milliseconds.median / 1e6;
   const share = Math.max(gigaflops / ceilings.gigaflops, gigabytes / ceilings.gigabytes);

@@ -24,9 +24,6 @@ export interface Spread {
   readonly most: number;
 }
 
-/** The fewest repetitions between two waits. */
-const LEAST_REPEAT = 10;
-
 /**
  * The milliseconds that a piece of work takes.
  *
@@ -45,7 +42,7 @@ export async function measure(
   };
   // The first run pays for what drivers put off until then.
   await run(1);
-  let repeat = LEAST_REPEAT;
+  let repeat = 1;
   // Not by proportion: a short trial is mostly the wait.
   while (await time(repeat) < sampleMilliseconds) repeat *= 2;
   const times: number[] = [];

@@ -2,11 +2,15 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { benchMarkdown, type BenchReport, benchText } from "../../cli/frame/bench-report.ts";
 import { benchCommand } from "../../cli/bench.ts";
+import { startTorch } from "../../cli/frame/torch.ts";
+import { small } from "../../src/bench/subjects.ts";
 
 const test = suite("cli/bench");
 
 const milliseconds = { median: 12.345, least: 9, most: 1234.5 };
 const batch = { batchSize: 2, sourceLength: 8, targetLength: 4 };
+const ratio = { median: 1.5, least: 1.25, most: 2 };
+const census = { dispatches: 7, submits: 1, readbacks: 1, peakBytes: 2 ** 20 };
 const report: BenchReport = {
   adapter: "an adapter",
   runtime: "a runtime",
@@ -14,36 +18,73 @@ const report: BenchReport = {
     ceilings: { gigaflops: 61.23, gigabytes: 4 },
     cases: [{ name: "a kernel", milliseconds, gigaflops: 15.3, gigabytes: 0.0123, share: 0.25 }],
   },
-  train: {
+  train: [{
+    name: "a model",
     batch,
     milliseconds,
     tokensPerSecond: 1827.4,
-    workspaceBytes: 3 * 2 ** 20,
+    memory: {
+      workspaceBytes: 3 * 2 ** 20,
+      lowerBoundBytes: 2 * 2 ** 20,
+      parameterBytes: 2 ** 20,
+      optimizerBytes: 2 ** 19,
+    },
+    dispatches: 55,
     kernels: [{ label: "matmul: x", milliseconds: 2, flops: 4e6, bytes: 2e6 }],
-  },
-  generate: [{ batch, milliseconds, tokensPerSecond: 86 }],
+  }],
+  generate: [{
+    name: "a model",
+    batch,
+    milliseconds,
+    firstTokenMilliseconds: milliseconds,
+    tokensPerSecond: 86,
+    dispatchesPerToken: 94,
+    readbacks: 4,
+  }],
+  load: { bytes: 1e8, milliseconds, megabytesPerSecond: 200, peakHostBytes: 5e7 },
   peers: [{
     work: "a product",
+    peer: "a peer",
     ours: milliseconds,
     theirs: milliseconds,
-    ratio: { median: 1.5, least: 1.25, most: 2 },
+    ratio,
+    cpuRatio: ratio,
+    counts: { ours: census, theirs: { ...census, dispatches: 9, peakBytes: 3 * 2 ** 20 } },
+  }],
+  torch: [{
+    work: "a step",
+    peer: "PyTorch",
+    ours: milliseconds,
+    theirs: milliseconds,
+    ratio,
+    counts: {
+      ours: census,
+      theirs: { dispatches: 0, submits: 0, readbacks: 0, peakBytes: 0 },
+    },
   }],
 };
 
 test("text: a table for everything that was measured", () => {
   const lines = benchText(report).split("\n").map((line) => line.replace(/ {2,}/g, "  ").trim());
+  const spread = "12.3  9.00–1235";
   assert.ok(lines.includes("Kernels, against 61.2 GFLOP/s and 4.00 GB/s at best"));
-  assert.ok(lines.includes("a kernel  12.3  9.00–1235  15.3  0.0123  25 %"));
-  assert.ok(lines.includes("2 × 8 → 4  12.3  9.00–1235  1827  3.0  1"));
+  assert.ok(lines.includes(`a kernel  ${spread}  15.3  0.0123  25 %`));
+  assert.ok(
+    lines.includes(`a model  2 × 8 → 4  ${spread}  1827  55  1.0  0.5  3.0  2.0  1.500`),
+  );
   assert.ok(lines.includes("matmul: x  1  2.00  100.0 %  2.00  1.00"));
-  assert.ok(lines.includes("a product  12.3  9.00–1235  12.3  9.00–1235  1.50  1.25–2.00"));
+  assert.ok(lines.includes(`a model  2 × 8 → 4  ${spread}  86  ${spread}  94.0  4`));
+  assert.ok(lines.includes("100  0.0123  0.00900–1.23  200  50"));
+  const times = `${spread}  ${spread}  1.50  1.25–2.00`;
+  assert.ok(lines.includes(`a product  a peer  ${times}  1.50  1.25–2.00  7 / 9  1.0 / 3.0`));
+  assert.ok(lines.includes(`a step  PyTorch  ${times}  7 / –  1.0 / –`));
 });
 
 test("Markdown: the same, with the machine", () => {
   const markdown = benchMarkdown(report);
   assert.match(markdown, "\nMeasured on an adapter, with a runtime.\n");
   assert.match(markdown, "\n| a kernel | 12.3 | 9.00–1235 | 15.3 | 0.0123 | 25 % |\n");
-  assert.match(markdown, /\n```text\nkernel +calls/);
+  assert.match(markdown, /\n### Where the time goes: a model\n\n```text\nkernel +calls/);
   for (const row of markdown.split("\n").filter((line) => line.startsWith("| ---"))) {
     assert.match(row, /^\| ---( \| ---:)+ \|$/);
   }
@@ -63,12 +104,31 @@ test("what cannot be done is refused before anything is measured", async () => {
   };
   assert.match(
     await refusal("kernel"),
-    /'kernel' is invalid for argument 'sections'.*kernels, train, generate/,
+    /'kernel' is invalid for argument 'sections'.*kernels, train, generate, load/,
   );
+  assert.is(await refusal("--checkpoint", "5"), "--checkpoint is 5: give megabytes, from 20 on");
   assert.is(
     await refusal("--out", "nowhere/x.md"),
     "cannot write nowhere/x.md: there is no directory nowhere",
   );
+});
+
+test("without Python, or without PyTorch, one sentence says so", async () => {
+  const path = Deno.env.get("PATH")!;
+  const directory = await Deno.makeTempDir();
+  const refusal = () => startTorch(small).then(() => "started", (error) => error.message);
+  try {
+    Deno.env.set("PATH", directory);
+    assert.is(await refusal(), "--torch needs Python: there is no python3 on the PATH");
+    await Deno.writeTextFile(`${directory}/python3`, "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    assert.is(
+      await refusal(),
+      "--torch needs PyTorch: python3 has no module torch; pip install torch",
+    );
+  } finally {
+    Deno.env.set("PATH", path);
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 test.run();

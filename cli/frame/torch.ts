@@ -1,0 +1,73 @@
+/** Starting and ending the Python process that PyTorch is measured in. */
+
+import { type Torch, torchFiles } from "../../src/bench/peers/torch.ts";
+import type { Subject } from "../../src/bench/subjects.ts";
+import { UserError } from "../../src/errors.ts";
+
+const SCRIPT = new URL("../../bench/pytorch.py", import.meta.url);
+
+/** A child process that has a model, and the way to end it. */
+export interface TorchProcess extends Torch {
+  close(): Promise<void>;
+}
+
+/**
+ * Starts PyTorch with a model.
+ *
+ * @throws {UserError} if there is no python3, or it has no torch
+ */
+export async function startTorch(subject: Subject): Promise<TorchProcess> {
+  await requireTorch();
+  const directory = await Deno.makeTempDir({ prefix: "hyperdecoder-bench-" });
+  for (const [name, bytes] of torchFiles(subject)) {
+    await Deno.writeFile(`${directory}/${name}`, bytes);
+  }
+  const child = new Deno.Command("python3", {
+    args: [decodeURIComponent(SCRIPT.pathname), directory],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const input = child.stdin.getWriter();
+  const output = lines(child.stdout);
+  const next = async () => {
+    const { value, done } = await output.next();
+    if (done) throw new Error("PyTorch ended; what it said is above.");
+    return JSON.parse(value);
+  };
+  const { version, device } = await next();
+  return {
+    version,
+    device,
+    async obey(command) {
+      await input.write(new TextEncoder().encode(`${JSON.stringify(command)}\n`));
+      return await next();
+    },
+    async close() {
+      await input.close();
+      await child.status;
+      await Deno.remove(directory, { recursive: true });
+    },
+  };
+}
+
+async function requireTorch(): Promise<void> {
+  let found: Deno.CommandOutput;
+  try {
+    found = await new Deno.Command("python3", { args: ["-c", "import torch"] }).output();
+  } catch {
+    throw new UserError("--torch needs Python: there is no python3 on the PATH");
+  }
+  if (found.success) return;
+  throw new UserError("--torch needs PyTorch: python3 has no module torch; pip install torch");
+}
+
+async function* lines(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<string, undefined> {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const parts = (rest + text).split("\n");
+    rest = parts.pop()!;
+    yield* parts;
+  }
+}

@@ -1,0 +1,101 @@
+/** Attention with T5's position bias and key masks, and its bias alone. */
+
+import type { ModelConfig } from "../../../models/config.ts";
+import { CROSS_MASK, SELF_MASK } from "../../../models/t5.ts";
+import { attention } from "../../graph/ops/attention.ts";
+import { attentionStep } from "../../graph/ops/attention-step.ts";
+import { relativePositionBias } from "../../graph/ops/relative-position-bias.ts";
+import { size } from "../../graph/tensor.ts";
+import { type Case, type Differentiable, withGradients } from "../kernels.ts";
+import type { Workbench } from "../workbench.ts";
+
+/** Self-attention in the encoder. */
+export function encoderAttention(config: ModelConfig, batch: number, length: number): Case[] {
+  return withGradients((bench) => attend(bench, config, batch, length, length, "encoder"));
+}
+
+/** Causal self-attention in the decoder. */
+export function decoderAttention(config: ModelConfig, batch: number, length: number): Case[] {
+  return withGradients((bench) => attend(bench, config, batch, length, length, "decoder"));
+}
+
+/** Attention of the decoder to the encoder's output. */
+export function crossAttention(
+  config: ModelConfig,
+  batch: number,
+  targetLength: number,
+  sourceLength: number,
+): Case[] {
+  return withGradients((bench) =>
+    attend(bench, config, batch, targetLength, sourceLength, "cross")
+  );
+}
+
+function attend(
+  bench: Workbench,
+  { heads, headDim, relativeBuckets }: ModelConfig,
+  batch: number,
+  queries: number,
+  keys: number,
+  kind: "encoder" | "decoder" | "cross",
+): Differentiable {
+  const width = heads * headDim;
+  const query = bench.floats("query", [batch, queries, width], headDim ** -0.5);
+  const key = bench.floats("key", [batch, keys, width]);
+  const value = bench.floats("value", [batch, keys, width]);
+  const keyMask = bench.operand("mask", [batch, keys], new Int32Array(batch * keys).fill(1), "i32");
+  const table = bench.floats("table", [relativeBuckets, heads]);
+  const bias = kind === "cross" ? undefined : relativePositionBias(table, {
+    queryLength: queries,
+    keyLength: keys,
+    bidirectional: kind === "encoder",
+  });
+  const options = kind === "decoder"
+    ? { bias, causal: true, maskValue: SELF_MASK }
+    : { bias, keyMask, maskValue: kind === "cross" ? CROSS_MASK : SELF_MASK };
+  // A product of [queries, keys, headDim] per head; two forward, five backward (scores once more).
+  const products = 2 * batch * heads * queries * keys * headDim;
+  return {
+    name: `${kind} attention ${batch}×${heads}×${queries}×${keys}×${headDim}`,
+    operands: [query, key, value],
+    differentiable: [query, key, value],
+    result: attention(query, key, value, { heads, ...options }),
+    flops: 2 * products,
+    backwardFlops: 5 * products,
+  };
+}
+
+/** The bias of a stack, and the gradient of its table. */
+export function positionBias({ heads, relativeBuckets }: ModelConfig, length: number): Case[] {
+  return withGradients((bench) => {
+    const table = bench.floats("table", [relativeBuckets, heads]);
+    const positions = { queryLength: length, keyLength: length, bidirectional: true };
+    return {
+      name: `position bias ${heads}×${length}×${length}`,
+      operands: [table],
+      differentiable: [table],
+      result: relativePositionBias(table, positions),
+      flops: heads * length ** 2,
+      backwardFlops: heads * length ** 2,
+    };
+  });
+}
+
+/** Attention of one new token to `length` cached ones. */
+export function cachedAttention(config: ModelConfig, batch: number, length: number): Case {
+  const { heads, headDim, relativeBuckets } = config;
+  return (bench) => {
+    const width = heads * headDim;
+    const query = bench.floats("query", [batch, 1, width]);
+    const key = bench.floats("key", [batch, length, width]);
+    const value = bench.floats("value", [batch, length, width]);
+    const position = bench.operand("position", [1], Uint32Array.of(length - 1), "u32");
+    const table = bench.floats("table", [relativeBuckets, heads]);
+    return {
+      name: `cached attention ${batch}×${heads}×${length}×${headDim}`,
+      operands: [query, key, value, table],
+      results: [attentionStep(query, key, value, { heads, position, table })],
+      flops: 4 * size(key.shape),
+    };
+  };
+}
