@@ -59,13 +59,12 @@ fn key_count() -> u32 {
   return params.key_length;
 }
 
-// Where key `k` of a query (numbered through the batch) begins.
-fn key_offset(row: u32, head: u32, k: u32) -> u32 {
-  // One slot, or as many as there are queries.
-  var slot = row % params.queries % params.slots;
+// Where key `k` begins: that of a query (numbered through the batch) whose own slot is `own`. What does not
+// depend on the key is given: drivers do not move divisions out of loops.
+fn key_offset(row: u32, batch: u32, own: u32, head: u32, k: u32) -> u32 {
+  var slot = own;
   if (has_ancestors) { slot = ancestors[row * params.key_length + k]; }
-  let cached = (row / params.queries * params.key_length + k) * params.slots + slot;
-  return (cached * params.heads + head) * params.head_size;
+  return (((batch * params.key_length + k) * params.slots + slot) * params.heads + head) * params.head_size;
 }
 
 // The row of the table for a key at or before the query.
@@ -118,6 +117,7 @@ fn by_invocation(
   let row = index / (blocks * params.heads);
   if (row >= params.batch * params.queries) { return; }
   let batch = row / params.queries;
+  let own = row % params.queries % params.slots; // one slot, or as many as there are queries
   let query_offset = (row * params.heads + head) * params.head_size;
   let head_vectors = (params.head_size + 3u) / 4u;
   let count = key_count();
@@ -129,7 +129,8 @@ fn by_invocation(
     let exists = first_key + vec4u(0, 1, 2, 3) < vec4u(count);
     let k = min(first_key + vec4u(0, 1, 2, 3), vec4u(count - 1u));
     let offsets = vec4u(
-      key_offset(row, head, k.x), key_offset(row, head, k.y), key_offset(row, head, k.z), key_offset(row, head, k.w)
+      key_offset(row, batch, own, head, k.x), key_offset(row, batch, own, head, k.y),
+      key_offset(row, batch, own, head, k.z), key_offset(row, batch, own, head, k.w)
     );
 
     var scores = vec4f();
@@ -179,6 +180,7 @@ fn by_workgroup(
   let head = group.y;
   let row = group.z;
   let batch = row / params.queries;
+  let own = row % params.queries % params.slots; // one slot, or as many as there are queries
   let query_offset = (row * params.heads + head) * params.head_size;
   let count = key_count();
 
@@ -190,7 +192,7 @@ fn by_workgroup(
     var score = LOWEST;
     if (lane < tile_size) {
       let k = first_key + lane;
-      let offset = key_offset(row, head, k);
+      let offset = key_offset(row, batch, own, head, k);
       offsets[lane] = offset;
       var product = 0.0;
       for (var i = 0u; i < params.head_size; i++) { product += query[query_offset + i] * key[offset + i]; }
