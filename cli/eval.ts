@@ -16,10 +16,12 @@ import { list, positiveInteger } from "./frame/config.ts";
 import { showLoading } from "./frame/loading.ts";
 import { dataSource, openModel } from "./frame/places.ts";
 import { scoreTable } from "./frame/scores.ts";
-import { readSettings } from "./frame/settings.ts";
+import { readSettings, storageOption } from "./frame/settings.ts";
 import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
 
-interface Flags extends RunChoice, Partial<Pick<Settings, "data" | "tasks" | "batchSize">> {
+type Chosen = "data" | "tasks" | "batchSize" | "beams" | "weightStorage";
+
+interface Flags extends RunChoice, Partial<Pick<Settings, Chosen>> {
   readonly checkpoint?: string;
   readonly split: Split;
   readonly out?: string;
@@ -43,6 +45,12 @@ export function evalCommand(): Command {
         .default("test"),
     )
     .option("--batch-size <count>", "examples per batch (default: the run's)", positiveInteger)
+    .option(
+      "--beams <count>",
+      "beams that answers are searched with (default: the run's)",
+      positiveInteger,
+    )
+    .addOption(storageOption("how weights are stored (default: the run's)"))
     .option("--out <file>", "write predictions there, a line of JSON for each example")
     .option("--json", "print the scores as JSON")
     .action(evaluateModel);
@@ -55,7 +63,8 @@ async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags):
   const path = checkpoint === undefined ? await chosenRun(flags) : undefined;
   const settings: Recipe & Partial<Settings> = path ? await readSettings(path) : defaults.t5;
   const { tasks = settings.evalTasks, data = settings.data } = flags;
-  const { splitValidation, dataSeed = 0, maxSourceLength, maxTargetLength, beams } = settings;
+  const { beams = settings.beams, weightStorage = settings.weightStorage } = flags;
+  const { splitValidation, dataSeed = 0, maxSourceLength, maxTargetLength } = settings;
   const datasets = await loadDatasets({
     ...(tasks && { tasks }),
     ...(data !== undefined && { data: dataSource(data) }),
@@ -73,7 +82,9 @@ async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags):
     maxSourceLength,
     maxTargetLength: settings.maxAnswerLength ?? maxTargetLength,
   };
-  const placed = await showLoading((onProgress) => placeTrained(gpu, trained, limits, onProgress));
+  const placed = await showLoading((onProgress) =>
+    placeTrained(gpu, trained, limits, { storage: weightStorage, onProgress })
+  );
   const model = { ...placed, options: { ...placed.options, beams } };
   const result = (await evaluate(model, datasets, { split, onProgress: reporter() }))!;
   if (out !== undefined) await writeAtomic(out, predictionLines(result));

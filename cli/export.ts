@@ -162,7 +162,7 @@ async function* adapterContents(
   const gpu = await acquireGpu();
   announce(gpu);
   const parameters = await showLoading((onProgress) =>
-    placeWeights(gpu, config, weights, () => false, 0, onProgress)
+    placeWeights(gpu, config, weights, { onProgress })
   );
   const files = (name: string, adapters: StaticAdapters, about: Record<string, unknown>) =>
     Object.entries(

@@ -11,6 +11,7 @@ import { acquireGpu, announce } from "../src/platform/adapter.ts";
 import { IncrementalText } from "../src/text/incremental.ts";
 import type { Answering } from "../src/train/evaluate.ts";
 import { defaults } from "../src/train/settings.ts";
+import type { WeightStorage } from "../src/train/storage.ts";
 import { checkTrained, placeTrained } from "../src/train/trained-model.ts";
 import { run } from "./frame/command.ts";
 import { positiveInteger } from "./frame/config.ts";
@@ -18,7 +19,7 @@ import { type GenerationFlags, generationOptions, withGeneration } from "./frame
 import { groupsOf, linesOf } from "./frame/lines.ts";
 import { showLoading } from "./frame/loading.ts";
 import { openModel } from "./frame/places.ts";
-import { readSettings } from "./frame/settings.ts";
+import { readSettings, storageOption } from "./frame/settings.ts";
 import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
 
 /** Lines that are answered at once, unless told. */
@@ -30,6 +31,7 @@ interface Flags extends RunChoice, GenerationFlags {
   readonly batchSize?: number;
   readonly scores?: true;
   readonly json?: true;
+  readonly weightStorage?: WeightStorage;
 }
 
 /** The command, ready to parse. */
@@ -51,6 +53,7 @@ export function generateCommand(): Command {
     )
     .option("--task <name>", "the texts' task, for a model with adapters by task");
   return withGeneration(command)
+    .addOption(storageOption("how weights are stored (default: the run's)"))
     .option(
       "--batch-size <lines>",
       `lines answered at once (default: ${BATCH_SIZE})`,
@@ -74,7 +77,9 @@ async function generate(
     throw new UserError('there is no text to answer: give one, as in deno task generate "…"');
   }
   const path = model === undefined ? await chosenRun(flags) : undefined;
-  const { maxSourceLength, maxTargetLength } = path ? await readSettings(path) : defaults.t5;
+  const settings = path ? await readSettings(path) : defaults.t5;
+  const { maxSourceLength, maxTargetLength } = settings;
+  const { weightStorage = settings.weightStorage } = flags;
   const options = generationOptions(flags, maxTargetLength);
   const { strategy, outputs } = resolveOptions(options);
   const trained = checkTrained(path ? await readRun(path, flags) : await openModel(model!));
@@ -83,7 +88,9 @@ async function generate(
   const gpu = await acquireGpu();
   announce(gpu);
   const limits = { batchSize, maxSourceLength, maxTargetLength };
-  const placed = await showLoading((onProgress) => placeTrained(gpu, trained, limits, onProgress));
+  const placed = await showLoading((onProgress) =>
+    placeTrained(gpu, trained, limits, { storage: weightStorage, onProgress })
+  );
   const answering = { ...placed, options };
   if (text !== undefined && !scores && !json && outputs === 1 && strategy.kind !== "beams") {
     return await printStream(answering, text, task);

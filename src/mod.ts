@@ -59,4 +59,4 @@ export {
 } from "./io/safetensors.ts";
 export { type ByteSource, bytesSource, type StoredTensor } from "./io/source.ts";
 export { matchModel, type ModelFiles, type ModelSource, readModel } from "./train/model-files.ts";
-export { type LoadProgress, matchWeights, placeWeights } from "./train/weights.ts";
+export { type LoadProgress, matchWeights, placeWeights, type Placing } from "./train/weights.ts";

@@ -7,6 +7,7 @@ import { suggestion, UserError } from "../../src/errors.ts";
 import { scheduleNames } from "../../src/optim/schedule.ts";
 import { optimizerNames } from "../../src/train/optimizer-settings.ts";
 import { defaults, type Settings } from "../../src/train/settings.ts";
+import { WEIGHT_STORAGES } from "../../src/train/storage.ts";
 import { LOG_SLOTS } from "../../src/train/training-step.ts";
 import {
   fraction,
@@ -187,6 +188,7 @@ export function withSettings(command: Command): Command {
         notNegative,
       )
       .option("--recompute", "compute blocks again in the backward pass: less memory, more time")
+      .addOption(storageOption(help("how frozen weights are stored", "weightStorage")))
       .option("--dropout <share>", help("share of activations dropped", "dropout"), fraction)
       .option(
         "--temperature <value>",
@@ -298,6 +300,11 @@ export function withSettings(command: Command): Command {
       command.setOptionValue("steps", undefined);
     }
   });
+}
+
+/** The flag for how a model's frozen matrices lie on the device. */
+export function storageOption(description: string): Option {
+  return new Option("--weight-storage <type>", description).choices(WEIGHT_STORAGES);
 }
 
 /** A description that ends with the setting's defaults. */

@@ -88,7 +88,7 @@ export async function measureLoading(
       tensors.set(name, { ...tensor, read });
     }
     const weights = matchWeights(config, [{ name: source.name, tensors }]);
-    const parameters = await placeWeights(gpu, config, weights, () => false, 0);
+    const parameters = await placeWeights(gpu, config, weights);
     // The first time pays for what drivers put off until then.
     if (i > 0) times.push(performance.now() - start);
     else peakHostBytes = 0;

@@ -91,7 +91,7 @@ export class Run {
     onProgress?: (progress: LoadProgress) => void,
   ): Promise<Run> {
     const { gpu, settings, config, base, datasets } = parts;
-    const { seed, temperature, train, tasks, steps, randomWeights } = settings;
+    const { seed, temperature, train, tasks, steps, randomWeights, weightStorage } = settings;
     const weights: Weights = randomWeights ? new Map() : parts.weights;
     const trained = datasets.filter(({ task }) => tasks.includes(task.name));
     const batches = steps === 0 ? undefined : new TrainingBatches(
@@ -100,7 +100,12 @@ export class Run {
       settings,
     );
     const trainable = (name: string) => isTrainable(train, name);
-    const parameters = await placeWeights(gpu, config, weights, trainable, seed, onProgress);
+    const parameters = await placeWeights(gpu, config, weights, {
+      trainable,
+      seed,
+      storage: weightStorage,
+      onProgress,
+    });
     const needsBackbone = parameters.trainable.length < parameters.descriptions.length;
     // Now, not at the first save: the files may have changed by then.
     if (needsBackbone && !randomWeights) await base.reference();

@@ -8,6 +8,7 @@
 import { type AdapterMode, type ModelConfig, parseConfig } from "../../models/config.ts";
 import { isTrainable, parameterInventory, type TrainablePart } from "../../models/inventory.ts";
 import { UserError } from "../errors.ts";
+import type { WeightStorage } from "./storage.ts";
 import { learningRates, optimizerDefaults, type OptimizerSettings } from "./optimizer-settings.ts";
 
 /** Settings of the adapters, which the model's own `config.json` may decide. */
@@ -37,6 +38,8 @@ export interface Recipe extends OptimizerSettings {
   readonly lossReduction: "sum" | "mean";
   /** Blocks are computed again in the backward pass instead of kept: less memory, more time. */
   readonly recompute: boolean;
+  /** How the frozen matrices lie on the device: `auto` is f16 where that loses nothing. */
+  readonly weightStorage: WeightStorage;
   /** Share of activations dropped; the model's own rate where it is left open. */
   readonly dropout?: number;
   /** 1 mixes tasks in proportion to size; the larger, the more evenly. */
@@ -112,6 +115,7 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     labelSmoothing: 0.1,
     lossReduction: "sum",
     recompute: false,
+    weightStorage: "auto",
     dropout: 0,
     temperature: 1,
     maxSourceLength: 64,
@@ -144,6 +148,7 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     labelSmoothing: 0.1,
     lossReduction: "sum",
     recompute: false,
+    weightStorage: "auto",
     temperature: 10,
     maxSourceLength: 256,
     maxTargetLength: 64,

@@ -12,6 +12,9 @@ import type { Dtype } from "../io/header.ts";
 /** f32, f16 with whatever precision that loses, or f16 where it loses none and costs no time. */
 export type WeightStorage = "f32" | "f16" | "auto";
 
+/** All of them. */
+export const WEIGHT_STORAGES: readonly WeightStorage[] = ["f32", "f16", "auto"];
+
 /** The parameters that products and embeddings read, and nothing else does. */
 const MATRIX =
   /^(shared|lm_head)\.weight$|\.((Self|EncDec)Attention\.[qkvo]|DenseReluDense\.w(i|i_0|i_1|o))\.weight$/;

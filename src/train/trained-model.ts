@@ -12,7 +12,7 @@ import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { type Answering, createAnswering } from "./evaluate.ts";
 import { matchModel, modelFile, type ModelFiles } from "./model-files.ts";
-import { type LoadProgress, placeWeights, type Weights } from "./weights.ts";
+import { placeWeights, type Placing, type Weights } from "./weights.ts";
 
 /** A model's configuration and all its weights. */
 export interface TrainedModel {
@@ -36,15 +36,13 @@ export function checkTrained(files: ModelFiles): TrainedModel {
 
 /**
  * Puts a model on the device, to answer texts within the limits.
- *
- * @param onProgress is told how far that has come
  */
 export async function placeTrained(
   gpu: Gpu,
   { files, config, weights }: TrainedModel,
   limits: BatchOptions,
-  onProgress?: (progress: LoadProgress) => void,
+  placing: Omit<Placing, "trainable" | "seed"> = {},
 ): Promise<Answering> {
-  const parameters = await placeWeights(gpu, config, weights, () => false, 0, onProgress);
+  const parameters = await placeWeights(gpu, config, weights, placing);
   return createAnswering(config, parameters, files.tokenizer, limits);
 }

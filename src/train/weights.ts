@@ -19,7 +19,7 @@ import { sameShape, size } from "../graph/tensor.ts";
 import { readFloat16, readFloat32 } from "../io/safetensors.ts";
 import { byteLength, type StoredTensor } from "../io/source.ts";
 import { drawParameter } from "./initialise.ts";
-import { storageOf } from "./storage.ts";
+import { storageOf, type WeightStorage } from "./storage.ts";
 
 /** The tensors of one file, or of the files of one index. */
 export interface WeightFile {
@@ -110,22 +110,28 @@ export interface LoadProgress {
   readonly bytes: number;
 }
 
+/** How a model's parameters are placed. */
+export interface Placing {
+  /** Which parameters training changes; none unless told. */
+  readonly trainable?: (name: string) => boolean;
+  /** Seed of what is drawn; 0 unless told. */
+  readonly seed?: number;
+  /** How the frozen matrices are stored; unless told, in f16 where that costs nothing. */
+  readonly storage?: WeightStorage;
+  /** Is told from time to time, and at the end. */
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+}
+
 /**
- * Puts a model's parameters on the device, those without a tensor drawn anew. What a file has in f16 stays
- * so where that costs nothing (see `storage.ts`).
+ * Puts a model's parameters on the device, those without a tensor drawn anew.
  *
- * @param trainable which parameters training changes
- * @param seed of what is drawn
- * @param onProgress is told from time to time, and at the end
  * @throws {UserError} if a file cannot be read, or was changed since it was opened
  */
 export async function placeWeights(
   gpu: Gpu,
   config: ModelConfig,
   weights: Weights,
-  trainable: (name: string) => boolean,
-  seed: number,
-  onProgress?: (progress: LoadProgress) => void,
+  { trainable = () => false, seed = 0, storage = "auto", onProgress }: Placing = {},
 ): Promise<Parameters> {
   const inventory = parameterInventory(config);
   const parameters = new Parameters(
@@ -133,7 +139,7 @@ export async function placeWeights(
     inventory.map(({ name, shape }) => {
       const description = { name, shape, trainable: trainable(name) };
       const dtype = weights.get(name)?.dtype;
-      return { ...description, storage: storageOf(gpu, "auto", { ...description, dtype }) };
+      return { ...description, storage: storageOf(gpu, storage, { ...description, dtype }) };
     }),
   );
   const total = inventory.reduce((sum, { shape }) => sum + size(shape), 0);

@@ -53,7 +53,7 @@ async function modelOf(fields: Record<string, unknown>): Promise<TrainedModel> {
 }
 
 async function placed({ config, weights }: TrainedModel): Promise<Parameters> {
-  return await placeWeights(await testDevice(), config, weights, () => false, 0);
+  return await placeWeights(await testDevice(), config, weights);
 }
 
 /** Each example's adapters. */

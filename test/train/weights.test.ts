@@ -105,7 +105,10 @@ test("what a file has is placed as it is, what it lacks is drawn by the seed", a
     fromFloat32(new Float32Array(16).fill(0.5), [16], "F16"),
   );
   const read = async (seed: number) => {
-    const parameters = await placeWeights(gpu, config, match(half), isAdapterParameter, seed);
+    const parameters = await placeWeights(gpu, config, match(half), {
+      trainable: isAdapterParameter,
+      seed,
+    });
     const values = await parameters.read();
     parameters.destroy();
     return values;
@@ -125,7 +128,7 @@ test("frozen weights of an f16 file stay f16 where that costs nothing", async ()
     fromFloat32(toFloat32(tensor, name), tensor.shape, "F16"),
   ]));
   const place = (trainable: (name: string) => boolean) =>
-    placeWeights(gpu, config, match(half), trainable, 0);
+    placeWeights(gpu, config, match(half), { trainable });
   const frozen = await place(isAdapterParameter);
   const names = frozen.descriptions.map(({ name }) => name);
   for (const name of names) {
@@ -146,7 +149,7 @@ test("loading tells how far it is, and an error on the way leaves nothing on the
   const gpu = await testDevice();
   const told: LoadProgress[] = [];
   const place = (weights: ReadonlyMap<string, StoredTensor>) =>
-    placeWeights(gpu, config, weights, () => false, 0, (progress) => told.push(progress));
+    placeWeights(gpu, config, weights, { onProgress: (progress) => told.push(progress) });
   const weights = match(tinyTensors());
   (await place(weights)).destroy();
   const { done, total, bytes } = told.at(-1)!;
@@ -178,7 +181,7 @@ test("loading tells how far it is, and an error on the way leaves nothing on the
     read: () => Promise.reject(new UserError("the disk is gone")),
   });
   const watched = Object.create(gpu, { device: { value: device } });
-  const error = await placeWeights(watched, config, broken, () => false, 0)
+  const error = await placeWeights(watched, config, broken)
     .then(() => undefined, (error) => error);
   assert.is(error.message, "the disk is gone");
   assert.ok(made > 0);
