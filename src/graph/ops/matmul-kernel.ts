@@ -116,9 +116,8 @@ export function planMatmul(
     ? exchange(located)
     : located;
   const { bias = false, activation, residual = false, accumulate = false } = problem.epilogue ?? {};
-  // BIAS, RELU, RESIDUAL and ACCUMULATE of the shaders.
-  const flags = Number(bias) + 2 * Number(activation === "relu") + 4 * Number(residual) +
-    8 * Number(accumulate);
+  // BIAS, RELU and RESIDUAL of the shaders.
+  const flags = Number(bias) + 2 * Number(activation === "relu") + 4 * Number(residual);
   const operands: Record<string, MatmulOperand> = {
     ...(bias ? { bias: "bias" } : {}),
     ...(residual ? { residual: "residual" } : {}),
@@ -140,6 +139,7 @@ export function planMatmul(
       vector_a: vectorA,
       vector_b: vectorB,
       ...(exchanged ? { transpose_result: true } : {}),
+      ...(accumulate ? { accumulate } : {}),
     },
     uniforms: {
       batch,
