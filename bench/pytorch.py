@@ -336,11 +336,20 @@ class Bench:
         model.requires_grad_(False)
         for parameter in self.adapters:
             parameter.requires_grad_(True)
+        self.initial = [parameter.detach().clone() for parameter in self.adapters]
+        self.reset({})
+
+    def reset(self, command):
+        """Begins anew with the weights as they were loaded."""
+        with torch.no_grad():
+            for parameter, initial in zip(self.adapters, self.initial):
+                parameter.copy_(initial)
         self.optimizer = torch.optim.AdamW(
             self.adapters,
             lr=self.settings["learningRate"],
             weight_decay=self.settings["weightDecay"],
         )
+        return ()
 
     def obey(self, command):
         """Does the work `count` times, waits, and says how it went."""

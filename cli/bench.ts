@@ -22,7 +22,7 @@ import {
   productContests,
   trainingContests,
 } from "../src/bench/peers/contests.ts";
-import { torchContests } from "../src/bench/peers/torch.ts";
+import { type Torch, torchContests } from "../src/bench/peers/torch.ts";
 import { base, block, miniature, small, type Subject } from "../src/bench/subjects.ts";
 import { measureBlock, measureTraining } from "../src/bench/training.ts";
 import { UserError } from "../src/errors.ts";
@@ -33,12 +33,15 @@ import { computedMilliseconds, residentBytes } from "../src/platform/process.ts"
 import { benchMarkdown, type BenchReport, benchText } from "./frame/bench-report.ts";
 import { run } from "./frame/command.ts";
 import { loadPeers } from "./frame/peers.ts";
-import { startTorch, type TorchProcess } from "./frame/torch.ts";
+import { startTorch } from "./frame/torch.ts";
 
 const SECTIONS = ["kernels", "train", "generate", "load"] as const;
 type Section = typeof SECTIONS[number];
 
 const MODELS = { small, base };
+
+/** The model and its training in PyTorch. */
+const TORCH = new URL("../bench/pytorch.py", import.meta.url);
 
 /** Sides of the square products: sizes that other frameworks publish. */
 const SIDES = { cpu: [512, 1024], gpu: [512, 1024, 2048, 4096] };
@@ -82,7 +85,7 @@ async function bench(sections: readonly Section[], flags: Flags): Promise<void> 
   const chosen = sections.length > 0 ? sections : SECTIONS;
   const subject = MODELS[flags.model];
   const peers = flags.peers && await loadPeers();
-  const torch = flags.torch && await startTorch(subject);
+  await using torch = flags.torch ? await startTorch(TORCH, subject) : undefined;
   const report: BenchReport = {
     adapter: describe(gpu),
     runtime: `Deno ${Deno.version.deno} on ${Deno.build.target}`,
@@ -93,7 +96,6 @@ async function bench(sections: readonly Section[], flags: Flags): Promise<void> 
     ...peers && { peers: await benchPeers(gpu, peers, chosen, subject) },
     ...torch && { torch: await benchTorch(gpu, torch, subject) },
   };
-  await torch?.close();
   gpu.destroy();
   const asJson = JSON.stringify(report, null, 2);
   if (out !== undefined) {
@@ -159,7 +161,7 @@ async function benchPeers(
 }
 
 /** The other process's computing time is not known here. */
-async function benchTorch(gpu: Gpu, torch: TorchProcess, subject: Subject): Promise<Comparison[]> {
+async function benchTorch(gpu: Gpu, torch: Torch, subject: Subject): Promise<Comparison[]> {
   return await compareAll(torchContests(gpu, torch, subject), {});
 }
 

@@ -4,26 +4,23 @@ import { type Torch, torchFiles } from "../../src/bench/peers/torch.ts";
 import type { Subject } from "../../src/bench/subjects.ts";
 import { UserError } from "../../src/errors.ts";
 
-const SCRIPT = new URL("../../bench/pytorch.py", import.meta.url);
-
-/** A child process that has a model, and the way to end it. */
-export interface TorchProcess extends Torch {
-  close(): Promise<void>;
-}
+/** A child process that has a model, until it is disposed of. */
+export type TorchProcess = Torch & AsyncDisposable;
 
 /**
  * Starts PyTorch with a model.
  *
+ * @param script the Python program
  * @throws {UserError} if there is no python3, or it has no torch
  */
-export async function startTorch(subject: Subject): Promise<TorchProcess> {
+export async function startTorch(script: URL, subject: Subject): Promise<TorchProcess> {
   await requireTorch();
   const directory = await Deno.makeTempDir({ prefix: "hyperdecoder-bench-" });
   for (const [name, bytes] of torchFiles(subject)) {
     await Deno.writeFile(`${directory}/${name}`, bytes);
   }
   const child = new Deno.Command("python3", {
-    args: [decodeURIComponent(SCRIPT.pathname), directory],
+    args: [decodeURIComponent(script.pathname), directory],
     stdin: "piped",
     stdout: "piped",
   }).spawn();
@@ -42,7 +39,7 @@ export async function startTorch(subject: Subject): Promise<TorchProcess> {
       await input.write(new TextEncoder().encode(`${JSON.stringify(command)}\n`));
       return await next();
     },
-    async close() {
+    async [Symbol.asyncDispose]() {
       await input.close();
       await child.status;
       await Deno.remove(directory, { recursive: true });

@@ -116,7 +116,8 @@ test("what cannot be done is refused before anything is measured", async () => {
 test("without Python, or without PyTorch, one sentence says so", async () => {
   const path = Deno.env.get("PATH")!;
   const directory = await Deno.makeTempDir();
-  const refusal = () => startTorch(small).then(() => "started", (error) => error.message);
+  const refusal = () =>
+    startTorch(new URL("file:///none.py"), small).then(() => "started", (error) => error.message);
   try {
     Deno.env.set("PATH", directory);
     assert.is(await refusal(), "--torch needs Python: there is no python3 on the PATH");

@@ -22,7 +22,8 @@ import * as ours from "./ours.ts";
 
 /** Work for the child, `count` times. */
 export interface TorchCommand {
-  readonly work: "train" | "decode";
+  /** `reset`: begin anew with the weights as they were. */
+  readonly work: "train" | "decode" | "reset";
   readonly precision: Precision;
   readonly count: number;
   /** To decode. */
@@ -119,15 +120,17 @@ export function torchContests(gpu: Gpu, torch: Torch, subject: Subject): Contest
   ];
 }
 
-function torchContender(
+async function torchContender(
   torch: Torch,
-  work: TorchCommand["work"],
+  work: "train" | "decode",
   precision: Precision,
-): Contender {
+): Promise<Contender> {
+  const command = { precision, tokens: DECODED };
+  await torch.obey({ ...command, work: "reset", count: 1 });
   let peak = 0;
   return {
     async run(count) {
-      const { values, peakBytes } = await torch.obey({ work, precision, count, tokens: DECODED });
+      const { values, peakBytes } = await torch.obey({ ...command, work, count });
       peak = peakBytes;
       return values;
     },
