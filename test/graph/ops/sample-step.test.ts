@@ -108,11 +108,11 @@ for (const [name, gpu] of variants(await testDevice())) {
   for (const filter of filters) {
     const { temperature, topK, topP } = filter;
     test(`${name}: temperature ${temperature}, top ${topK}, nucleus ${topP}`, async () => {
-      for (const columns of [2, 13, 70, 301]) {
+      for (const columns of [2, 301]) {
         const logits = values([columns], columns, 4);
         const expected = distribution(logits, filter);
         const plain = distribution(logits, usual);
-        const { tokens, pairs } = await sample(gpu, logits, filter, { batch: 3, slots: 11 });
+        const { tokens, pairs } = await sample(gpu, logits, filter, { batch: 2, slots: 5 });
         for (const [i, token] of tokens.entries()) {
           assert.ok(expected[token] > 0, `${token} of ${columns} is not left`);
           const wanted = [Math.log(plain[token]), Math.log(expected[token])];
@@ -126,7 +126,7 @@ for (const [name, gpu] of variants(await testDevice())) {
     const logits = Float32Array.of(0.5, -1, 2, 1.2, -3, 0, 1.9, -0.5, 0.1);
     const filter = { temperature: 1.3, topK: 7, topP: 0.95 };
     const expected = distribution(logits, filter);
-    const [batch, slots] = [32, 128];
+    const [batch, slots] = [8, 128];
     const { tokens } = await sample(gpu, logits, filter, { batch, slots, seed: [12345, 6] });
     const counts = logits.map((_, i) => tokens.filter((token) => token === i).length);
     let chiSquare = 0, kinds = 0;
@@ -141,10 +141,10 @@ for (const [name, gpu] of variants(await testDevice())) {
 
   test(`${name}: of equal tokens the nucleus takes the first, the k likeliest all`, async () => {
     const flat = new Float32Array(300);
-    const draws = { batch: 8, slots: 32 };
+    const draws = { batch: 4, slots: 16 };
     const nucleus = await sample(gpu, flat, { topP: 0.1 }, draws);
     assert.ok(Math.max(...nucleus.tokens) < 30);
-    assert.ok(new Set(nucleus.tokens).size > 20);
+    assert.ok(new Set(nucleus.tokens).size > 15);
     assertClose(nucleus.pairs.map(([, x]) => x), nucleus.tokens.map(() => Math.log(1 / 30)));
 
     const likeliest = await sample(gpu, flat, { topK: 4 }, draws);
@@ -171,7 +171,7 @@ for (const [name, gpu] of variants(await testDevice())) {
     logits[39] = 60;
     logits.fill(-Infinity, 5, 20);
     const { tokens, pairs } = await sample(gpu, logits, { minLength: 2, topP: 0.9 }, {
-      slots: 256,
+      slots: 32,
       banned: [39, 4],
     });
     const expected = distribution(logits, { ...usual, topP: 0.9 }, [1, 4, 39]);
@@ -185,7 +185,7 @@ for (const [name, gpu] of variants(await testDevice())) {
 
   test(`${name}: very large logits, and very small temperatures`, async () => {
     const logits = Float32Array.of(-1e30, 1e4, 1e4 - 1, -1e4);
-    const { tokens } = await sample(gpu, logits, { temperature: 1e-3 }, { slots: 64 });
+    const { tokens } = await sample(gpu, logits, { temperature: 1e-3 }, { slots: 8 });
     assert.ok(tokens.every((token) => token === 1));
   });
 
