@@ -15,6 +15,7 @@ import { hasCheckpoint } from "../src/train/checkpoint.ts";
 import { type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
 import { Run } from "../src/train/run.ts";
 import type { MetricsLine } from "../src/train/run-directory.ts";
+import { type Fit, gigabytes } from "../src/train/memory-budget.ts";
 import { type Options, resolveSettings, type Settings, warmupOf } from "../src/train/settings.ts";
 import { matchModel } from "../src/train/model-files.ts";
 import { run } from "./frame/command.ts";
@@ -70,12 +71,23 @@ async function train(flags: Flags): Promise<void> {
   const options = resumed ? await settingsOfRun(resumed, wanted) : wanted;
   const run = await prepare(options, resumed ?? out ?? newRunPath());
   if (profile) return await printProfile(run);
+  if (run.trainer.fit) console.error(describeFit(run.trainer.fit));
 
   const { directory } = run.parts;
   if (!resumed) await directory.create(run.parts.settings);
   else if (await hasCheckpoint(directory.store.checkpoints)) await run.restore("latest");
   await directory.trim(run.trainer.step);
   await (json ? trainInJson(run) : trainWithBar(run));
+}
+
+/** What training within `--max-memory` takes. */
+function describeFit({ bytes, parts, recompute }: Fit): string {
+  const measures = [
+    ...parts > 1 ? [`batches in ${parts} parts`] : [],
+    ...recompute ? ["blocks computed again in the backward pass"] : [],
+  ];
+  const how = measures.length > 0 ? `, with ${measures.join(" and ")}` : "";
+  return `Training takes ${gigabytes(bytes)} on the device${how}.`;
 }
 
 /** The run that `--resume` means. */
@@ -129,6 +141,14 @@ async function printProfile({ trainer, parts: { gpu } }: Run): Promise<void> {
     throw new UserError(`${gpu.adapterName} has no timestamp queries, which --profile needs`);
   }
   console.log(profileTable(await trainer.profile()));
+  const { memory: { workspaceBytes, lowerBoundBytes }, dispatchCount } = await trainer.plan();
+  console.log(
+    `\n${dispatchCount} dispatches; ${
+      gigabytes(workspaceBytes)
+    } for intermediate tensors, of which ` +
+      `${gigabytes(lowerBoundBytes)} are in use at once; ` +
+      `${gigabytes(trainer.parameters.bytes)} of parameters.`,
+  );
 }
 
 /** Checks everything that can be checked before the model is on the device, then puts it there. */

@@ -34,6 +34,15 @@ const logPeriod = numeric(
   (value) => Number.isSafeInteger(value) && value >= 1 && value <= LOG_SLOTS,
 );
 
+/** Bytes, as a number with a unit; in JSON also as a plain number of bytes. */
+const memorySize: Parser<number> = Object.assign((text: string): number => {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*(|[KMGT]?B)$/i.exec(text) ?? [];
+  if (number === undefined) {
+    throw new InvalidArgumentError("it must be a size such as 6GB or 800MB");
+  }
+  return Math.round(Number(number) * 1000 ** "BKMGT".indexOf((unit || "B")[0].toUpperCase()));
+}, { json: "number-or-text" as const });
+
 /** Parts of a model, separated by commas. */
 const parts: Parser<TrainablePart[]> = Object.assign(
   (text: string): TrainablePart[] =>
@@ -188,6 +197,11 @@ export function withSettings(command: Command): Command {
         notNegative,
       )
       .option("--recompute", "compute blocks again in the backward pass: less memory, more time")
+      .option(
+        "--max-memory <size>",
+        "device memory that training may take, as 6GB or 800MB: cuts batches and recomputes as needed",
+        memorySize,
+      )
       .addOption(storageOption(help("how frozen weights are stored", "weightStorage")))
       .option("--dropout <share>", help("share of activations dropped", "dropout"), fraction)
       .option(

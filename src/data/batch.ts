@@ -104,6 +104,29 @@ export function collate(rows: readonly EncodedExample[]): Batch {
   };
 }
 
+/** A batch as several of fewer rows, padded alike: as equal as can be, the larger ones first. */
+export function cutBatch(batch: Batch, parts: number): Batch[] {
+  const { batchSize, sourceLength, targetLength } = batch;
+  const size = Math.ceil(batchSize / parts);
+  return Array.from({ length: Math.ceil(batchSize / size) }, (_, i) => {
+    const from = i * size, to = Math.min(from + size, batchSize);
+    const of = (ids: Int32Array, length: number) => ids.subarray(from * length, to * length);
+    const attentionMask = of(batch.attentionMask, sourceLength);
+    const labels = of(batch.labels, targetLength);
+    return {
+      ...batch,
+      inputIds: of(batch.inputIds, sourceLength),
+      attentionMask,
+      labels,
+      batchSize: to - from,
+      tasks: batch.tasks.slice(from, to),
+      sourceTokens: attentionMask.reduce((sum, is) => sum + is, 0),
+      targetTokens: labels.reduce((sum, id) => sum + Number(id !== 0), 0),
+      truncated: i === 0 ? batch.truncated : 0,
+    };
+  });
+}
+
 function pad(rows: readonly (readonly number[])[]) {
   const length = paddedLength(Math.max(...rows.map((row) => row.length)));
   const ids = new Int32Array(rows.length * length);

@@ -9,7 +9,12 @@ import { READBACK, STORAGE, UNIFORM } from "../gpu/usage.ts";
 import { asInput, asVariable, type InputAttributes } from "./leaves.ts";
 import { align, type MemoryPlan, planMemory } from "./memory.ts";
 import { executionOrder } from "./order.ts";
-import { type PreparedDispatch, Program, type ReadableOutput } from "./program.ts";
+import {
+  type PreparedDispatch,
+  Program,
+  type ProgramMemory,
+  type ReadableOutput,
+} from "./program.ts";
 import { simplify } from "./rewrite.ts";
 import { isScratch, planSteps, type Steps } from "./steps.ts";
 import { byteLength, type Dispatch, type Scratch, type Tensor } from "./tensor.ts";
@@ -29,16 +34,35 @@ interface Location {
   readonly byteOffset: number;
 }
 
-/** Compiles a graph for a device. */
-export async function compile(gpu: Gpu, description: ProgramDescription): Promise<Program> {
+/** The memory that a program would need, without making anything on the device. */
+export function planProgram(gpu: Gpu, description: ProgramDescription): ProgramMemory {
+  return summary(plan(gpu, description).memory);
+}
+
+/** Everything that is decided before anything is made on the device. */
+function plan(gpu: Gpu, description: ProgramDescription) {
   const names = Object.keys(description.outputs);
   const roots = simplify([...Object.values(description.outputs), ...description.effects ?? []]);
   const outputs = roots.slice(0, names.length);
-
   const nodes = executionOrder(roots);
-  const inputs = collectInputs(nodes.flatMap((node) => node.outputs));
   const steps = planSteps(nodes, gpu);
-  const plan = planMemory(steps, outputs, gpu.limits.maxBufferSize);
+  return {
+    names,
+    outputs,
+    nodes,
+    steps,
+    memory: planMemory(steps, outputs, gpu.limits.maxBufferSize),
+  };
+}
+
+function summary({ arenaBytes, lowerBoundBytes }: MemoryPlan): ProgramMemory {
+  return { workspaceBytes: arenaBytes.reduce((a, b) => a + b, 0), lowerBoundBytes };
+}
+
+/** Compiles a graph for a device. */
+export async function compile(gpu: Gpu, description: ProgramDescription): Promise<Program> {
+  const { names, outputs, nodes, steps, memory } = plan(gpu, description);
+  const inputs = collectInputs(nodes.flatMap((node) => node.outputs));
   const dispatches = steps.steps.flatMap(({ node, dispatches }) =>
     dispatches.map((dispatch) => ({ dispatch, label: `${node.op.name}: ${dispatch.shader.name}` }))
   );
@@ -46,11 +70,11 @@ export async function compile(gpu: Gpu, description: ProgramDescription): Promis
 
   return await checked(gpu, "preparing a program", () => {
     const workspace = workspaceOf(gpu);
-    workspace.reserve(plan.arenaBytes);
+    workspace.reserve(memory.arenaBytes);
     const inputBuffer = makeBuffer(gpu, "inputs", inputs.bytes, STORAGE);
     const uniforms = uniformBuffer(gpu, dispatches.map((d) => d.dispatch), pipelines);
     const staging = makeBuffer(gpu, "outputs", stagingBytes(outputs), READBACK);
-    const locate = locator(steps, plan, workspace, inputs.leaves, inputBuffer);
+    const locate = locator(steps, memory, workspace, inputs.leaves, inputBuffer);
     const dummies = [1, 2].map((i) => makeBuffer(gpu, `unused binding ${i}`, 256, STORAGE)!);
 
     const prepared = dispatches.map(({ dispatch, label }, i): PreparedDispatch => {
@@ -78,10 +102,7 @@ export async function compile(gpu: Gpu, description: ProgramDescription): Promis
       outputs: readableOutputs(names, outputs, locate),
       stagingBuffer: staging,
       workspace,
-      memory: {
-        workspaceBytes: plan.arenaBytes.reduce((a, b) => a + b, 0),
-        lowerBoundBytes: plan.lowerBoundBytes,
-      },
+      memory: summary(memory),
       owned: [inputBuffer, uniforms.buffer, staging, ...dummies].filter((b) => b !== undefined),
     });
     program.prepare();

@@ -76,6 +76,12 @@ export class Parameters {
     return this.descriptions.filter(({ trainable }) => trainable).map(({ name }) => name);
   }
 
+  /** Bytes on the device. */
+  get bytes(): number {
+    const buffers = [...this.slabs.map(({ variable }) => variable), ...this.#frozen.values()];
+    return buffers.reduce((sum, { buffer }) => sum + buffer.size, 0);
+  }
+
   /** The parameter as a tensor, always the same one for a name. */
   tensor(name: string): Tensor {
     const tensor = this.#tensors.get(name);

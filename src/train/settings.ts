@@ -38,6 +38,8 @@ export interface Recipe extends OptimizerSettings {
   readonly lossReduction: "sum" | "mean";
   /** Blocks are computed again in the backward pass instead of kept: less memory, more time. */
   readonly recompute: boolean;
+  /** Bytes that training may take on the device, by cutting batches and computing again; 0: any. */
+  readonly maxMemory: number;
   /** How the frozen matrices lie on the device: `auto` is f16 where that loses nothing. */
   readonly weightStorage: WeightStorage;
   /** Share of activations dropped; the model's own rate where it is left open. */
@@ -115,6 +117,7 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     labelSmoothing: 0.1,
     lossReduction: "sum",
     recompute: false,
+    maxMemory: 0,
     weightStorage: "auto",
     dropout: 0,
     temperature: 1,
@@ -148,6 +151,7 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     labelSmoothing: 0.1,
     lossReduction: "sum",
     recompute: false,
+    maxMemory: 0,
     weightStorage: "auto",
     temperature: 10,
     maxSourceLength: 256,

@@ -7,13 +7,15 @@
  */
 
 import type { ModelConfig } from "../../models/config.ts";
-import type { Batch } from "../data/batch.ts";
+import { type Batch, paddedLength } from "../data/batch.ts";
 import { UserError } from "../errors.ts";
 import type { KernelTime } from "../gpu/profiler.ts";
 import type { Parameters } from "../graph/parameters.ts";
+import type { Program } from "../graph/program.ts";
 import type { Shape } from "../graph/tensor.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { Schedule } from "../optim/schedule.ts";
+import type { Fit } from "./memory-budget.ts";
 import { createOptimizer, learningRates } from "./optimizer-settings.ts";
 import type { Settings } from "./settings.ts";
 import { LOG_SLOTS, TrainingStep } from "./training-step.ts";
@@ -45,6 +47,8 @@ export interface Snapshot {
 
 /** See the module's header. */
 export class Trainer {
+  /** How batches were made to fit into memory, where that has a limit. */
+  readonly fit: Fit | undefined;
   readonly #optimizer: Optimizer;
   readonly #learningRate: Schedule;
   readonly #update: TrainingStep;
@@ -63,8 +67,16 @@ export class Trainer {
     settings: Settings,
     batch: (index: number) => Batch,
   ) {
-    const { accumulate, dropout, labelSmoothing, lossReduction, recompute, logEvery, seed } =
-      settings;
+    const {
+      accumulate,
+      dropout,
+      labelSmoothing,
+      lossReduction,
+      recompute,
+      logEvery,
+      maxMemory,
+      seed,
+    } = settings;
     if (logEvery > LOG_SLOTS) {
       throw new UserError(
         `--log-every is ${logEvery}, but the log holds ${LOG_SLOTS} steps at most`,
@@ -82,6 +94,13 @@ export class Trainer {
       seed,
       recompute,
     });
+    if (maxMemory > 0) {
+      this.fit = this.#update.fit({
+        batchSize: settings.batchSize,
+        sourceLength: paddedLength(settings.maxSourceLength),
+        targetLength: paddedLength(settings.maxTargetLength),
+      }, maxMemory);
+    }
   }
 
   /** Updates done. */
@@ -144,6 +163,11 @@ export class Trainer {
     // The first run pays for what drivers put off until then.
     await this.#update.profile(batch, this.#updateAt(0));
     return await this.#update.profile(batch, this.#updateAt(0));
+  }
+
+  /** Memory and dispatches of one update's program. */
+  async plan(): Promise<Pick<Program, "memory" | "dispatchCount">> {
+    return await this.#update.plan(this.#batch(0));
   }
 
   /** Names and shapes of the optimiser's state. */

@@ -10,16 +10,17 @@ import { type ModelConfig, needsTasks, taskIndices } from "../../models/config.t
 import { forward } from "../../models/hyperdecoder.ts";
 import { projectedLoss } from "../../models/loss.ts";
 import { Dropout, type Model } from "../../models/t5.ts";
-import type { Batch } from "../data/batch.ts";
+import { type Batch, cutBatch } from "../data/batch.ts";
 import type { KernelTime } from "../gpu/profiler.ts";
-import { compile } from "../graph/compile.ts";
+import { compile, planProgram, type ProgramDescription } from "../graph/compile.ts";
 import { gradients } from "../graph/gradients.ts";
 import { input, read, type Variable } from "../graph/leaves.ts";
 import { LOG_COLUMNS, record } from "../graph/ops/record.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import type { HostArray, Program } from "../graph/program.ts";
-import type { Tensor } from "../graph/tensor.ts";
+import { size, type Tensor } from "../graph/tensor.ts";
 import { createVariable, readVariables } from "../graph/variables.ts";
+import { type Division, type Fit, fitMemory } from "./memory-budget.ts";
 import type { Optimizer, Update } from "../optim/optimizer.ts";
 
 /** What does not change during training. */
@@ -28,13 +29,16 @@ export interface TrainingSettings {
   /** A micro-batch's loss: the sum over its target tokens (the default), or their mean. */
   readonly lossReduction?: "sum" | "mean";
   readonly dropoutRate: number;
-  /** Micro-batches per update; each loss is divided by it. */
+  /** Batches per update; each loss is divided by it. */
   readonly accumulate: number;
   /** Seed of dropout. */
   readonly seed: number;
   /** Whether blocks are computed again in the backward pass instead of kept; false unless told. */
   readonly recompute?: boolean;
 }
+
+/** What a program is compiled for. */
+export type BatchShape = Pick<Batch, "batchSize" | "sourceLength" | "targetLength">;
 
 /** What was logged of one update. */
 export interface StepRecord {
@@ -54,6 +58,7 @@ export const LOG_SLOTS = 256;
 export class TrainingStep {
   #programs = new Map<string, Promise<Program>>();
   #log: Variable;
+  #division: Division;
 
   constructor(
     readonly config: ModelConfig,
@@ -62,6 +67,19 @@ export class TrainingStep {
     readonly settings: TrainingSettings,
   ) {
     this.#log = createVariable(parameters.gpu, "training log", [LOG_SLOTS, LOG_COLUMNS]);
+    this.#division = { parts: 1, recompute: settings.recompute ?? false };
+  }
+
+  /**
+   * Cuts batches, and computes blocks again, as far as it takes to train on batches of a shape in so many
+   * bytes. To be called before the first update.
+   *
+   * @throws {UserError} if nothing is small enough
+   */
+  fit(shape: BatchShape, maxBytes: number): Fit {
+    const fit = fitMemory(shape.batchSize, maxBytes, (division) => this.bytesFor(shape, division));
+    this.#division = fit;
+    return fit;
   }
 
   /**
@@ -77,23 +95,27 @@ export class TrainingStep {
     update: Omit<Update, "step">,
   ): Promise<void> {
     const { accumulate, seed } = this.settings;
+    const { parts } = this.#division;
     if (batches.length !== accumulate) {
       throw new Error(`An update takes ${accumulate} micro-batches, not ${batches.length}.`);
     }
     const slot = Uint32Array.of(step % LOG_SLOTS);
     const hyper = this.optimizer.hyper({ ...update, step: step + 1 });
-    for (const [i, batch] of batches.entries()) {
-      const program = await this.#program(batch);
+    const microBatches = batches.flatMap((batch) =>
+      cutBatch(batch, parts).map((part) => ({ part, lossFactor: this.#lossFactor(batch) }))
+    );
+    for (const [i, { part, lossFactor }] of microBatches.entries()) {
+      const program = await this.#program(part);
       program.submit(pick(program, {
-        ...batchInputs(batch, this.config),
-        lossFactor: this.#lossFactor(batch),
+        ...batchInputs(part, this.config),
+        lossFactor,
         hyper,
-        seed: Uint32Array.of(seed, step * accumulate + i),
+        seed: Uint32Array.of(seed, step * accumulate * parts + i),
         slot,
         keep: Float32Array.of(i === 0 ? 0 : 1),
       }));
     }
-    if (accumulate > 1) {
+    if (accumulate * parts > 1) {
       const program = await this.#cached("update", () => this.#compileUpdate());
       program.submit({ hyper, slot, keep: Float32Array.of(1) });
     }
@@ -123,6 +145,19 @@ export class TrainingStep {
     }));
   }
 
+  /** The memory of training on batches of a shape: parameters, gradients, optimiser and workspace. */
+  bytesFor(shape: BatchShape, { parts, recompute }: Division): number {
+    const { parameters, optimizer, settings: { accumulate } } = this;
+    const isSummed = accumulate * parts > 1;
+    const batchSize = Math.ceil(shape.batchSize / parts);
+    const description = this.#describe({ ...shape, batchSize }, recompute, isSummed);
+    const gradients = parameters.slabs.reduce((sum, { length }) => sum + 4 * length, 0);
+    const state = [...optimizer.stateShapes.values()]
+      .reduce((sum, shape) => sum + 4 * size(shape), 0);
+    return parameters.bytes + state + (isSummed ? 2 : 1) * gradients +
+      planProgram(parameters.gpu, description).workspaceBytes;
+  }
+
   /** The memory and the number of dispatches of the program for a batch's shape. */
   async plan(batch: Batch): Promise<Pick<Program, "memory" | "dispatchCount">> {
     return await this.#program(batch);
@@ -142,11 +177,11 @@ export class TrainingStep {
   }
 
   /** The compiled program for a batch's shape. */
-  #program(batch: Batch): Promise<Program> {
-    const { batchSize, sourceLength, targetLength } = batch;
+  #program(shape: BatchShape): Promise<Program> {
+    const { batchSize, sourceLength, targetLength } = shape;
     return this.#cached(
       `${batchSize}x${sourceLength}x${targetLength}`,
-      () => this.#compileBatch(batchSize, sourceLength, targetLength),
+      () => this.#compileBatch(shape),
     );
   }
 
@@ -156,7 +191,18 @@ export class TrainingStep {
     return program;
   }
 
-  async #compileBatch(batch: number, source: number, target: number): Promise<Program> {
+  #compileBatch(shape: BatchShape): Promise<Program> {
+    const { parts, recompute } = this.#division;
+    const isSummed = this.settings.accumulate * parts > 1;
+    return compile(this.parameters.gpu, this.#describe(shape, recompute, isSummed));
+  }
+
+  /** What a micro-batch's program does: an update, or only a share of the sum that an update is made of. */
+  #describe(
+    { batchSize: batch, sourceLength: source, targetLength: target }: BatchShape,
+    recompute: boolean,
+    isSummed: boolean,
+  ): ProgramDescription {
     const { parameters, settings, optimizer } = this;
     const dropout = settings.dropoutRate > 0
       ? new Dropout(settings.dropoutRate, input("seed", [2], "u32"))
@@ -165,7 +211,7 @@ export class TrainingStep {
       config: this.config,
       weight: (name) => parameters.tensor(name),
       dropout,
-      recompute: settings.recompute ?? false,
+      recompute,
     };
     const { decoder } = forward(model, {
       inputIds: input("inputIds", [batch, source], "i32"),
@@ -189,13 +235,13 @@ export class TrainingStep {
 
     const slot = input("slot", [1], "u32"), keep = input("keep", [1]);
     const log = read(this.#log);
-    if (settings.accumulate > 1) {
+    if (isSummed) {
       const effects = [...optimizer.accumulate(byName, keep), record(log, { slot, keep, sums })];
-      return await compile(parameters.gpu, { outputs: {}, effects });
+      return { outputs: {}, effects };
     }
     const { effects, norm } = optimizer.update(byName, this.#hyperInput());
     const logged = record(log, { slot, keep, sums, norm });
-    return await compile(parameters.gpu, { outputs: {}, effects: [...effects, logged] });
+    return { outputs: {}, effects: [...effects, logged] };
   }
 
   #hyperInput(): Tensor {

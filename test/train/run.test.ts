@@ -82,6 +82,26 @@ test("every step is logged, evaluations come when due, and the loss falls", asyn
   assert.ok((updates[39].loss as number) < 0.8 * (updates[0].loss as number));
 });
 
+test("less memory changes how batches are worked through, not what they come to", async () => {
+  const losses = async (maxMemory: number) => {
+    const run = await createRun({ steps: 6, evalEvery: 0, maxMemory, dropout: 0 });
+    const { trainer } = run;
+    const updates = await trainer.advance(6);
+    return { losses: updates.map(({ loss, gradNorm }) => [loss, gradNorm]), fit: trainer.fit };
+  };
+  const free = await losses(0);
+  assert.is(free.fit, undefined);
+  const { fit: ample } = await losses(1e9);
+  const tight = await losses(Math.floor(ample!.bytes * 0.9));
+  assert.ok(tight.fit!.parts > 1 || tight.fit!.recompute);
+  assert.ok(tight.fit!.bytes < ample!.bytes);
+  for (const [i, pair] of tight.losses.entries()) {
+    for (const [j, value] of pair.entries()) {
+      assert.ok(Math.abs(value / free.losses[i][j] - 1) < 1e-4, `${value}, ${free.losses[i][j]}`);
+    }
+  }
+});
+
 test("the best checkpoint is that of the best evaluation, the latest that of the last step", async () => {
   const run = await createRun({});
   await run.train();
