@@ -8,13 +8,8 @@ import { measureCeilings } from "../src/bench/ceilings.ts";
 import { measureGeneration } from "../src/bench/generation.ts";
 import { measureKernels } from "../src/bench/kernels.ts";
 import { checkpointConfig, measureLoading, randomCheckpoint } from "../src/bench/loading.ts";
-import { usualEffort } from "../src/bench/measure.ts";
-import {
-  type Clock,
-  compare,
-  type Comparison,
-  type Contest,
-} from "../src/bench/peers/comparison.ts";
+import { type Clock, usualEffort, wallClock } from "../src/bench/measure.ts";
+import { compare, type Comparison, type Contest } from "../src/bench/peers/comparison.ts";
 import {
   DECODED,
   decodingContests,
@@ -107,17 +102,19 @@ async function bench(sections: readonly Section[], flags: Flags): Promise<void> 
 
 async function benchKernels(gpu: Gpu, subject: Subject) {
   progress("what the adapter can do");
-  const ceilings = await measureCeilings(gpu, usualEffort);
+  const clock = clockOf(gpu);
+  const ceilings = await measureCeilings(gpu, usualEffort, clock);
   const cases = [...squareProducts(sides(gpu)), ...modelKernels(subject), ...notedKernels(subject)];
-  return { ceilings, cases: await measureKernels(gpu, ceilings, cases, usualEffort, progress) };
+  const results = await measureKernels(gpu, ceilings, cases, usualEffort, clock, progress);
+  return { ceilings, cases: results };
 }
 
 async function benchTraining(gpu: Gpu, subject: Subject) {
   progress(`a training step of ${block.name}`);
-  const results = [await measureBlock(gpu, block, usualEffort)];
+  const results = [await measureBlock(gpu, block, usualEffort, clockOf(gpu))];
   for (const each of [miniature, subject]) {
     progress(`a training step of ${each.name}`);
-    results.push(await measureTraining(gpu, each, usualEffort));
+    results.push(await measureTraining(gpu, each, usualEffort, clockOf(gpu)));
   }
   return results;
 }
@@ -127,7 +124,8 @@ async function benchGeneration(gpu: Gpu, { batch, ...subject }: Subject) {
   for (const batchSize of [1, batch.batchSize]) {
     progress(`decoding of ${batchSize} × ${DECODED} ids`);
     const shape = { ...batch, batchSize, targetLength: DECODED };
-    results.push(await measureGeneration(gpu, { ...subject, batch: shape }, usualEffort));
+    const answer = { ...subject, batch: shape };
+    results.push(await measureGeneration(gpu, answer, usualEffort, clockOf(gpu)));
   }
   return results;
 }
@@ -157,24 +155,27 @@ async function benchPeers(
     ...chosen.includes("train") ? trainingContests(gpu, peers, subject) : [],
     ...chosen.includes("generate") ? decodingContests(gpu, peers, subject) : [],
   ];
-  return await compareAll(contests, gpu.isCpu ? { cpu: computedMilliseconds } : {});
+  return await compareAll(contests, clockOf(gpu));
 }
 
 /** The other process's computing time is not known here. */
 async function benchTorch(gpu: Gpu, torch: Torch, subject: Subject): Promise<Comparison[]> {
-  return await compareAll(torchContests(gpu, torch, subject), {});
+  return await compareAll(torchContests(gpu, torch, subject), wallClock);
 }
 
-async function compareAll(
-  contests: readonly Contest[],
-  cpu: Pick<Clock, "cpu">,
-): Promise<Comparison[]> {
+async function compareAll(contests: readonly Contest[], clock: Clock): Promise<Comparison[]> {
   const results: Comparison[] = [];
   for (const contest of contests) {
     progress(`${contest.work} beside ${contest.peer}`);
-    results.push(await compare(contest, { wall: () => performance.now(), ...cpu }));
+    results.push(await compare(contest, clock));
   }
   return results;
+}
+
+function clockOf({ isCpu }: Gpu): Clock {
+  if (!isCpu) return wallClock;
+  const cores = navigator.hardwareConcurrency;
+  return { ...wallClock, cpu: () => computedMilliseconds() / cores };
 }
 
 const sides = ({ isCpu }: Gpu) => isCpu ? SIDES.cpu : SIDES.gpu;

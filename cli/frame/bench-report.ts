@@ -5,7 +5,7 @@ import type { GenerationResult } from "../../src/bench/generation.ts";
 import type { BatchShape } from "../../src/bench/inputs.ts";
 import type { KernelResult } from "../../src/bench/kernels.ts";
 import type { LoadingResult } from "../../src/bench/loading.ts";
-import type { Spread } from "../../src/bench/measure.ts";
+import type { Spread, Timing } from "../../src/bench/measure.ts";
 import type { Comparison } from "../../src/bench/peers/comparison.ts";
 import type { TrainingResult } from "../../src/bench/training.ts";
 import { profileTable } from "./profile.ts";
@@ -71,12 +71,13 @@ function sectionsOf({ kernels, train, generate, load, peers, torch }: BenchRepor
 
 function kernelSection({ ceilings, cases }: NonNullable<BenchReport["kernels"]>): Section {
   const { gigaflops, gigabytes } = ceilings;
+  const { head, cells } = timeColumns("ms", cases.map(({ timing }) => timing));
   return {
     title: `Kernels, against ${rounded(gigaflops)} GFLOP/s and ${rounded(gigabytes)} GB/s at best`,
-    head: ["kernel", "ms", "spread", "GFLOP/s", "GB/s", "of ceiling"],
-    rows: cases.map((result) => [
+    head: ["kernel", ...head, "GFLOP/s", "GB/s", "of ceiling"],
+    rows: cases.map((result, i) => [
       result.name,
-      ...cells(result.milliseconds),
+      ...cells[i],
       rounded(result.gigaflops),
       rounded(result.gigabytes),
       `${(100 * result.share).toFixed(0)} %`,
@@ -85,13 +86,13 @@ function kernelSection({ ceilings, cases }: NonNullable<BenchReport["kernels"]>)
 }
 
 function trainSection(results: readonly TrainingResult[]): Section {
+  const { head, cells } = timeColumns("ms", results.map(({ timing }) => timing));
   return {
     title: "Training steps: forward, backward, clipping and AdamW",
     head: [
       "model",
       "batch",
-      "ms",
-      "spread",
+      ...head,
       "tokens/s",
       "dispatches",
       "MiB: weights",
@@ -100,10 +101,10 @@ function trainSection(results: readonly TrainingResult[]): Section {
       "its least",
       "workspace / least",
     ],
-    rows: results.map(({ name, batch, milliseconds, tokensPerSecond, dispatches, memory }) => [
+    rows: results.map(({ name, batch, tokensPerSecond, dispatches, memory }, i) => [
       name,
       rectangle(batch),
-      ...cells(milliseconds),
+      ...cells[i],
       tokensPerSecond.toFixed(0),
       String(dispatches),
       mebibytes(memory.parameterBytes),
@@ -120,25 +121,25 @@ function trainSection(results: readonly TrainingResult[]): Section {
 }
 
 function generateSection(results: readonly GenerationResult[]): Section {
+  const whole = timeColumns("ms", results.map(({ timing }) => timing));
+  const first = timeColumns("first token, ms", results.map(({ firstToken }) => firstToken));
   return {
     title: "Greedy decoding, encoder and hypernetwork included",
     head: [
       "model",
       "batch",
-      "ms",
-      "spread",
+      ...whole.head,
       "tokens/s",
-      "first token, ms",
-      "spread",
+      ...first.head,
       "dispatches a token",
       "readbacks",
     ],
-    rows: results.map((result) => [
+    rows: results.map((result, i) => [
       result.name,
       rectangle(result.batch),
-      ...cells(result.milliseconds),
+      ...whole.cells[i],
       result.tokensPerSecond.toFixed(0),
-      ...cells(result.firstTokenMilliseconds),
+      ...first.cells[i],
       rounded(result.dispatchesPerToken),
       String(result.readbacks),
     ]),
@@ -151,7 +152,7 @@ function loadSection({ bytes, milliseconds, ...result }: LoadingResult): Section
     head: ["file, MB", "s", "spread", "MB/s", "growth of the process, MB"],
     rows: [[
       (bytes / 1e6).toFixed(0),
-      ...cells(scaled(milliseconds, 1e-3)),
+      ...extent(scaled(milliseconds, 1e-3)),
       result.megabytesPerSecond.toFixed(0),
       (result.peakHostBytes / 1e6).toFixed(0),
     ]],
@@ -178,7 +179,7 @@ function peerSection(title: string, comparisons: readonly Comparison[]): Section
     rows: comparisons.map(({ work, peer, ours, theirs, ratio, cpuRatio, counts }) => [
       work,
       peer,
-      ...[ours, theirs, ratio, ...hasCpu && cpuRatio ? [cpuRatio] : []].flatMap(cells),
+      ...[ours, theirs, ratio, ...hasCpu && cpuRatio ? [cpuRatio] : []].flatMap(extent),
       pair(counts.ours.dispatches, counts.theirs.dispatches, String),
       pair(counts.ours.peakBytes, counts.theirs.peakBytes, mebibytes),
     ]),
@@ -188,8 +189,20 @@ function peerSection(title: string, comparisons: readonly Comparison[]): Section
 const rectangle = ({ batchSize, sourceLength, targetLength }: BatchShape) =>
   `${batchSize} × ${sourceLength} → ${targetLength}`;
 
+/** Columns of times, with that of computing time where it is known. */
+function timeColumns(unit: string, timings: readonly Timing[]) {
+  const hasCpu = timings.some(({ cpu }) => cpu);
+  return {
+    head: [unit, "spread", ...hasCpu ? ["computing"] : []],
+    cells: timings.map(({ wall, cpu = wall }) => [
+      ...extent(wall),
+      ...hasCpu ? [rounded(cpu.median)] : [],
+    ]),
+  };
+}
+
 /** Median and extremes. */
-const cells = ({ median, least, most }: Spread) => [
+const extent = ({ median, least, most }: Spread) => [
   rounded(median),
   `${rounded(least)}–${rounded(most)}`,
 ];

@@ -20,7 +20,7 @@ export async function startTorch(script: URL, subject: Subject): Promise<TorchPr
     await Deno.writeFile(`${directory}/${name}`, bytes);
   }
   const child = new Deno.Command("python3", {
-    args: [decodeURIComponent(script.pathname), directory],
+    args: ["-B", decodeURIComponent(script.pathname), directory],
     stdin: "piped",
     stdout: "piped",
   }).spawn();

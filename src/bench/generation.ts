@@ -6,7 +6,7 @@ import { SequenceGenerator } from "../generate/generator.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { takeCensus } from "./census.ts";
 import { type BatchShape, randomBatch, randomParameters } from "./inputs.ts";
-import { type Effort, measure, type Spread } from "./measure.ts";
+import { type Clock, type Effort, measure, type Timing } from "./measure.ts";
 import type { Subject } from "./subjects.ts";
 
 /** What a generation takes. */
@@ -15,9 +15,9 @@ export interface GenerationResult {
   /** `targetLength` is the number of ids that every row is given. */
   readonly batch: BatchShape;
   /** Per batch, encoder and hypernetwork included. */
-  readonly milliseconds: Spread;
+  readonly timing: Timing;
   /** From the text's ids to the first id of every row, on the host. */
-  readonly firstTokenMilliseconds: Spread;
+  readonly firstToken: Timing;
   /** Generated ids, of all rows. */
   readonly tokensPerSecond: number;
   /** Dispatches for one more id of every row. */
@@ -31,6 +31,7 @@ export async function measureGeneration(
   gpu: Gpu,
   { name, config, batch: shape }: Subject,
   effort: Effort,
+  clock: Clock,
 ): Promise<GenerationResult> {
   const parameters = randomParameters(gpu, config, () => false);
   const generator = new SequenceGenerator(config, parameters);
@@ -45,12 +46,16 @@ export async function measureGeneration(
     }
   };
   const repeated = (work: () => Promise<unknown>) =>
-    measure(async (repeat) => {
-      for (let i = 0; i < repeat; i++) await work();
-    }, effort);
+    measure(
+      async (repeat) => {
+        for (let i = 0; i < repeat; i++) await work();
+      },
+      effort,
+      clock,
+    );
 
-  const milliseconds = await repeated(() => generator.generate(batch, options));
-  const firstTokenMilliseconds = await repeated(() => begin(1));
+  const timing = await repeated(() => generator.generate(batch, options));
+  const firstToken = await repeated(() => begin(1));
   const [, whole] = await takeCensus(() => generator.generate(batch, options));
   const [, first] = await takeCensus(() => begin(1));
   generator.destroy();
@@ -58,9 +63,9 @@ export async function measureGeneration(
   return {
     name,
     batch: shape,
-    milliseconds,
-    firstTokenMilliseconds,
-    tokensPerSecond: batch.targetTokens / milliseconds.median * 1000,
+    timing,
+    firstToken,
+    tokensPerSecond: batch.targetTokens / timing.wall.median * 1000,
     dispatchesPerToken: (whole.dispatches - first.dispatches) / (shape.targetLength - 1),
     readbacks: whole.readbacks,
   };

@@ -8,7 +8,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { byteLength, type Tensor } from "../graph/tensor.ts";
 import type { Ceilings } from "./ceilings.ts";
-import type { Effort, Spread } from "./measure.ts";
+import type { Clock, Effort, Timing } from "./measure.ts";
 import { Workbench } from "./workbench.ts";
 
 /** A piece of work on operands of a bench, and what it amounts to. */
@@ -28,10 +28,10 @@ export type Case = (bench: Workbench) => Work;
 /** How fast a piece of work was. */
 export interface KernelResult {
   readonly name: string;
-  readonly milliseconds: Spread;
-  /** 10⁹ operations per second. */
+  readonly timing: Timing;
+  /** 10⁹ operations per second; of computing time, where the clock knows it. */
   readonly gigaflops: number;
-  /** 10⁹ bytes per second. */
+  /** 10⁹ bytes per second, likewise. */
   readonly gigabytes: number;
   /**
    * Of the ceiling that is nearer, as a fraction; above 1 where operands stay in a cache that is faster
@@ -58,6 +58,7 @@ export interface Differentiable {
 /**
  * Measures cases one after another.
  *
+ * @param clock rates are by its computing time, if it has one
  * @param tell is called with the name of each before it is measured
  */
 export async function measureKernels(
@@ -65,6 +66,7 @@ export async function measureKernels(
   ceilings: Ceilings,
   cases: Iterable<Case>,
   effort: Effort,
+  clock: Clock,
   tell: (name: string) => void = () => {},
 ): Promise<KernelResult[]> {
   const results: KernelResult[] = [];
@@ -72,9 +74,9 @@ export async function measureKernels(
     const bench = new Workbench(gpu);
     const work = make(bench);
     tell(work.name);
-    const milliseconds = await bench.time(work.results, effort);
+    const timing = await bench.time(work.results, effort, clock);
     bench.destroy();
-    results.push(rated(work, milliseconds, ceilings));
+    results.push(rated(work, timing, ceilings));
   }
   return results;
 }
@@ -113,13 +115,14 @@ function gradientsOf(
 
 function rated(
   { name, operands, results, flops, bytes: moved }: Work,
-  milliseconds: Spread,
+  timing: Timing,
   ceilings: Ceilings,
 ): KernelResult {
   const all = [...operands, ...results].reduce((sum, tensor) => sum + byteLength(tensor), 0);
   const bytes = moved ?? all;
-  const gigaflops = flops / milliseconds.median / 1e6;
-  const gigabytes = bytes / milliseconds.median / 1e6;
+  const { wall, cpu = wall } = timing;
+  const gigaflops = flops / cpu.median / 1e6;
+  const gigabytes = bytes / cpu.median / 1e6;
   const share = Math.max(gigaflops / ceilings.gigaflops, gigabytes / ceilings.gigabytes);
-  return { name, milliseconds, gigaflops, gigabytes, share };
+  return { name, timing, gigaflops, gigabytes, share };
 }

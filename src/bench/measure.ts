@@ -17,6 +17,25 @@ export interface Effort {
 /** Five times a fifth of a second: the wait in Deno adds a twentieth at most. */
 export const usualEffort: Effort = { samples: 5, sampleMilliseconds: 200 };
 
+/** Milliseconds from any origin. */
+export interface Clock {
+  wall(): number;
+  /**
+   * Where the device is the CPU: what all threads of the process have computed, over the number of cores.
+   * What other programs take of the machine does not count.
+   */
+  cpu?(): number;
+}
+
+/** The clock of pages, and of Deno where nothing better is known. */
+export const wallClock: Clock = { wall: () => performance.now() };
+
+/** How long a piece of work takes, by a clock. */
+export interface Timing {
+  readonly wall: Spread;
+  readonly cpu?: Spread;
+}
+
 /** The middle of some measurements, and the extremes. */
 export interface Spread {
   readonly median: number;
@@ -28,26 +47,28 @@ export interface Spread {
  * The milliseconds that a piece of work takes.
  *
  * @param run does the work `repeat` times and waits for it
- * @param now milliseconds from any origin
  */
 export async function measure(
   run: (repeat: number) => Promise<unknown>,
   { samples, sampleMilliseconds }: Effort,
-  now: () => number = () => performance.now(),
-): Promise<Spread> {
+  clock: Clock = wallClock,
+): Promise<Timing> {
   const time = async (repeat: number) => {
-    const start = now();
+    const [wall, cpu] = [clock.wall(), clock.cpu?.() ?? 0];
     await run(repeat);
-    return now() - start;
+    return { wall: clock.wall() - wall, cpu: (clock.cpu?.() ?? 0) - cpu };
   };
   // The first run pays for what drivers put off until then.
   await run(1);
   let repeat = 1;
   // Not by proportion: a short trial is mostly the wait.
-  while (await time(repeat) < sampleMilliseconds) repeat *= 2;
-  const times: number[] = [];
-  while (times.length < samples) times.push(await time(repeat) / repeat);
-  return spread(times);
+  while ((await time(repeat)).wall < sampleMilliseconds) repeat *= 2;
+  const times: { wall: number; cpu: number }[] = [];
+  while (times.length < samples) times.push(await time(repeat));
+  return {
+    wall: spread(times.map(({ wall }) => wall / repeat)),
+    ...clock.cpu && { cpu: spread(times.map(({ cpu }) => cpu / repeat)) },
+  };
 }
 
 /** The median and the extremes of at least one value. */

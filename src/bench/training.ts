@@ -21,7 +21,7 @@ import {
   randomBatch,
   randomParameters,
 } from "./inputs.ts";
-import { type Effort, measure, type Spread } from "./measure.ts";
+import { type Clock, type Effort, measure, type Timing } from "./measure.ts";
 import type { Subject } from "./subjects.ts";
 
 /** Memory on the device during a step, in bytes. */
@@ -35,7 +35,7 @@ export interface TrainingResult {
   readonly name: string;
   readonly batch: BatchShape;
   /** Per step. */
-  readonly milliseconds: Spread;
+  readonly timing: Timing;
   /** Source and target ids. */
   readonly tokensPerSecond: number;
   readonly memory: TrainingMemory;
@@ -61,13 +61,19 @@ export function measureTraining(
   gpu: Gpu,
   subject: Subject,
   effort: Effort,
+  clock: Clock,
 ): Promise<TrainingResult> {
-  return measureStep(gpu, subject, () => modelStep(gpu, subject), effort);
+  return measureStep(gpu, subject, () => modelStep(gpu, subject), effort, clock);
 }
 
 /** Measures the step that trains an encoder block whole. */
-export function measureBlock(gpu: Gpu, subject: Subject, effort: Effort): Promise<TrainingResult> {
-  return measureStep(gpu, subject, () => blockStep(gpu, subject), effort);
+export function measureBlock(
+  gpu: Gpu,
+  subject: Subject,
+  effort: Effort,
+  clock: Clock,
+): Promise<TrainingResult> {
+  return measureStep(gpu, subject, () => blockStep(gpu, subject), effort, clock);
 }
 
 /** No other program of the device may be in use: the memory for intermediate results is made anew. */
@@ -76,16 +82,17 @@ async function measureStep(
   { name, batch }: Subject,
   make: () => Step | Promise<Step>,
   effort: Effort,
+  clock: Clock,
 ): Promise<TrainingResult> {
   workspaceOf(gpu).destroy();
   const step = await make();
-  const milliseconds = await measure((repeat) => step.run(repeat), effort);
+  const timing = await measure((repeat) => step.run(repeat), effort, clock);
   const { memory, dispatchCount } = await step.plan();
   const result = {
     name,
     batch,
-    milliseconds,
-    tokensPerSecond: step.tokens / milliseconds.median * 1000,
+    timing,
+    tokensPerSecond: step.tokens / timing.wall.median * 1000,
     memory: {
       ...memory,
       parameterBytes: parameterBytes(step.parameters),

@@ -11,7 +11,7 @@ import type { HostArray } from "../graph/program.ts";
 import { type DType, type Shape, size, type Tensor } from "../graph/tensor.ts";
 import { createVariable, writeVariable } from "../graph/variables.ts";
 import { randomFloats, randomIds } from "./inputs.ts";
-import { type Effort, measure, type Spread } from "./measure.ts";
+import { type Clock, type Effort, measure, type Timing } from "./measure.ts";
 
 /** See the module's header. */
 export class Workbench {
@@ -38,14 +38,18 @@ export class Workbench {
   }
 
   /** Milliseconds in which `results`, computed from operands of this bench, are made once. */
-  async time(results: readonly Tensor[], effort: Effort): Promise<Spread> {
+  async time(results: readonly Tensor[], effort: Effort, clock: Clock): Promise<Timing> {
     const { gpu } = this;
     const program = await compile(gpu, { outputs: {}, effects: results });
-    const times = await measure(async (repeat) => {
-      program.submit({}, { repeat });
-      await gpu.device.queue.onSubmittedWorkDone();
-      gpu.assertHealthy("measuring");
-    }, effort);
+    const times = await measure(
+      async (repeat) => {
+        program.submit({}, { repeat });
+        await gpu.device.queue.onSubmittedWorkDone();
+        gpu.assertHealthy("measuring");
+      },
+      effort,
+      clock,
+    );
     program.destroy();
     return times;
   }

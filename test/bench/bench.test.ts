@@ -12,7 +12,7 @@ import { blockInventory, EncoderBlock } from "../../src/bench/encoder-block.ts";
 import { measureGeneration } from "../../src/bench/generation.ts";
 import { measureKernels } from "../../src/bench/kernels.ts";
 import { checkpointConfig, measureLoading, randomCheckpoint } from "../../src/bench/loading.ts";
-import type { Spread } from "../../src/bench/measure.ts";
+import { type Spread, wallClock } from "../../src/bench/measure.ts";
 import { measureBlock, measureTraining } from "../../src/bench/training.ts";
 import { size } from "../../src/graph/tensor.ts";
 import { testDevice } from "../graph/device.ts";
@@ -73,25 +73,26 @@ test("every kernel of training and decoding runs, under a name of its own", asyn
     ceilings,
     cases,
     quick,
+    wallClock,
     (name) => names.push(name),
   );
   assert.equal(names, results.map(({ name }) => name));
   assert.is(new Set(names).size, cases.length);
-  for (const { name, milliseconds, gigaflops, gigabytes, share } of results) {
-    assert.ok(isSpread(milliseconds) && gigabytes > 0, name);
+  for (const { name, timing, gigaflops, gigabytes, share } of results) {
+    assert.ok(isSpread(timing.wall) && gigabytes > 0, name);
     if (gigaflops === 0) continue; // a look-up computes nothing
     assert.ok(Math.abs(share / (gigaflops * 1e9) - 1) < 1e-9, `${name}: ${share}`);
   }
   const square = results.find(({ name }) => name === "product 16×16×16 nt, square")!;
-  assert.ok(Math.abs(square.gigaflops * square.milliseconds.median * 1e6 / 8192 - 1) < 1e-9);
+  assert.ok(Math.abs(square.gigaflops * square.timing.wall.median * 1e6 / 8192 - 1) < 1e-9);
 });
 
 test("a training step is measured whole, with its memory", async () => {
   const gpu = await testDevice();
-  const result = await measureTraining(gpu, subject, quick);
-  const { milliseconds, tokensPerSecond, memory, dispatches, kernels } = result;
-  assert.ok(isSpread(milliseconds));
-  assert.ok(Math.abs(tokensPerSecond * milliseconds.median / 1000 / (2 * (8 + 4)) - 1) < 1e-9);
+  const result = await measureTraining(gpu, subject, quick, wallClock);
+  const { timing: { wall }, tokensPerSecond, memory, dispatches, kernels } = result;
+  assert.ok(isSpread(wall));
+  assert.ok(Math.abs(tokensPerSecond * wall.median / 1000 / (2 * (8 + 4)) - 1) < 1e-9);
   assert.is(
     memory.parameterBytes,
     parameterInventory(config).reduce((sum, { shape }) => sum + 4 * size(shape), 0),
@@ -119,15 +120,15 @@ test("the encoder block is trained whole, but for the embedding", async () => {
     before.get(name)!.some((x, i) => x !== after.get(name)![i])
   );
   assert.equal(changed, names.filter((name) => name !== "shared.weight"));
-  const { memory } = await measureBlock(gpu, { ...subject, config }, quick);
+  const { memory } = await measureBlock(gpu, { ...subject, config }, quick, wallClock);
   assert.is(memory.parameterBytes, [...before.values()].reduce((sum, v) => sum + v.byteLength, 0));
 });
 
 test("generation gives every row all its tokens", async () => {
-  const { milliseconds, firstTokenMilliseconds, tokensPerSecond, dispatchesPerToken, readbacks } =
-    await measureGeneration(await testDevice(), subject, quick);
-  assert.ok(isSpread(milliseconds) && isSpread(firstTokenMilliseconds));
-  assert.ok(Math.abs(tokensPerSecond * milliseconds.median / 1000 / (2 * 4) - 1) < 1e-9);
+  const result = await measureGeneration(await testDevice(), subject, quick, wallClock);
+  const { timing: { wall }, firstToken, tokensPerSecond, dispatchesPerToken, readbacks } = result;
+  assert.ok(isSpread(wall) && isSpread(firstToken.wall));
+  assert.ok(Math.abs(tokensPerSecond * wall.median / 1000 / (2 * 4) - 1) < 1e-9);
   if (!("GPUDevice" in globalThis)) return; // the census counts nothing under Dawn's bindings
   assert.ok(Number.isInteger(dispatchesPerToken) && dispatchesPerToken > 10);
   assert.is(readbacks, 1);

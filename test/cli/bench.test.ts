@@ -8,6 +8,7 @@ import { small } from "../../src/bench/subjects.ts";
 const test = suite("cli/bench");
 
 const milliseconds = { median: 12.345, least: 9, most: 1234.5 };
+const timing = { wall: milliseconds, cpu: { median: 6, least: 5, most: 7 } };
 const batch = { batchSize: 2, sourceLength: 8, targetLength: 4 };
 const ratio = { median: 1.5, least: 1.25, most: 2 };
 const census = { dispatches: 7, submits: 1, readbacks: 1, peakBytes: 2 ** 20 };
@@ -16,12 +17,12 @@ const report: BenchReport = {
   runtime: "a runtime",
   kernels: {
     ceilings: { gigaflops: 61.23, gigabytes: 4 },
-    cases: [{ name: "a kernel", milliseconds, gigaflops: 15.3, gigabytes: 0.0123, share: 0.25 }],
+    cases: [{ name: "a kernel", timing, gigaflops: 15.3, gigabytes: 0.0123, share: 0.25 }],
   },
   train: [{
     name: "a model",
     batch,
-    milliseconds,
+    timing,
     tokensPerSecond: 1827.4,
     memory: {
       workspaceBytes: 3 * 2 ** 20,
@@ -35,8 +36,8 @@ const report: BenchReport = {
   generate: [{
     name: "a model",
     batch,
-    milliseconds,
-    firstTokenMilliseconds: milliseconds,
+    timing,
+    firstToken: timing,
     tokensPerSecond: 86,
     dispatchesPerToken: 94,
     readbacks: 4,
@@ -67,13 +68,15 @@ const report: BenchReport = {
 test("text: a table for everything that was measured", () => {
   const lines = benchText(report).split("\n").map((line) => line.replace(/ {2,}/g, "  ").trim());
   const spread = "12.3  9.00–1235";
-  assert.ok(lines.includes("Kernels, against 61.2 GFLOP/s and 4.00 GB/s at best"));
-  assert.ok(lines.includes(`a kernel  ${spread}  15.3  0.0123  25 %`));
   assert.ok(
-    lines.includes(`a model  2 × 8 → 4  ${spread}  1827  55  1.0  0.5  3.0  2.0  1.500`),
+    lines.includes("Kernels, against 61.2 GFLOP/s and 4.00 GB/s at best"),
+  );
+  assert.ok(lines.includes(`a kernel  ${spread}  6.00  15.3  0.0123  25 %`));
+  assert.ok(
+    lines.includes(`a model  2 × 8 → 4  ${spread}  6.00  1827  55  1.0  0.5  3.0  2.0  1.500`),
   );
   assert.ok(lines.includes("matmul: x  1  2.00  100.0 %  2.00  1.00"));
-  assert.ok(lines.includes(`a model  2 × 8 → 4  ${spread}  86  ${spread}  94.0  4`));
+  assert.ok(lines.includes(`a model  2 × 8 → 4  ${spread}  6.00  86  ${spread}  6.00  94.0  4`));
   assert.ok(lines.includes("100  0.0123  0.00900–1.23  200  50"));
   const times = `${spread}  ${spread}  1.50  1.25–2.00`;
   assert.ok(lines.includes(`a product  a peer  ${times}  1.50  1.25–2.00  7 / 9  1.0 / 3.0`));
@@ -83,7 +86,7 @@ test("text: a table for everything that was measured", () => {
 test("Markdown: the same, with the machine", () => {
   const markdown = benchMarkdown(report);
   assert.match(markdown, "\nMeasured on an adapter, with a runtime.\n");
-  assert.match(markdown, "\n| a kernel | 12.3 | 9.00–1235 | 15.3 | 0.0123 | 25 % |\n");
+  assert.match(markdown, "\n| a kernel | 12.3 | 9.00–1235 | 6.00 | 15.3 | 0.0123 | 25 % |\n");
   assert.match(markdown, /\n### Where the time goes: a model\n\n```text\nkernel +calls/);
   for (const row of markdown.split("\n").filter((line) => line.startsWith("| ---"))) {
     assert.match(row, /^\| ---( \| ---:)+ \|$/);

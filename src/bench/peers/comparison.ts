@@ -4,7 +4,7 @@
  */
 
 import { type Census, takeCensus } from "../census.ts";
-import { type Spread, spread } from "../measure.ts";
+import { type Clock, type Spread, spread } from "../measure.ts";
 
 /** A framework at work. */
 export interface Contender {
@@ -30,13 +30,6 @@ export interface Contest {
   readonly tolerance: number;
   /** Units of work in one run: products of a chain, tokens of a text. 1 unless given. */
   readonly units?: number;
-}
-
-/** Milliseconds from any origin. */
-export interface Clock {
-  wall(): number;
-  /** Time that all threads of the process spent computing, where the device is the CPU itself. */
-  cpu?(): number;
 }
 
 /** How the comparison is done. */
