@@ -17,7 +17,9 @@ export type MetricName =
   | "token_f1"
   | "rouge_1"
   | "rouge_2"
-  | "rouge_l";
+  | "rouge_l"
+  | "rouge_lsum"
+  | "bleu";
 
 /** One text-to-text example. */
 export interface Example {
@@ -26,6 +28,17 @@ export interface Example {
   readonly source: string;
   /** What the decoder should write. */
   readonly target: string;
+  /** The source as ids, end of sequence included, where it is cut out of a longer text of them. */
+  readonly sourceIds?: readonly number[];
+  /** The question that the target is an answer to, where answers are scored by question. */
+  readonly question?: Question;
+}
+
+/** A question, which may be asked of several parts of a text: an example for each, one after another. */
+export interface Question {
+  readonly id: string;
+  /** Answers of which any is right; at least one. */
+  readonly answers: readonly string[];
 }
 
 /** A task: its label set (if closed) and how predictions are scored. */
@@ -37,6 +50,13 @@ export interface TaskSpecification {
   readonly labels?: readonly string[];
   /** Metrics reported; the task's score is their mean (as in the reference's average_metrics). */
   readonly metrics: readonly MetricName[];
+  /**
+   * Most ids of an answer, the start token included; or texts, of which the longest says it. Without it
+   * an answer may be as long as a target.
+   */
+  readonly answerLength?: number | readonly string[];
+  /** Beams that answers are searched with; greedy choice without it. */
+  readonly beams?: number;
 }
 
 /** A task with its examples. A split may be absent (then it is not offered). */

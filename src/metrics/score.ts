@@ -6,31 +6,38 @@
  */
 
 import type { MetricName, TaskSpecification } from "../data/types.ts";
+import { bestOverAnswers } from "./answers.ts";
+import { bleu } from "./bleu.ts";
 import { accuracy, binaryF1, matthews } from "./classification.ts";
 import { pearson, spearman } from "./correlation.ts";
 import { parseInteger, parseReal } from "./numbers.ts";
-import { rougeL, rougeN } from "./rouge.ts";
+import { type Overlap, rougeL, rougeLsum, rougeN } from "./rouge.ts";
 import { exactMatch, tokenF1 } from "./squad.ts";
 
 type TextMetric = (prediction: string, target: string) => number;
 
+/** What a prediction should have been; a list where any of several will do, which not all metrics know. */
+export type Target = string | readonly string[];
+
 /**
- * Scores predictions against targets of the same order.
+ * Scores predictions against targets of the same order. Exact match and token F1 take the best over a
+ * list of targets; other metrics take its first.
  *
  * @returns each of the task's metrics, in percent
  */
 export function score(
   task: TaskSpecification,
   predictions: readonly string[],
-  targets: readonly string[],
+  targets: readonly Target[],
 ): Partial<Record<MetricName, number>> {
   if (predictions.length !== targets.length || targets.length === 0) {
     throw new RangeError(
       `task ${task.name}: ${predictions.length} predictions for ${targets.length} targets`,
     );
   }
+  const answers = targets.map((target) => typeof target === "string" ? [target] : target);
   return Object.fromEntries(
-    task.metrics.map((metric) => [metric, measure(metric, task, predictions, targets)]),
+    task.metrics.map((metric) => [metric, measure(metric, task, predictions, answers)]),
   );
 }
 
@@ -44,10 +51,15 @@ function measure(
   metric: MetricName,
   { metrics }: TaskSpecification,
   predictions: readonly string[],
-  targets: readonly string[],
+  answers: readonly (readonly string[])[],
 ): number {
+  const targets = answers.map(([first]) => first);
   const integers = () => [predictions.map(parseInteger), targets.map(parseInteger)] as const;
   const reals = () => [predictions.map(parseReal), targets.map(parseReal)] as const;
+  const best = (metric: TextMetric) =>
+    meanPercent(predictions.map((text, i) => bestOverAnswers(metric, text, answers[i])));
+  const overlap = (metric: (prediction: string, target: string) => Overlap) =>
+    meanPercent(predictions.map((text, i) => metric(text, targets[i]).f1));
   switch (metric) {
     case "accuracy":
       return metrics.includes("f1") || metrics.includes("matthews")
@@ -62,31 +74,31 @@ function measure(
     case "spearman":
       return spearman(...reals());
     case "exact_match":
-      return meanPercent(exactMatch, predictions, targets);
+      return best(exactMatch);
     case "token_f1":
-      return meanPercent(tokenF1, predictions, targets);
+      return best(tokenF1);
     case "rouge_1":
-      return meanPercent(
-        (prediction, target) => rougeN(1, prediction, target),
-        predictions,
-        targets,
-      );
+      return overlap((prediction, target) => rougeN(1, prediction, target));
     case "rouge_2":
-      return meanPercent(
-        (prediction, target) => rougeN(2, prediction, target),
-        predictions,
-        targets,
-      );
+      return overlap((prediction, target) => rougeN(2, prediction, target));
     case "rouge_l":
-      return meanPercent(rougeL, predictions, targets);
+      return overlap(rougeL);
+    case "rouge_lsum":
+      return overlap((prediction, target) => rougeLsum(...bySentence(prediction, target)));
+    case "bleu":
+      return bleu(predictions, targets);
   }
 }
 
-function meanPercent(
-  metric: TextMetric,
-  predictions: readonly string[],
-  targets: readonly string[],
-): number {
-  const sum = predictions.reduce((sum, prediction, i) => sum + metric(prediction, targets[i]), 0);
-  return 100 * sum / targets.length;
+function meanPercent(values: readonly number[]): number {
+  return 100 * values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+const segmenter = new Intl.Segmenter("en", { granularity: "sentence" });
+
+/** Texts with a line for each sentence. The reference cuts them with NLTK's trained splitter instead. */
+function bySentence(prediction: string, target: string): [string, string] {
+  const cut = (text: string) =>
+    Array.from(segmenter.segment(text), ({ segment }) => segment.trim()).join("\n");
+  return [cut(prediction), cut(target)];
 }

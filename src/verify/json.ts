@@ -117,6 +117,12 @@ export class Fields {
     return this.#read(name, "a list of lists of strings", rows);
   }
 
+  /** A list of pairs of a string and a number. */
+  pairs(name: string): [string, number][] {
+    const pairs = listOf(this.#values[name], pairOf);
+    return this.#read(name, "a list of pairs of a string and a number", pairs);
+  }
+
   /** True or false. */
   flag(name: string): boolean {
     const value = this.#values[name];
@@ -150,6 +156,12 @@ function tensorOf(value: unknown): Tensor | undefined {
   const [inner = []] = parts.map(({ shape }) => shape);
   if (parts.some(({ shape }) => shape.join() !== inner.join())) return undefined;
   return { shape: [parts.length, ...inner], values: parts.flatMap(({ values }) => values) };
+}
+
+function pairOf(value: unknown): [string, number] | undefined {
+  if (!Array.isArray(value) || value.length !== 2) return undefined;
+  const text = textOf(value[0]), number = numberOf(value[1]);
+  return text === undefined || number === undefined ? undefined : [text, number];
 }
 
 function textOf(value: unknown): string | undefined {

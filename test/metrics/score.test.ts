@@ -59,6 +59,20 @@ test("answers and summaries are scored in percent", () => {
   });
 });
 
+test("a sentence is a line to ROUGE-Lsum, and BLEU is that of all together", () => {
+  const prediction = "It rained. We left.", target = "We left. It rained.";
+  assert.equal(score(task("rouge_lsum", "rouge_l"), [prediction], [target]), {
+    rouge_lsum: 100,
+    rouge_l: 50,
+  });
+  assert.is(score(task("bleu"), ["a b c d", "e"], ["a b c d", "e"]).bleu, 100);
+});
+
+test("of several answers any will do, but only to metrics of answers", () => {
+  const scores = score(task("exact_match", "token_f1", "accuracy"), ["b"], [["a", "the B"]]);
+  assert.equal(scores, { exact_match: 100, token_f1: 100, accuracy: 0 });
+});
+
 test("a task's figure is the mean of its metrics", () => {
   assert.is(meanScore({ f1: 60, accuracy: 80 }), 70);
 });

@@ -1,5 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { surest } from "../../src/metrics/answers.ts";
+import { score } from "../../src/metrics/score.ts";
 import { exactMatch, normalizeAnswer, tokenF1 } from "../../src/metrics/squad.ts";
 import { assertClose, reference } from "./fixture.ts";
 
@@ -53,6 +55,30 @@ test("the best over several answers adds up to SQuAD's own evaluation", () => {
     const mean = 100 * best.reduce((sum, value) => sum + value, 0) / questions.length;
     assertClose(mean, expected, metric.name);
   }
+});
+
+interface ChosenAnswers {
+  answers: Record<string, string[]>;
+  predictions: Record<string, [string, number][]>;
+  result: { exact_match: number; f1: number };
+}
+
+test("the surest answers add up to MRQA's own evaluation", () => {
+  const { answers, predictions, result } = reference<ChosenAnswers>("mrqa_evaluate");
+  const asked = Object.keys(answers).filter((id) => id in predictions);
+  const chosen = asked.map((id) =>
+    surest(predictions[id].map(([text, nll]) => ({ text, nll }))).text
+  );
+  const task = { name: "mrqa", description: "", metrics: ["exact_match", "token_f1"] } as const;
+  const scores = score(task, chosen, asked.map((id) => answers[id]));
+  assertClose(scores.exact_match!, result.exact_match, "exact match");
+  assertClose(scores.token_f1!, result.f1, "F1");
+});
+
+test("the surest answer is the first of equals, and empty only where all are", () => {
+  const candidates = [{ text: "", nll: 0 }, { text: "a", nll: 2 }, { text: "b", nll: 2 }];
+  assert.is(surest(candidates).text, "a");
+  assert.is(surest(candidates.slice(0, 1)).text, "");
 });
 
 test.run();
