@@ -10,7 +10,7 @@
 
 import { add } from "../src/graph/ops/add.ts";
 import { attentionStep } from "../src/graph/ops/attention-step.ts";
-import { cacheWrite } from "../src/graph/ops/cache-write.ts";
+import { cacheWrite, type KeyValues } from "../src/graph/ops/cache-write.ts";
 import { linear } from "../src/graph/ops/matmul.ts";
 import { reshape } from "../src/graph/ops/reshape.ts";
 import type { Tensor } from "../src/graph/tensor.ts";
@@ -26,13 +26,7 @@ import {
   project,
 } from "./t5.ts";
 
-/** Keys and values of one attention layer, [B, length, slots × heads × headDim] each; see `attentionStep`. */
-export interface KeyValues {
-  readonly key: Tensor;
-  readonly value: Tensor;
-}
-
-/** What a step reads besides the token. */
+/** What a step reads besides the token; caches are [B, length, slots × heads × headDim], see `attentionStep`. */
 export interface DecoderCache {
   /** By layer, K slots; overwritten at the current position. */
   readonly self: readonly KeyValues[];
@@ -80,11 +74,14 @@ export function decodeStep(
     const part = (name: string, x: Tensor) => linear(x, model.weight(`${block}.${name}.weight`));
 
     const own = norm(model, `${block}.0.layer_norm`, h);
-    const { key, value } = cache.self[i];
+    const written = cacheWrite(cache.self[i], {
+      key: slots(part("0.SelfAttention.k", own)),
+      value: slots(part("0.SelfAttention.v", own)),
+    }, position);
     const context = attentionStep(
       part("0.SelfAttention.q", own),
-      cacheWrite(key, slots(part("0.SelfAttention.k", own)), position),
-      cacheWrite(value, slots(part("0.SelfAttention.v", own)), position),
+      written.key,
+      written.value,
       {
         heads,
         position,

@@ -1,10 +1,10 @@
-// Writes one row per element of a batch into a cache, in place.
+// Writes one row per element of a batch into the caches of keys and of values, in place.
 //
-//   row       [batch, row_size]
-//   position  [1], the row of the cache to write
-//   cache     [batch, length, row_size]
+//   key, value              [batch, row_size]
+//   position                [1], the row of the caches to write
+//   key_cache, value_cache  [batch, length, row_size]
 //
-// A position beyond the cache writes nothing.
+// A position beyond the caches writes nothing.
 
 struct Params {
   batch: u32,
@@ -13,9 +13,11 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> row: array<f32>;
-@group(0) @binding(2) var<storage, read> position: array<u32>;
-@group(0) @binding(3) var<storage, read_write> cache: array<f32>;
+@group(0) @binding(1) var<storage, read> key: array<f32>;
+@group(0) @binding(2) var<storage, read> value: array<f32>;
+@group(0) @binding(3) var<storage, read> position: array<u32>;
+@group(0) @binding(4) var<storage, read_write> key_cache: array<f32>;
+@group(0) @binding(5) var<storage, read_write> value_cache: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -26,5 +28,7 @@ fn main(
   if (index >= params.batch * params.row_size || position[0] >= params.length) { return; }
   let batch = index / params.row_size;
   let column = index % params.row_size;
-  cache[(batch * params.length + position[0]) * params.row_size + column] = row[index];
+  let cached = (batch * params.length + position[0]) * params.row_size + column;
+  key_cache[cached] = key[index];
+  value_cache[cached] = value[index];
 }

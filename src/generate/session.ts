@@ -7,7 +7,7 @@
  */
 
 import { type ModelConfig, needsTasks, taskIndices } from "../../models/config.ts";
-import { crossKeyValues, decodeStep, type KeyValues } from "../../models/decoding.ts";
+import { crossKeyValues, decodeStep } from "../../models/decoding.ts";
 import { adaptWith, encodeInstance } from "../../models/hyperdecoder.ts";
 import type { Model } from "../../models/t5.ts";
 import type { Batch, EvaluationBatch } from "../data/batch.ts";
@@ -16,6 +16,7 @@ import { compile } from "../graph/compile.ts";
 import { input, read, type Variable } from "../graph/leaves.ts";
 import { advance } from "../graph/ops/advance.ts";
 import { assign } from "../graph/ops/assign.ts";
+import type { KeyValues } from "../graph/ops/cache-write.ts";
 import { tokenAt } from "../graph/ops/token-at.ts";
 import type { Program } from "../graph/program.ts";
 import type { Tensor } from "../graph/tensor.ts";

@@ -7,6 +7,7 @@ import { attentionStep } from "../../../src/graph/ops/attention-step.ts";
 import { cacheWrite } from "../../../src/graph/ops/cache-write.ts";
 import { relativePositionBias } from "../../../src/graph/ops/relative-position-bias.ts";
 import { ShapeError } from "../../../src/graph/tensor.ts";
+import { createVariable, writeVariable } from "../../../src/graph/variables.ts";
 import { testDevice } from "../device.ts";
 import { assertClose, evaluate, operand, values } from "./check.ts";
 import { variants } from "./variants.ts";
@@ -143,24 +144,30 @@ for (const [variant, gpu] of variants(device)) {
   });
 }
 
-test("cacheWrite changes one row of the variable and keeps the others", async () => {
-  const shape = [2, 3, 5];
-  const buffer = device.device.createBuffer({ size: 120 + 8, usage: 128 | 8 | 4 });
-  device.device.queue.writeBuffer(buffer, 0, new Float32Array(30).fill(-1));
-  const cache = read({ name: "cache", shape, dtype: "f32", buffer });
-  const written = cacheWrite(cache, input("row", [2, 5]), input("position", [1], "u32"));
-  const program = await compile(device, { outputs: { written } });
-  const row = Float32Array.from({ length: 10 }, (_, i) => i);
-  await program.run({ row, position: Uint32Array.of(2) });
-  const result = await program.run({ row, position: Uint32Array.of(1) }, ["written"]);
+test("cacheWrite changes one row of both variables and keeps the others", async () => {
+  const variables = ["key", "value"].map((name) => createVariable(device, name, [2, 3, 5]));
+  for (const variable of variables) {
+    writeVariable(device, variable, new Float32Array(30).fill(-1));
+  }
+  const [key, value] = variables.map(read);
+  const rows = { key: input("key", [2, 5]), value: input("value", [2, 5]) };
+  const written = cacheWrite({ key, value }, rows, input("position", [1], "u32"));
+  const program = await compile(device, { outputs: { ...written } });
+  const run = async (sign: number, position: number) => {
+    const values = Float32Array.from({ length: 10 }, (_, i) => sign * i);
+    const given = { key: values, value: values.map((x) => 10 * x) };
+    const at = Uint32Array.of(position);
+    return await program.run({ ...given, position: at }, ["key", "value"]);
+  };
+  await run(1, 2);
+  const result = await run(1, 1);
   const none = [-1, -1, -1, -1, -1], first = [0, 1, 2, 3, 4], second = [5, 6, 7, 8, 9];
-  assert.equal([...result.written], [...none, ...first, ...first, ...none, ...second, ...second]);
-  const beyond = await program.run({ row: row.map((x) => -x), position: Uint32Array.of(3) }, [
-    "written",
-  ]);
-  assert.equal(beyond.written, result.written, "a position beyond the cache");
+  const expected = [...none, ...first, ...first, ...none, ...second, ...second];
+  assert.equal([...result.key], expected);
+  assert.equal([...result.value], expected.map((x) => x < 0 ? x : 10 * x));
+  assert.equal(await run(-1, 3), result, "a position beyond the cache");
   program.destroy();
-  buffer.destroy();
+  for (const { buffer } of variables) buffer.destroy();
 });
 
 test("operands that do not fit are refused", () => {
@@ -179,7 +186,9 @@ test("operands that do not fit are refused", () => {
   );
   const ancestors = input("ancestors", [2, 3, 4], "u32");
   refused(() => attentionStep(beams, key, key, { heads: 2, ancestors }), /u32\[2, 3, 5\]/);
-  refused(() => cacheWrite(key, input("row", [2, 7]), position), /middle axis/);
+  const row = input("row", [2, 8]), short = input("short", [2, 7]);
+  const cache = { key, value: input("values", [2, 5, 8]) };
+  refused(() => cacheWrite(cache, { key: row, value: short }, position), /middle axis/);
 });
 
 test.run();
