@@ -66,13 +66,14 @@ export function paddedLength(length: number): number {
   return Math.ceil(length / step) * step;
 }
 
-/** Tokenises an example. What is over a limit is cut off before the end-of-sequence id. */
+/** Tokenises an example, unless its source is ids already. What is over a limit is cut off before the end-of-sequence id. */
 export function encodeExample(
-  { task, source, target }: Example,
+  example: Example,
   tokenizer: Tokenizer,
   { maxSourceLength, maxTargetLength }: BatchOptions,
 ): EncodedExample {
-  const sourceIds = tokenizer.encode(source);
+  const { task, target } = example;
+  const sourceIds = [...example.sourceIds ?? tokenizer.encode(example.source)];
   const targetIds = tokenizer.encode(target);
   const truncated = Number(cut(sourceIds, maxSourceLength, tokenizer.eosId)) +
     Number(cut(targetIds, maxTargetLength, tokenizer.eosId));

@@ -7,6 +7,7 @@
  */
 
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { Passage } from "./passages.ts";
 import type { Example, Question } from "./types.ts";
 
 /** Where an answer stands in its context, in characters (code points), the last one included. */
@@ -54,12 +55,6 @@ export function cutContext(
 /** Ids that two chunks share, but for short ones. */
 const OVERLAP = 128;
 
-/** A question about a context, with the places in it where its answers were found. */
-export interface ContextQuestion extends Question {
-  readonly text: string;
-  readonly spans: readonly AnswerSpan[];
-}
-
 /** What chunks are made for. */
 export interface ChunkOptions {
   readonly tokenizer: Tokenizer;
@@ -74,13 +69,16 @@ export interface ChunkOptions {
  */
 export function chunkExamples(
   task: string,
-  context: string,
-  questions: readonly ContextQuestion[],
+  { context, questions }: Passage,
   { tokenizer, maxSourceLength }: ChunkOptions,
 ): Example[] {
   const { ids, offsets } = tokenizer.encodeWithOffsets(context);
-  const passage: Passage = { text: context, ids: Int32Array.from(ids), eosId: tokenizer.eosId };
-  return questions.flatMap(({ text, spans, ...question }) => {
+  const whole: EncodedContext = {
+    text: context,
+    ids: Int32Array.from(ids),
+    eosId: tokenizer.eosId,
+  };
+  return questions.flatMap(({ text, id, answers, found, spans }) => {
     const prompt = tokenizer.encode(`question: ${text} context: `).slice(0, -1);
     // Where a question fills the source by itself, its end gives way for some of the context.
     prompt.length = Math.min(prompt.length, Math.floor(maxSourceLength / 2));
@@ -88,11 +86,12 @@ export function chunkExamples(
       length: maxSourceLength - prompt.length - 1,
       overlap: Math.min(OVERLAP, Math.floor(maxSourceLength / 4)),
     });
+    const question = { id, answers };
     return chunks.map((chunk) => {
-      const target = chunk.answer === undefined ? "" : question.answers[chunk.answer];
+      const target = chunk.answer === undefined ? "" : found[chunk.answer];
       const place = [offsets[chunk.begin][0], offsets[chunk.end - 1][1]] as const;
       return new ChunkExample(task, target, question, {
-        passage,
+        context: whole,
         prompt,
         asked: text,
         chunk,
@@ -103,14 +102,14 @@ export function chunkExamples(
 }
 
 /** A context, which all chunks of it share. */
-interface Passage {
+interface EncodedContext {
   readonly text: string;
   readonly ids: Int32Array;
   readonly eosId: number;
 }
 
 interface Parts {
-  readonly passage: Passage;
+  readonly context: EncodedContext;
   readonly asked: string;
   readonly prompt: readonly number[];
   readonly chunk: Chunk;
@@ -132,12 +131,12 @@ class ChunkExample implements Example {
   }
 
   get source(): string {
-    const { passage, asked, place } = this.#parts;
-    return `question: ${asked} context: ${[...passage.text].slice(...place).join("")}`;
+    const { context, asked, place } = this.#parts;
+    return `question: ${asked} context: ${[...context.text].slice(...place).join("")}`;
   }
 
   get sourceIds(): number[] {
-    const { passage: { ids, eosId }, prompt, chunk } = this.#parts;
+    const { context: { ids, eosId }, prompt, chunk } = this.#parts;
     return [...prompt, ...ids.subarray(chunk.begin, chunk.end), eosId];
   }
 }

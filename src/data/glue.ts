@@ -1,13 +1,12 @@
 /**
- * The GLUE tasks, from the files GLUE itself distributes, in the reference's text-to-text formats
- * (the task's name, then each field as `name: text`; the class index as target).
+ * The GLUE tasks, from the files GLUE itself distributes.
  *
- * Invariants: text is passed on as it stands, quotes and doubled spaces included; class indices are
- * those of the Hugging Face `glue` data sets. GLUE's own test files have no labels, so, as in the
+ * Invariant: class indices are those of the Hugging Face `glue` data sets. GLUE's own test files have no labels, so, as in the
  * reference, the test split is the validation split (for MNLI: mismatched validates, matched tests).
  */
 
 import { suggestion, UserError } from "../errors.ts";
+import { formatRow } from "./formats.ts";
 import { locate } from "./locate.ts";
 import { readJsonLines, readTsv, type Row } from "./rows.ts";
 import type { TextSource } from "./source.ts";
@@ -21,7 +20,7 @@ interface GlueTask {
   readonly files: Readonly<Record<Split, readonly string[]>>;
   /** The columns' names, for files that have no header. */
   readonly header?: readonly string[];
-  /** Each field of the source text, and its TSV column. JSON lines use the field's name. */
+  /** Each field of a row, and its TSV column. JSON lines use the field's name. */
   readonly fields: readonly (readonly [field: string, column: string])[];
   readonly labelColumn: string;
   /** Labels in the files in order of class index, or `score` for a number from 0 to 5. */
@@ -117,7 +116,18 @@ const tasks: Readonly<Record<string, GlueTask>> = {
     classes: ["entailment", "neutral", "contradiction"],
     metrics: ["accuracy"],
   },
+  wnli: {
+    description: "Does a sentence follow from one whose pronoun it explains?",
+    folder: "WNLI",
+    files: usualFiles,
+    fields: [["sentence1", "sentence1"], ["sentence2", "sentence2"]],
+    labelColumn: "label",
+    classes: ["0", "1"],
+    metrics: ["accuracy"],
+  },
 };
+
+const scores = Array.from({ length: 26 }, (_, i) => (i / 5).toFixed(1));
 
 /** The names `loadTask` knows. */
 export const glueTaskNames: readonly string[] = Object.keys(tasks);
@@ -126,9 +136,10 @@ export const glueTaskNames: readonly string[] = Object.keys(tasks);
 export function glueTask(name: string): TaskSpecification {
   const { description, classes, metrics } = lookUp(name);
   const specification = { name, description, metrics };
-  return classes === "score"
-    ? specification
-    : { ...specification, labels: classes.map((_, index) => String(index)) };
+  // The scores that the reference takes for all there are: 0.0, 0.2, … 5.0.
+  if (classes === "score") return { ...specification, answerLength: scores };
+  const labels = classes.map((_, index) => String(index));
+  return { ...specification, labels, answerLength: labels };
 }
 
 /**
@@ -158,15 +169,6 @@ export async function loadTask(
   return { task: glueTask(name), splits: loaded };
 }
 
-/** The similarity score as text: its float32 value to one decimal, ties to even as in NumPy. */
-export function roundScore(score: number): string {
-  const tenths = Math.fround(score) * 10;
-  const below = Math.floor(tenths);
-  const isTie = tenths - below === 0.5;
-  const rounded = isTie ? below + below % 2 : Math.round(tenths);
-  return (rounded / 10).toFixed(1);
-}
-
 function lookUp(name: string): GlueTask {
   if (Object.hasOwn(tasks, name)) return tasks[name];
   throw new UserError(
@@ -192,33 +194,35 @@ function readExamples(
   if (rows.length === 0) throw new UserError(`${location} has no examples.`);
 
   return rows.map((row) => {
-    const parts = task.fields.map(([field], i) => {
+    const place = `${location}:${row.line}`;
+    const fields = task.fields.map(([field], i) => {
       const value = row.cells[columns[i]];
       if (value.trim() === "") {
-        throw new UserError(`${location}:${row.line}: the column "${columns[i]}" is empty.`);
+        throw new UserError(`${place}: the column "${columns[i]}" is empty.`);
       }
-      return `${field}: ${value}`;
+      return [field, value];
     });
-    const target = readLabel(row, labelColumn, task.classes, location);
-    return { task: name, source: `${name} ${parts.join(" ")}`, target };
+    const label = readLabel(row, labelColumn, task.classes, place);
+    return { task: name, ...formatRow(name, { ...Object.fromEntries(fields), label }, place) };
   });
 }
 
+/** The index of a row's class, or its score. */
 function readLabel(
-  { cells, line }: Row,
+  { cells }: Row,
   column: string,
   classes: readonly string[] | "score",
-  location: string,
-): string {
+  place: string,
+): number {
   const label = cells[column].trim();
   if (classes === "score") {
     const score = Number(label);
-    if (label !== "" && score >= 0 && score <= 5) return roundScore(score);
-    throw new UserError(`${location}:${line}: "${label}" is not a score from 0 to 5.`);
+    if (label !== "" && score >= 0 && score <= 5) return score;
+    throw new UserError(`${place}: "${label}" is not a score from 0 to 5.`);
   }
   const index = classes.indexOf(label);
-  if (index >= 0) return String(index);
+  if (index >= 0) return index;
   throw new UserError(
-    `${location}:${line}: "${label}" is not a label of this task (${classes.join(", ")}).`,
+    `${place}: "${label}" is not a label of this task (${classes.join(", ")}).`,
   );
 }

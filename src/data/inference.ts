@@ -1,5 +1,5 @@
 /**
- * Natural language inference beside GLUE's, from the files of its releases, in the reference's formats.
+ * Natural language inference beside GLUE's, from the files of its releases.
  *
  * - `anli`: Adversarial NLI (Nie et al. 2020), `anli/R1/train.jsonl` and so on. Its rounds are one task;
  *   rounds that are not there are left out.
@@ -8,8 +8,9 @@
  */
 
 import { UserError } from "../errors.ts";
+import { formatRow } from "./formats.ts";
 import { locate } from "./locate.ts";
-import { readJsonLines, readLines, type Row } from "./rows.ts";
+import { readJsonLines, readLines } from "./rows.ts";
 import type { TextSource } from "./source.ts";
 import type { Dataset, Example, Split, TaskSpecification } from "./types.ts";
 
@@ -18,12 +19,14 @@ const specifications: Readonly<Record<string, TaskSpecification>> = {
     name: "anli",
     description: "Does a hypothesis follow from a premise, made to be hard to tell?",
     labels: ["0", "1", "2"],
+    answerLength: ["0", "1", "2"],
     metrics: ["accuracy"],
   },
   art: {
     name: "art",
     description: "Which of two hypotheses explains what happened between two observations?",
     labels: ["1", "2"],
+    answerLength: ["0", "1", "2"],
     metrics: ["accuracy"],
   },
 };
@@ -33,6 +36,11 @@ const readers: Readonly<Record<string, (source: TextSource, split: Split) => Pro
 
 /** The names `loadInference` knows. */
 export const inferenceTaskNames: readonly string[] = Object.keys(specifications);
+
+/** What such a task is, without its examples. */
+export function inferenceTask(name: string): TaskSpecification {
+  return specifications[name];
+}
 
 /**
  * Reads one of these tasks from its folder in `source`.
@@ -68,11 +76,8 @@ async function readAdversarial(source: TextSource, split: Split): Promise<Exampl
     for (const { cells, line } of rows) {
       const label = verdicts.indexOf(cells.label);
       if (label < 0) throw unknownLabel(location, line, cells.label, verdicts);
-      examples.push({
-        task: "anli",
-        source: `anli premise: ${cells.context} hypothesis: ${cells.hypothesis}`,
-        target: String(label),
-      });
+      const row = { premise: cells.context, hypothesis: cells.hypothesis, label };
+      examples.push({ task: "anli", ...formatRow("anli", row, `${location}:${line}`) });
     }
   }
   return examples;
@@ -92,15 +97,17 @@ async function readAbductive(source: TextSource, split: Split): Promise<Example[
     );
   }
   const known = specifications.art.labels!;
-  return rows.map(({ cells }: Row, i) => {
+  return rows.map(({ cells, line }, i) => {
     const label = labels[i].trim();
     if (!known.includes(label)) throw unknownLabel(labelLocation, i + 1, label, known);
-    return {
-      task: "art",
-      source: `art observation 1: ${cells.obs1} observation 2: ${cells.obs2} ` +
-        `hypothesis 1: ${cells.hyp1} hypothesis 2: ${cells.hyp2}`,
-      target: label,
+    const row = {
+      observation_1: cells.obs1,
+      observation_2: cells.obs2,
+      hypothesis_1: cells.hyp1,
+      hypothesis_2: cells.hyp2,
+      label,
     };
+    return { task: "art", ...formatRow("art", row, `${location}:${line}`) };
   });
 }
 

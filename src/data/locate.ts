@@ -3,6 +3,14 @@
 import { UserError } from "../errors.ts";
 import type { TextSource } from "./source.ts";
 
+/** The first of `paths` that `source` has, if it has one. */
+export async function findFirst(
+  source: TextSource,
+  paths: readonly string[],
+): Promise<string | undefined> {
+  for (const path of paths) if (await source.exists(path)) return path;
+}
+
 /**
  * The first of `paths` that `source` has.
  *
@@ -14,7 +22,8 @@ export async function locate(
   source: TextSource,
   paths: readonly string[],
 ): Promise<string> {
-  for (const path of paths) if (await source.exists(path)) return path;
+  const found = await findFirst(source, paths);
+  if (found !== undefined) return found;
   const [first, ...others] = paths;
   const alternatives = others.length > 0 ? ` (or ${others.join(", ")})` : "";
   throw new UserError(

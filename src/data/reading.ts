@@ -1,27 +1,26 @@
 /**
- * Extractive question answering, from SQuAD v1.1's JSON, in the reference's formats: the whole context,
- * and the first answer as target.
+ * Extractive question answering.
  *
  * - `squad`: SQuAD itself. Its test answers are secret, so the test split is the validation split. The
  *   English part of XQuAD, which is a part of it, validates where SQuAD's own file is not there.
- * - `mrqa_reg`: the sets of MRQA 2019 under the prefix `mrqa`; trained and validated on the six of its
- *   training set, tested on the six of other domains. Sets that are not there are left out.
+ * - `mrqa`: the sets of MRQA 2019, contexts cut into chunks: trained and validated on the six of its
+ *   training set, tested on the six of other domains.
+ * - `mrqa_reg`: the same with whole contexts, which are cut off at the longest source.
+ *
+ * The sets of MRQA are sub-tasks: an example's task is its set. Sets that are not there are left out.
  */
 
 import { UserError } from "../errors.ts";
-import { locate } from "./locate.ts";
+import { chunkExamples, type ChunkOptions } from "./chunks.ts";
+import { formatRow } from "./formats.ts";
+import { plainOrGzipped } from "./lines.ts";
+import { findFirst, locate } from "./locate.ts";
+import { type Passage, readPassages } from "./passages.ts";
 import type { TextSource } from "./source.ts";
 import type { Dataset, Example, Split, TaskSpecification } from "./types.ts";
 
-interface ReadingTask {
-  readonly description: string;
-  /** What the source text begins with. */
-  readonly prefix: string;
-  /** For each split, groups of paths: of each group the first that exists is read. */
-  readonly files: Readonly<Record<Split, readonly (readonly string[])[]>>;
-}
-
-const trained = [
+/** The sets that MRQA is trained on, as the reference names them. */
+export const mrqaSets: readonly string[] = [
   "HotpotQA",
   "NaturalQuestionsShort",
   "NewsQA",
@@ -29,112 +28,154 @@ const trained = [
   "SQuAD",
   "TriviaQA-web",
 ];
-const otherDomains = ["BioASQ", "DROP", "DuoRC", "RACE", "RelationExtraction", "TextbookQA"];
-const squadValidation = [["squad/dev-v1.1.json", "xquad-en/xquad.en.json"]];
 
-const tasks: Readonly<Record<string, ReadingTask>> = {
+const otherDomains = [
+  "BioASQ",
+  "DROP",
+  "DuoRC.ParaphraseRC",
+  "RACE",
+  "RelationExtraction",
+  "TextbookQA",
+];
+
+const metrics = ["token_f1", "exact_match"] as const;
+
+const specifications: Readonly<Record<string, TaskSpecification>> = {
   squad: {
+    name: "squad",
     description: "Which words of a paragraph answer a question?",
-    prefix: "squad",
-    files: {
-      train: [["squad/train-v1.1.json"]],
-      validation: squadValidation,
-      test: squadValidation,
-    },
+    metrics,
+    answerLength: 16,
+  },
+  mrqa: {
+    name: "mrqa",
+    description: "Which words of a text, of many kinds and any length, answer a question?",
+    metrics,
+    answerLength: 64,
   },
   mrqa_reg: {
+    name: "mrqa_reg",
     description: "Which words of a text, of many kinds, answer a question?",
-    prefix: "mrqa",
-    files: {
-      train: trained.map((set) => [`mrqa/${set}/train.json`]),
-      validation: trained.map((set) => [`mrqa/${set}/dev.json`, `mrqa/${set}/val.json`]),
-      test: otherDomains.map((set) => [`mrqa-ood/${set}/dev.json`, `mrqa-ood/${set}/val.json`]),
-    },
+    metrics,
+    answerLength: 64,
   },
 };
 
 /** The names `loadReading` knows. */
-export const readingTaskNames: readonly string[] = Object.keys(tasks);
+export const readingTaskNames: readonly string[] = Object.keys(specifications);
+
+/** What such a task is, without its examples. */
+export function readingTask(name: string): TaskSpecification {
+  return specifications[name];
+}
+
+/** How contexts are read. */
+export interface ReadingOptions {
+  /** What chunks are made for, which `mrqa` needs. */
+  readonly chunks?: ChunkOptions;
+  /** Whether chunks without an answer are left out of the training split. */
+  readonly filterNulls?: boolean;
+}
+
+/** A file, and the task of its examples. */
+interface ReadingFile {
+  readonly path: string;
+  readonly task: string;
+}
 
 /**
  * Reads one of these tasks from its folder in `source`.
  *
- * @throws {UserError} when its files are missing, or one is no SQuAD JSON
+ * @throws {UserError} when its files are missing or malformed
  */
 export async function loadReading(
   name: string,
   source: TextSource,
   splits: readonly Split[],
+  { chunks, filterNulls = false }: ReadingOptions = {},
 ): Promise<Dataset> {
-  const { description, prefix, files } = tasks[name];
-  const task: TaskSpecification = { name, description, metrics: ["token_f1", "exact_match"] };
+  if (name === "mrqa" && chunks === undefined) {
+    throw new TypeError("task mrqa is read with a tokenizer, to cut its contexts");
+  }
   const loaded: Partial<Record<Split, Example[]>> = {};
   for (const split of splits) {
-    await locate(name, source, files[split].flat());
+    const files = name === "squad"
+      ? await squadFiles(source, split)
+      : await mrqaFiles(name, source, split);
     const examples: Example[] = [];
-    for (const group of files[split]) {
-      const path = await firstOf(source, group);
-      if (path === undefined) continue;
-      const found = readSquad(await source.read(path), `${source.root}/${path}`);
-      for (const { question, context, answer } of found) {
-        const text = `${prefix} question: ${question} context: ${context}`;
-        examples.push({ task: name, source: text, target: answer });
+    for (const { path, task } of files) {
+      for await (const passage of readPassages(source, path)) {
+        const made = name === "mrqa"
+          ? chunkExamples(task, passage, chunks!)
+          : wholeExamples(name, task, passage, `${source.root}/${path}`);
+        for (const example of made) {
+          if (!filterNulls || split !== "train" || example.target !== "") examples.push(example);
+        }
       }
     }
     loaded[split] = examples;
   }
-  return { task, splits: loaded };
+  return { task: specifications[name], splits: loaded };
 }
 
-async function firstOf(source: TextSource, paths: readonly string[]): Promise<string | undefined> {
-  for (const path of paths) if (await source.exists(path)) return path;
+/** Questions with their whole context and their first answer. */
+function wholeExamples(
+  name: string,
+  task: string,
+  { context, questions }: Passage,
+  file: string,
+): Example[] {
+  return questions.map(({ id, answers, text }) => {
+    const row = {
+      question: text,
+      context,
+      answers: name === "squad" ? { text: answers } : answers,
+    };
+    return { task, ...formatRow(name, row, `${file}, question ${id}`), question: { id, answers } };
+  });
 }
 
-/** A question with its first answer. */
-interface Question {
-  readonly question: string;
-  readonly context: string;
-  readonly answer: string;
+async function squadFiles(source: TextSource, split: Split): Promise<ReadingFile[]> {
+  const paths = split === "train"
+    ? ["squad/train-v1.1.json"]
+    : ["squad/dev-v1.1.json", "xquad-en/xquad.en.json"];
+  return [{ path: await locate("squad", source, paths), task: "squad" }];
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-/** @throws {UserError} naming file and place where something is not as SQuAD v1.1 has it */
-function readSquad(text: string, file: string): Question[] {
-  const fail = (problem: string): never => {
-    throw new UserError(`${file} is not SQuAD v1.1's JSON: ${problem}.`);
-  };
-  const list = (parent: Fields, key: string, place: string): [string, Fields][] => {
-    const items = parent?.[key];
-    if (!Array.isArray(items)) return fail(`${place} has no list "${key}"`);
-    return items.map((
-      item,
-      i,
-    ) => [`${key}[${i}]${place === "the file" ? "" : ` of ${place}`}`, item]);
-  };
-  const string = (parent: Fields, key: string, place: string): string => {
-    const value = parent?.[key];
-    return typeof value === "string" ? value : fail(`${place} has no text "${key}"`);
-  };
-  const questions: Question[] = [];
-  for (const [article, articleFields] of list(parse(text, fail), "data", "the file")) {
-    for (const [paragraph, fields] of list(articleFields, "paragraphs", article)) {
-      const context = string(fields, "context", paragraph);
-      for (const [place, question] of list(fields, "qas", paragraph)) {
-        const [first] = list(question, "answers", place);
-        if (first === undefined) return fail(`${place} has no answer`);
-        const answer = string(first[1], "text", first[0]);
-        questions.push({ question: string(question, "question", place), context, answer });
-      }
-    }
+/** The files of MRQA that are there, as they are published or in a folder for each set. */
+async function mrqaFiles(name: string, source: TextSource, split: Split): Promise<ReadingFile[]> {
+  const sets = split === "test" ? otherDomains : mrqaSets;
+  const files: ReadingFile[] = [];
+  for (const task of sets) {
+    const path = await findFirst(source, mrqaPaths(task, split));
+    if (path !== undefined) files.push({ path, task });
   }
-  return questions.length > 0 ? questions : fail("it has no questions");
+  if (files.length > 0) return files;
+  const [wanted] = mrqaPaths(sets[0], split);
+  throw new UserError(
+    `Task ${name} needs ${source.root}/${wanted}, or another of ${
+      sets.join(", ")
+    } there (.jsonl.gz as ` +
+      `published by MRQA 2019, .jsonl, or SQuAD's JSON as mrqa/${
+        sets[0]
+      }/${split}.json), and there is ` +
+      `none; --data takes the folder that holds mrqa.`,
+  );
 }
 
-function parse(text: string, fail: (problem: string) => never): Fields {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    return fail((error as Error).message.replace(/\s+/g, " "));
-  }
+function mrqaPaths(set: string, split: Split): string[] {
+  const [short] = set.split(".");
+  const folders = {
+    train: ["mrqa/train"],
+    validation: ["mrqa/dev", "mrqa/in-domain"],
+    test: ["mrqa/dev", "mrqa/out-domain"],
+  }[split];
+  const published = folders.flatMap((folder) => [`${folder}/${set}`, `${folder}/${short}`]);
+  const roots = [`mrqa/${short}`, ...(split === "test" ? [`mrqa-ood/${short}`] : [])];
+  const names = split === "train" ? ["train"] : ["dev", "val", split];
+  const own = roots.flatMap((root) => names.map((name) => `${root}/${name}`));
+  return [
+    ...[...published, ...own].flatMap((path) => plainOrGzipped(`${path}.jsonl`).reverse()),
+    ...own.map((path) => `${path}.json`),
+  ];
 }

@@ -8,6 +8,8 @@ export interface TextSource {
   readonly root: string;
   /** The whole text of a file, decoded from UTF-8. */
   read(path: string): Promise<string>;
+  /** The bytes of a file, as they come. */
+  stream(path: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>;
   /** Whether there is such a file. */
   exists(path: string): Promise<boolean>;
 }

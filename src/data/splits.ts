@@ -11,9 +11,38 @@
 import { UserError } from "../errors.ts";
 import { Random } from "./random.ts";
 import type { Dataset, Example, Split } from "./types.ts";
+import { byQuestion } from "./units.ts";
 
-const halved = ["cola", "rte", "mrpc", "stsb"];
-const heldOut = ["qqp", "qnli", "sst2", "art"];
+const halved = [
+  "cola",
+  "wnli",
+  "rte",
+  "trec",
+  "superglue-cb",
+  "sick",
+  "mrpc",
+  "stsb",
+  "imdb",
+  "commonsense_qa",
+  "superglue-boolq",
+];
+
+const heldOut = [
+  "yelp_polarity",
+  "qqp",
+  "qnli",
+  "social_i_qa",
+  "cosmos_qa",
+  "winogrande",
+  "hellaswag",
+  "sst2",
+  "art",
+];
+
+/** From where a task's validation split is made: half of the published one, or training examples. */
+export function divisionOf(name: string): "halved" | "held out" | undefined {
+  return halved.includes(name) ? "halved" : heldOut.includes(name) ? "held out" : undefined;
+}
 
 /** Training examples that become the validation split of a large task. */
 const HELD_OUT = 1000;
@@ -32,7 +61,7 @@ export async function loadDivided(
   seed: number,
 ): Promise<Dataset> {
   const random = new Random(seed, "division", name);
-  if (halved.includes(name)) {
+  if (divisionOf(name) === "halved") {
     const needed = splits.map((split) => split === "test" ? "validation" : split);
     const { task, splits: { train, validation = [] } } = await load([...new Set(needed)]);
     const shuffled = shuffle(validation, random);
@@ -46,7 +75,7 @@ export async function loadDivided(
       },
     });
   }
-  if (heldOut.includes(name)) {
+  if (divisionOf(name) === "held out") {
     const needed = splits.map((split) => split === "validation" ? "train" : split);
     const { task, splits: { train = [], test } } = await load([...new Set(needed)]);
     if (needed.includes("train") && train.length <= HELD_OUT) {
@@ -68,7 +97,10 @@ export async function loadDivided(
   return await load(splits);
 }
 
-/** At most `limit` examples of `task`, drawn at random; all of them, as they are, where 0 or enough. */
+/**
+ * At most `limit` examples of `task`, drawn at random; all of them, as they are, where 0 or enough. The
+ * examples of one question count as one.
+ */
 export function sample(
   examples: readonly Example[],
   limit: number,
@@ -76,11 +108,11 @@ export function sample(
   seed: number,
 ): readonly Example[] {
   if (limit === 0 || examples.length <= limit) return examples;
-  return shuffle(examples, new Random(seed, "sample", task)).slice(0, limit);
+  return shuffle(byQuestion(examples), new Random(seed, "sample", task)).slice(0, limit).flat();
 }
 
-function shuffle(examples: readonly Example[], random: Random): readonly Example[] {
-  return Array.from(random.permutation(examples.length), (i) => examples[i]);
+function shuffle<T>(items: readonly T[], random: Random): T[] {
+  return Array.from(random.permutation(items.length), (i) => items[i]);
 }
 
 function pick(wanted: readonly Split[], { task, splits }: Dataset): Dataset {

@@ -4,21 +4,27 @@
  */
 
 import { suggestion, UserError } from "../errors.ts";
-import { glueTaskNames, loadTask } from "./glue.ts";
-import { inferenceTaskNames, loadInference } from "./inference.ts";
+import { exportedTask, exportedTaskNames, loadExported } from "./exported.ts";
+import { glueTask, glueTaskNames, loadTask } from "./glue.ts";
+import { inferenceTask, inferenceTaskNames, loadInference } from "./inference.ts";
 import { miniatureDatasets, miniatureTaskNames } from "./miniature/mixture.ts";
-import { loadReading, readingTaskNames } from "./reading.ts";
+import {
+  loadReading,
+  mrqaSets,
+  type ReadingOptions,
+  readingTask,
+  readingTaskNames,
+} from "./reading.ts";
 import type { TextSource } from "./source.ts";
 import { loadDivided, sample } from "./splits.ts";
-import { loadSummaries, summaryTaskNames } from "./summaries.ts";
-import type { Dataset, Split } from "./types.ts";
+import type { Dataset, Split, TaskSpecification } from "./types.ts";
 
-/** Which names each reader of files knows. */
+/** Which names each reader of files knows, and what the tasks are. */
 const readers = [
-  { names: glueTaskNames, load: loadTask },
-  { names: inferenceTaskNames, load: loadInference },
-  { names: readingTaskNames, load: loadReading },
-  { names: summaryTaskNames, load: loadSummaries },
+  { names: glueTaskNames, task: glueTask, load: loadTask },
+  { names: inferenceTaskNames, task: inferenceTask, load: loadInference },
+  { names: readingTaskNames, task: readingTask, load: loadReading },
+  { names: exportedTaskNames, task: exportedTask, load: loadExported },
 ];
 
 const fileTaskNames = readers.flatMap(({ names }) => names);
@@ -26,36 +32,19 @@ const fileTaskNames = readers.flatMap(({ names }) => names);
 /** The names {@linkcode loadDatasets} knows. */
 export const taskNames: readonly string[] = [...miniatureTaskNames, ...fileTaskNames];
 
-/** Tasks of the reference that this build has no reader for. */
-const unread = [
-  "superglue-boolq",
-  "superglue-cb",
-  "superglue-rte",
-  "paws",
-  "imdb",
-  "snli",
-  "scitail",
-  "trec",
-  "yelp_polarity",
-  "wmt16-ro-en",
-  "wmt14-hi-en",
-  "wmt16-en-ro",
-  "wmt16-en-cs",
-  "iwslt2017-ro-nl",
-  "iwslt2017-en-nl",
-  "wnli",
-  "wmt16-en-fi",
-  "social_i_qa",
-  "cosmos_qa",
-  "winogrande",
-  "hellaswag",
-  "commonsense_qa",
-  "sick",
-  "mrqa",
-];
+/** What a task that is read from files is, without its examples; undefined for a name of no such task. */
+export function fileTask(name: string): TaskSpecification | undefined {
+  return readers.find(({ names }) => names.includes(name))?.task(name);
+}
+
+/** The tasks that a model for some tasks knows: those themselves and, of MRQA, its sets. */
+export function withSubtasks(tasks: readonly string[]): string[] {
+  const hasSets = tasks.includes("mrqa") || tasks.includes("mrqa_reg");
+  return [...new Set([...tasks, ...(hasSets ? mrqaSets : [])])];
+}
 
 /** Which tasks to load, and from where. */
-export interface DatasetRequest {
+export interface DatasetRequest extends ReadingOptions {
   /** Names of tasks, each once; all of the miniature mixture unless told. */
   readonly tasks?: readonly string[];
   /** Where the tasks' folders are. */
@@ -64,7 +53,7 @@ export interface DatasetRequest {
   readonly splits?: (task: string) => readonly Split[];
   /** Whether tasks without a labelled test split get a validation split of their own. */
   readonly splitValidation?: boolean;
-  /** Training examples per task, drawn at random; 0 (the default) for all of them. */
+  /** Training examples or questions per task, drawn at random; 0 (the default) for all of them. */
   readonly trainLimit?: number;
   /** Seed of what is drawn. */
   readonly dataSeed?: number;
@@ -108,7 +97,7 @@ async function loadFiles(name: string, request: DatasetRequest): Promise<Dataset
     );
   }
   const reader = readers.find(({ names }) => names.includes(name))!;
-  const load = (splits: readonly Split[]) => reader.load(name, data, splits);
+  const load = (splits: readonly Split[]) => reader.load(name, data, splits, request);
   const wanted = splits?.(name) ?? allSplits;
   return splitValidation ? await loadDivided(name, load, wanted, dataSeed) : await load(wanted);
 }
@@ -116,14 +105,11 @@ async function loadFiles(name: string, request: DatasetRequest): Promise<Dataset
 function checkNames(names: readonly string[]): void {
   for (const [i, name] of names.entries()) {
     if (!taskNames.includes(name)) {
-      const problem = unread.includes(name)
-        ? `this build has no reader for the task "${name}"`
-        : `there is no task "${name}"`;
-      const variants = taskNames.filter((known) => known.startsWith(`${name}_`));
-      const nearest = variants.length > 0
-        ? ` (but for ${variants.join(", ")})`
-        : suggestion(name, taskNames);
-      throw new UserError(`${problem}${nearest}; known tasks: ${taskNames.join(", ")}`);
+      throw new UserError(
+        `there is no task "${name}"${suggestion(name, taskNames)}; known tasks: ${
+          taskNames.join(", ")
+        }`,
+      );
     }
     if (names.indexOf(name) !== i) throw new UserError(`the task ${name} is named twice`);
   }

@@ -19,6 +19,11 @@ export function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   return explain("read", path, () => Deno.readFile(path));
 }
 
+/** The bytes of a file, as they are read. */
+export function streamFile(path: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+  return explain("read", path, async () => (await Deno.open(path)).readable);
+}
+
 /**
  * Random access to a file. It is opened anew for every read, so nothing is left to be closed; a file that
  * has changed since this call is not read any more, since what it said of itself need not hold.
@@ -104,10 +109,12 @@ export function remove(path: string): Promise<void> {
 /** The text files under `root`, as the data readers ask for them: by path relative to it. */
 export function directorySource(root: string): {
   read(path: string): Promise<string>;
+  stream(path: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>;
   exists(path: string): Promise<boolean>;
 } {
   return {
     read: (path) => readText(`${root}/${path}`),
+    stream: (path) => streamFile(`${root}/${path}`),
     exists: (path) => exists(`${root}/${path}`),
   };
 }

@@ -50,6 +50,11 @@ export class Fields {
     return new Fields(`${this.file}, "${name}",`, this.#values[name]);
   }
 
+  /** A field that is an object, as it is. */
+  row(name: string): Readonly<Record<string, unknown>> {
+    return this.fields(name).#values;
+  }
+
   /** A number; the strings "NaN", "Infinity" and "-Infinity" are numbers too. */
   number(name: string): number {
     return this.#read(name, "a number", numberOf(this.#values[name]));

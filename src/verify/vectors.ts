@@ -1,12 +1,13 @@
 /**
  * Checks what a set of fixtures holds beside its models: optimisers and schedules, single functions,
- * metrics.
+ * metrics, formats of tasks.
  */
 
 import type { Gpu } from "../gpu/device.ts";
-import { type Check, notChecked } from "./comparison.ts";
+import type { Check } from "./comparison.ts";
 import type { FixtureFiles } from "./fixture.ts";
 import { Fields, parseJson } from "./json.ts";
+import { checkFormats } from "./formats.ts";
 import { checkMetrics } from "./metrics.ts";
 import { checkOptimizers } from "./optimizers.ts";
 import { checkUnits } from "./units.ts";
@@ -17,12 +18,7 @@ const files: Readonly<Record<string, (gpu: Gpu, record: Fields) => Check[] | Pro
   "optim.json": checkOptimizers,
   "units.json": checkUnits,
   "metrics.json": (_, record) => checkMetrics(record),
-  "task_formats.json": (_, record) => [
-    notChecked(
-      `formats of ${record.names.length} tasks`,
-      "readers take the files that data sets are published in, not these single examples",
-    ),
-  ],
+  "task_formats.json": (_, record) => checkFormats(record),
 };
 
 /** The files of a set that `verifyVectors` reads, where they are there. */

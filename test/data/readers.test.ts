@@ -1,11 +1,12 @@
-/** The readers of tasks beyond GLUE. */
+/** The readers of tasks beyond GLUE, but for those of reading. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { exportedSplits, exportedTaskNames } from "../../src/data/exported.ts";
 import { loadDatasets } from "../../src/data/tasks.ts";
 import type { TextSource } from "../../src/data/source.ts";
 import type { Dataset, Split } from "../../src/data/types.ts";
 import { UserError } from "../../src/errors.ts";
-import { folder, hasRealData, realData, referenceFormats } from "./folder.ts";
+import { folder, gzipped, hasRealData, realData, referenceFormats } from "./folder.ts";
 
 const test = suite("readers");
 
@@ -19,14 +20,6 @@ async function refused(loading: Promise<unknown>, pattern: RegExp): Promise<void
   assert.match(error.message, pattern);
 }
 
-const squad = (...questions: object[]) =>
-  JSON.stringify({ data: [{ paragraphs: [{ context: "Ctx .", qas: questions }] }] });
-const question = {
-  id: "i1",
-  question: "Why ?",
-  answers: [{ text: "ans one", answer_start: 0 }, { text: "ans two", answer_start: 0 }],
-};
-
 /** For each task, a training set of one example with the texts of the reference's fixture. */
 const oneExample: Record<string, Record<string, string>> = {
   anli: {
@@ -36,15 +29,10 @@ const oneExample: Record<string, Record<string, string>> = {
     "art/train.jsonl": JSON.stringify({ obs1: "ob1", obs2: "ob2", hyp1: "h1", hyp2: "h2" }),
     "art/train-labels.lst": "1\n",
   },
-  squad: { "squad/train-v1.1.json": squad(question) },
-  mrqa_reg: { "mrqa/SQuAD/train.json": squad(question) },
-  xsum: { "xsum/train.jsonl": JSON.stringify({ document: "Doc text .", summary: "Sum ." }) },
-  cnn_dailymail: {
-    "cnn_dailymail/train.jsonl": JSON.stringify({ article: "Art text .", highlights: "High ." }),
-  },
-  wiki_lingua_english_en: {
-    "wiki_lingua_english_en/train.jsonl": JSON.stringify({ source: "Src .", target: "Tgt ." }),
-  },
+  ...Object.fromEntries(exportedTaskNames.map((name) => {
+    const file = `${name}/${exportedSplits(name).train}.jsonl`;
+    return [name, { [file]: `${JSON.stringify(referenceFormats[name].example)}\n` }];
+  })),
 };
 
 test("every task is formatted as the reference formats it", async () => {
@@ -60,13 +48,33 @@ test("a missing file is refused by its path", async () => {
     anli: /^Task anli needs data\/anli\/R1\/train\.jsonl \(or anli\/R2\/train\.jsonl, /,
     art:
       /^Task art needs data\/art\/train\.jsonl, which is not there; --data takes the folder that holds art\.$/,
-    squad: /^Task squad needs data\/squad\/train-v1\.1\.json, /,
-    mrqa_reg: /^Task mrqa_reg needs data\/mrqa\/HotpotQA\/train\.json \(or /,
-    xsum: /^Task xsum needs data\/xsum\/train\.jsonl, /,
+    "superglue-cb":
+      /^Task superglue-cb needs data\/superglue-cb\/train\.jsonl \(or \.jsonl\.gz\), which is not there: a line of JSON for each example with the fields premise, hypothesis, label, as Hugging Face's load_dataset\("super_glue", "cb"\)\["train"\]\.to_json writes it; --data takes the folder that holds superglue-cb\.$/,
+    "wmt16-en-ro":
+      /with the fields translation, as Hugging Face's load_dataset\("wmt16", "ro-en"\)/,
   };
   for (const [name, pattern] of Object.entries(wants)) {
     await refused(load(name, folder({}), "train"), pattern);
   }
+});
+
+test("exported data sets may be gzipped, and lack splits that others stand for", async () => {
+  const row = (text: string, label = 0) => `${JSON.stringify({ text, label })}\n`;
+  const data = folder({
+    "imdb/train.jsonl.gz": await gzipped(row("a") + row("none", -1) + row("b", 1)),
+    "imdb/test.jsonl": row("c"),
+  });
+  const { task, splits } = await load("imdb", data, "train", "validation", "test");
+  assert.equal(task.labels, ["0", "1"]);
+  assert.equal(splits.train, [
+    { task: "imdb", source: "imdb a", target: "0" },
+    { task: "imdb", source: "imdb b", target: "1" },
+  ]);
+  assert.is(splits.validation, splits.test);
+  const half = folder({
+    "imdb/train.jsonl.gz": (await gzipped(row("a").repeat(999))).slice(0, 50),
+  });
+  await refused(load("imdb", half, "train"), /^data\/imdb\/train\.jsonl\.gz is no whole gzip file/);
 });
 
 test("a malformed row is refused by file, line and fault", async () => {
@@ -86,20 +94,22 @@ test("a malformed row is refused by file, line and fault", async () => {
   const label = { ...oneExample.art, "art/train-labels.lst": "0\n" };
   await refused(load("art", folder(label), "train"), /train-labels\.lst:1: "0" is not a label/);
 
-  const reading = (text: string) =>
-    load("squad", folder({ "squad/train-v1.1.json": text }), "train");
-  const not = "^data/squad/train-v1\\.1\\.json is not SQuAD v1\\.1's JSON: ";
-  await refused(reading("{"), new RegExp(not));
-  await refused(reading('{"data": 1}'), new RegExp(`${not}the file has no list "data"\\.$`));
+  const trec = (row: object) =>
+    load("trec", folder({ "trec/test.jsonl": JSON.stringify(row) }), "test");
   await refused(
-    reading('{"data": [null]}'),
-    new RegExp(`${not}data\\[0\\] has no list "paragraphs"\\.$`),
+    trec({ text: "Why?" }),
+    /^data\/trec\/test\.jsonl:1: expected text or a number under "label-coarse"\.$/,
   );
+  await refused(trec({ text: 3, "label-coarse": 3 }), /:1: expected text under "text"\.$/);
   await refused(
-    reading(squad(question, { ...question, answers: [] })),
-    new RegExp(`${not}qas\\[1\\] of paragraphs\\[0\\] of data\\[0\\] has no answer\\.$`),
+    trec({ text: "Why?", "label-coarse": 6 }),
+    /:1: "6" is not a label of this task \(0, 1, 2, 3, 4, 5\)\.$/,
   );
-  await refused(reading('{"data": []}'), new RegExp(`${not}it has no questions\\.$`));
+  const scitail = { sentence1: "A", sentence2: "B", gold_label: "maybe" };
+  await refused(
+    load("scitail", folder({ "scitail/train.jsonl": JSON.stringify(scitail) }), "train"),
+    /^data\/scitail\/train\.jsonl:1: "maybe" is not a label of this task\.$/,
+  );
 });
 
 (hasRealData ? test : test.skip)("reads the releases' files to the last row", async () => {
@@ -109,8 +119,6 @@ test("a malformed row is refused by file, line and fault", async () => {
   };
   assert.equal(await counts("anli", "validation", "test"), [2000, 2000]);
   assert.equal(await counts("art", "train", "validation", "test"), [3, 2, 2]);
-  assert.equal(await counts("squad", "validation", "test"), [1190, 1190]);
-  assert.equal(await counts("mrqa_reg", "test"), [126]);
 });
 
 test.run();

@@ -1,7 +1,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { loadDatasets, taskNames } from "../../src/data/tasks.ts";
+import { fileTask, loadDatasets, taskNames, withSubtasks } from "../../src/data/tasks.ts";
 import { UserError } from "../../src/errors.ts";
+import { referenceFormats } from "./folder.ts";
 
 const test = suite("tasks");
 
@@ -9,6 +10,7 @@ const header = "index\tsentence1\tsentence2\tlabel\n";
 const data = {
   root: "data",
   read: (path: string) => Promise.resolve(`${header}0\t${path}\tB.\tentailment\n`),
+  stream: () => Promise.reject(new Error("not wanted")),
   exists: (path: string) => Promise.resolve(path.startsWith("RTE/")),
 };
 
@@ -52,12 +54,8 @@ test("a request that cannot be met is refused", async () => {
   await refused(loadDatasets({ tasks: ["rte", "rte"], data }), /^the task rte is named twice$/);
   await refused(loadDatasets({ data }), /is read from data: choose with --tasks among/);
   await refused(
-    loadDatasets({ tasks: ["superglue-rte"] }),
-    /^this build has no reader for the task "superglue-rte"; known tasks: sentiment, /,
-  );
-  await refused(
-    loadDatasets({ tasks: ["mrqa"] }),
-    /no reader for the task "mrqa" \(but for mrqa_reg\)/,
+    loadDatasets({ tasks: ["superglue-rt"] }),
+    /^there is no task "superglue-rt" \(did you mean "superglue-rte"\?\); known tasks: sentiment, /,
   );
   assert.ok(taskNames.includes("headline") && taskNames.includes("mnli"));
 });
@@ -77,6 +75,23 @@ test("each task may have splits of its own, and few training examples", async ()
       whole.some(({ source, target }) => source === example.source && target === example.target)
     ),
   );
+});
+
+test("every task of the reference is known, and a model for MRQA knows its sets", () => {
+  for (const name of Object.keys(referenceFormats)) assert.is(fileTask(name)?.name, name);
+  assert.is(fileTask("sentiment"), undefined);
+  assert.equal(withSubtasks(["rte", "mrqa", "mrqa_reg", "rte"]), [
+    "rte",
+    "mrqa",
+    "mrqa_reg",
+    "HotpotQA",
+    "NaturalQuestionsShort",
+    "NewsQA",
+    "SearchQA",
+    "SQuAD",
+    "TriviaQA-web",
+  ]);
+  assert.equal(withSubtasks(["squad"]), ["squad"]);
 });
 
 test.run();

@@ -1,0 +1,202 @@
+/**
+ * Tasks whose data sets are read as Hugging Face's `datasets` library writes them with `to_json`: JSON
+ * lines with the data set's own fields, in a folder of the task's name.
+ *
+ * Invariant: a row that lacks a field is an error. Only rows whose label is -1, which stands for none (785
+ * of SNLI's training set), are left out; the reference trains on the text "-1".
+ */
+
+import { UserError } from "../errors.ts";
+import { fieldsOf, formatRow } from "./formats.ts";
+import { jsonLines, plainOrGzipped } from "./lines.ts";
+import { findFirst } from "./locate.ts";
+import type { TextSource } from "./source.ts";
+import type { Dataset, Example, MetricName, Split, TaskSpecification } from "./types.ts";
+
+interface ExportedTask {
+  readonly description: string;
+  /** The data set as `load_dataset` wants it. */
+  readonly dataset: string;
+  readonly metrics: readonly MetricName[];
+  readonly labels?: readonly string[];
+  readonly answerLength?: number | readonly string[];
+  readonly beams?: number;
+  /** The data set's split that is read for each of ours. */
+  readonly splits: Readonly<Record<Split, string>>;
+}
+
+const own = { train: "train", validation: "validation", test: "test" };
+/** Of data sets whose test labels are secret, and of those without a validation split. */
+const testedOnValidation = { ...own, test: "validation" };
+const validatedOnTest = { ...own, validation: "test" };
+
+const digits = (count: number, from = 0): string[] =>
+  Array.from({ length: count }, (_, i) => String(from + i));
+
+function choice(
+  description: string,
+  dataset: string,
+  splits: ExportedTask["splits"],
+  labels: readonly string[],
+  answerLength = labels,
+): ExportedTask {
+  return { description, dataset, splits, metrics: ["accuracy"], labels, answerLength };
+}
+
+function translation(description: string, dataset: string): ExportedTask {
+  return { description, dataset, splits: own, metrics: ["bleu"], answerLength: 300, beams: 4 };
+}
+
+function summary(description: string, dataset: string, beams: number): ExportedTask {
+  return {
+    description,
+    dataset,
+    splits: own,
+    metrics: ["rouge_1", "rouge_2", "rouge_l", "rouge_lsum"],
+    answerLength: 60,
+    beams,
+  };
+}
+
+const tasks: Readonly<Record<string, ExportedTask>> = {
+  "superglue-boolq": choice(
+    "Is the answer to a question about a passage yes?",
+    '"super_glue", "boolq"',
+    testedOnValidation,
+    digits(2),
+  ),
+  "superglue-cb": choice(
+    "Is the writer of a text committed to a clause in it?",
+    '"super_glue", "cb"',
+    testedOnValidation,
+    digits(3),
+  ),
+  "superglue-rte": choice(
+    "Does one text follow from another?",
+    '"super_glue", "rte"',
+    testedOnValidation,
+    digits(2),
+  ),
+  paws: choice(
+    "Do two sentences of much the same words say the same?",
+    '"paws", "labeled_final"',
+    own,
+    digits(2),
+  ),
+  imdb: choice("Is a film review positive?", '"imdb"', validatedOnTest, digits(2)),
+  snli: choice("Does a caption follow from another?", '"snli"', own, digits(3)),
+  scitail: choice(
+    "Does an answer to a school question follow from a text?",
+    '"scitail", "snli_format"',
+    own,
+    digits(2),
+  ),
+  trec: choice("What kind of thing does a question ask for?", '"trec"', validatedOnTest, digits(6)),
+  yelp_polarity: choice(
+    "Is a review of a business positive?",
+    '"yelp_polarity"',
+    validatedOnTest,
+    digits(2),
+  ),
+  sick: choice("Does one caption follow from another?", '"sick"', own, digits(3)),
+  social_i_qa: choice(
+    "What answers a question about people in a situation?",
+    '"social_i_qa"',
+    testedOnValidation,
+    digits(3, 1),
+    digits(3),
+  ),
+  cosmos_qa: choice(
+    "What answers a question about what a story leaves unsaid?",
+    '"cosmos_qa"',
+    testedOnValidation,
+    digits(4),
+  ),
+  winogrande: choice(
+    "Which of two names fills a gap?",
+    '"winogrande", "winogrande_l"',
+    testedOnValidation,
+    digits(2, 1),
+  ),
+  hellaswag: choice("How does a scene go on?", '"hellaswag"', testedOnValidation, digits(4)),
+  commonsense_qa: choice(
+    "Which of five words answers a question?",
+    '"commonsense_qa"',
+    testedOnValidation,
+    ["A", "B", "C", "D", "E"],
+  ),
+  "wmt16-ro-en": translation("Translate Romanian to English.", '"wmt16", "ro-en"'),
+  "wmt14-hi-en": translation("Translate English to Hindi.", '"wmt14", "hi-en"'),
+  "wmt16-en-ro": translation("Translate English to Romanian.", '"wmt16", "ro-en"'),
+  "wmt16-en-cs": translation("Translate English to Czech.", '"wmt16", "cs-en"'),
+  "wmt16-en-fi": translation("Translate English to Finnish.", '"wmt16", "fi-en"'),
+  "iwslt2017-ro-nl": translation("Translate Romanian to Dutch.", '"iwslt2017", "iwslt2017-ro-nl"'),
+  "iwslt2017-en-nl": translation("Translate English to Dutch.", '"iwslt2017", "iwslt2017-en-nl"'),
+  xsum: summary("Sum up a news article in one sentence.", '"xsum"', 6),
+  cnn_dailymail: summary(
+    "Sum up a news article in a few sentences.",
+    '"cnn_dailymail", "3.0.0"',
+    4,
+  ),
+  wiki_lingua_english_en: summary("Sum up a how-to guide.", '"gem", "wiki_lingua_english_en"', 4),
+};
+
+/** The names `loadExported` knows. */
+export const exportedTaskNames: readonly string[] = Object.keys(tasks);
+
+/** What such a task is, without its examples. */
+export function exportedTask(name: string): TaskSpecification {
+  const { dataset: _, splits: __, ...specification } = tasks[name];
+  return { name, ...specification };
+}
+
+/** The split of its data set that is read for each of a task's. */
+export function exportedSplits(name: string): Readonly<Record<Split, string>> {
+  return tasks[name].splits;
+}
+
+/**
+ * Reads one of these tasks from its folder in `source`.
+ *
+ * @throws {UserError} when a file is missing, which says what it must hold, or a row malformed
+ */
+export async function loadExported(
+  name: string,
+  source: TextSource,
+  splits: readonly Split[],
+): Promise<Dataset> {
+  const read = new Map<string, Example[]>();
+  const loaded: Partial<Record<Split, Example[]>> = {};
+  for (const split of splits) {
+    const published = tasks[name].splits[split];
+    if (!read.has(published)) read.set(published, await readSplit(name, source, published));
+    loaded[split] = read.get(published)!;
+  }
+  return { task: exportedTask(name), splits: loaded };
+}
+
+async function readSplit(name: string, source: TextSource, split: string): Promise<Example[]> {
+  const { dataset, labels } = tasks[name];
+  const wanted = `${name}/${split}.jsonl`;
+  const path = await findFirst(source, plainOrGzipped(wanted));
+  if (path === undefined) {
+    throw new UserError(
+      `Task ${name} needs ${source.root}/${wanted} (or .jsonl.gz), which is not there: a line of JSON ` +
+        `for each example with the fields ${fieldsOf(name).join(", ")}, as Hugging Face's ` +
+        `load_dataset(${dataset})["${split}"].to_json writes it; --data takes the folder that holds ${name}.`,
+    );
+  }
+  const examples: Example[] = [];
+  for await (const { row, place } of jsonLines(source, path)) {
+    if (row.label === -1) continue;
+    const example = { task: name, ...formatRow(name, row, place) };
+    if (labels?.includes(example.target) === false) {
+      throw new UserError(
+        `${place}: "${example.target}" is not a label of this task (${labels.join(", ")}).`,
+      );
+    }
+    examples.push(example);
+  }
+  if (examples.length === 0) throw new UserError(`${source.root}/${path} has no examples.`);
+  return examples;
+}
