@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { loadDatasets } from "../src/data/tasks.ts";
 import type { BatchOptions } from "../src/data/batch.ts";
 import type { Split } from "../src/data/types.ts";
+import { bySubtask } from "../src/data/units.ts";
 import { UserError } from "../src/errors.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
 import { makeDirectory, writeAtomic } from "../src/platform/files.ts";
@@ -65,14 +66,15 @@ async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags):
   const { tasks = settings.evalTasks, data = settings.data } = flags;
   const { beams = settings.beams, weightStorage = settings.weightStorage } = flags;
   const { splitValidation, dataSeed = 0, maxSourceLength, maxTargetLength } = settings;
+  const trained = checkTrained(path ? await readRun(path, flags) : await openModel(checkpoint!));
   const datasets = await loadDatasets({
     ...(tasks && { tasks }),
     ...(data !== undefined && { data: dataSource(data) }),
     splits: () => [split],
     splitValidation,
     dataSeed,
+    chunks: { tokenizer: trained.files.tokenizer, maxSourceLength },
   });
-  const trained = checkTrained(path ? await readRun(path, flags) : await openModel(checkpoint!));
   if (out !== undefined) await makeDirectory(dirname(out));
 
   const gpu = await acquireGpu();
@@ -80,13 +82,15 @@ async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags):
   const limits: BatchOptions = {
     batchSize: flags.batchSize ?? settings.evalBatchSize ?? settings.batchSize,
     maxSourceLength,
-    maxTargetLength: settings.maxAnswerLength ?? maxTargetLength,
+    maxTargetLength,
   };
-  const placed = await showLoading((onProgress) =>
+  const model = await showLoading((onProgress) =>
     placeTrained(gpu, trained, limits, { storage: weightStorage, onProgress })
   );
-  const model = { ...placed, options: { ...placed.options, beams } };
-  const result = (await evaluate(model, datasets, { split, onProgress: reporter() }))!;
+  const scoring = datasets.flatMap((dataset) => bySubtask(dataset, split));
+  const { maxAnswerLength = 0 } = settings;
+  const options = { split, maxAnswerLength, beams, onProgress: reporter() };
+  const result = (await evaluate(model, scoring, options))!;
   if (out !== undefined) await writeAtomic(out, predictionLines(result));
   if (result.truncated > 0) {
     console.error(

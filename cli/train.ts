@@ -13,10 +13,17 @@ import { acquireGpu, announce } from "../src/platform/adapter.ts";
 import { exists } from "../src/platform/files.ts";
 import { hasCheckpoint } from "../src/train/checkpoint.ts";
 import { type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
+import type { Tokenizer } from "../src/text/tokenizer.ts";
 import { Run } from "../src/train/run.ts";
 import type { MetricsLine } from "../src/train/run-directory.ts";
 import { type Fit, gigabytes } from "../src/train/memory-budget.ts";
-import { type Options, resolveSettings, type Settings, warmupOf } from "../src/train/settings.ts";
+import {
+  defaults,
+  type Options,
+  resolveSettings,
+  type Settings,
+  warmupOf,
+} from "../src/train/settings.ts";
 import { matchModel } from "../src/train/model-files.ts";
 import { run } from "./frame/command.ts";
 import { onInterrupt } from "./frame/interrupt.ts";
@@ -155,7 +162,7 @@ async function printProfile({ trainer, parts: { gpu } }: Run): Promise<void> {
 async function prepare(options: Options, out: string): Promise<Run> {
   const base = await openModel(options.model ?? "miniature");
   const { tasks = miniatureTaskNames } = options;
-  const datasets = await loadData({ ...options, tasks });
+  const datasets = await loadData({ ...options, tasks }, base.tokenizer);
   const examples = datasets.filter(({ task }) => tasks.includes(task.name))
     .reduce((sum, { splits: { train = [] } }) => sum + train.length, 0);
   const file = `${base.location}/config.json`;
@@ -170,9 +177,15 @@ async function prepare(options: Options, out: string): Promise<Run> {
 }
 
 /** Loads the examples that are trained on or scored, and no others. */
-async function loadData(options: Options & { tasks: readonly string[] }): Promise<Dataset[]> {
+async function loadData(
+  options: Options & { tasks: readonly string[] },
+  tokenizer: Tokenizer,
+): Promise<Dataset[]> {
   const { tasks, evalTasks = tasks, steps, evalEvery, finalSplits = ["test"], data } = options;
-  const { splitValidation = false, trainLimit = 0, seed = 0, dataSeed = seed } = options;
+  const { splitValidation = false, filterNulls = false, trainLimit = 0 } = options;
+  const { seed = 0, dataSeed = seed, model = "miniature" } = options;
+  const { maxSourceLength = defaults[model === "miniature" ? model : "t5"].maxSourceLength } =
+    options;
   const scored = (["validation", "test"] as const).filter((split) =>
     finalSplits.includes(split) || (split === "validation" && evalEvery !== 0)
   );
@@ -186,6 +199,8 @@ async function loadData(options: Options & { tasks: readonly string[] }): Promis
     splitValidation,
     trainLimit,
     dataSeed,
+    chunks: { tokenizer, maxSourceLength },
+    filterNulls,
   });
 }
 
@@ -239,7 +254,7 @@ async function trainWithBar(run: Run): Promise<void> {
     console.log(gainTable(tasks.map(({ task, scores }, i) => ({
       name: task.name,
       scores,
-      baseline: majorityBaseline(run.scored[i], split),
+      baseline: majorityBaseline(run.scored(split)[i], split),
     }))));
   }
   if (signal.aborted) return;
@@ -260,7 +275,7 @@ async function trainInJson(run: Run): Promise<void> {
       truncated: run.trainer.truncated,
       [split]: Object.fromEntries(tasks.map(({ task, scores }) => [task.name, scores])),
       majority: Object.fromEntries(
-        run.scored.map((dataset) => [dataset.task.name, majorityBaseline(dataset, split)]),
+        run.scored(split).map((dataset) => [dataset.task.name, majorityBaseline(dataset, split)]),
       ),
       average,
     });

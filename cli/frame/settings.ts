@@ -261,6 +261,10 @@ export function withSettings(command: Command): Command {
         wholeNumber,
       )
       .option(
+        "--filter-nulls",
+        "leave chunks of a context that have no answer out of what is trained on",
+      )
+      .option(
         "--split-validation",
         "validate on examples of their own where a task has no labelled test split",
       )
@@ -286,13 +290,13 @@ export function withSettings(command: Command): Command {
       )
       .option(
         "--max-answer-length <ids>",
-        "longer answers are cut (default: the longest target)",
-        positiveInteger,
+        "longer answers are cut; 0: each task's own length, or the longest target (default: 0)",
+        wholeNumber,
       )
       .option(
         "--beams <count>",
-        help("of the search for answers; 1: greedy", "beams"),
-        positiveInteger,
+        help("of the search for answers; 1: greedy; 0: each task's own number", "beams"),
+        wholeNumber,
       )
       .option(
         "--final-splits <names>",

@@ -1,5 +1,10 @@
 /**
  * Scoring a model: its answers to every example, each task by its own metrics.
+ *
+ * A question that is asked of several parts of a text has several answers, of which the model's surest
+ * counts. How sure it is, is the log-likelihood of the whole answer: the reference divides that by the
+ * length of the longest answer of the batch, which orders the answers of one batch in the same way, and
+ * those of different batches by chance.
  */
 
 import type { ModelConfig } from "../../models/config.ts";
@@ -8,7 +13,9 @@ import type { Dataset, Example, MetricName, Split, TaskSpecification } from "../
 import { SequenceGenerator } from "../generate/generator.ts";
 import type { GenerationOptions } from "../generate/options.ts";
 import type { Parameters } from "../graph/parameters.ts";
+import { surest } from "../metrics/answers.ts";
 import { meanScore, score } from "../metrics/score.ts";
+import { byQuestion } from "../data/units.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 
 /** A model that can be asked. */
@@ -32,8 +39,8 @@ export function createAnswering(
   return { generator, tokenizer, limits, options: { maxLength: limits.maxTargetLength + 1 } };
 }
 
-/** An example with what the model wrote. */
-export interface Prediction extends Example {
+/** An example with what the model wrote; of a question, that with the surest answer. */
+export interface Prediction extends Pick<Example, "task" | "source" | "target" | "question"> {
   readonly prediction: string;
 }
 
@@ -55,10 +62,18 @@ export interface Evaluation {
   readonly truncated: number;
 }
 
+/** How answers are searched for, where a task's own way is not wanted. */
+export interface AnswerSearch {
+  /** Most ids of an answer, end of sequence included; 0, unless told, for as many as the task has. */
+  readonly maxAnswerLength?: number;
+  /** Beams; 0, unless told, for as many as the task has. */
+  readonly beams?: number;
+}
+
 /** What is evaluated, and who may watch or stop it. */
-export interface EvaluationOptions {
+export interface EvaluationOptions extends AnswerSearch {
   readonly split: Split;
-  /** Examples per task, spread evenly over the split; all of them if 0, or unless told. */
+  /** Examples or questions per task, spread evenly over the split; all if 0, or unless told. */
   readonly limit?: number;
   readonly signal?: AbortSignal;
   /** Called after every batch with the number of examples done and of all. */
@@ -69,6 +84,8 @@ export interface EvaluationOptions {
 export interface Answers {
   /** In the order of the examples. */
   readonly texts: readonly string[];
+  /** The negative log-likelihood of each. */
+  readonly nlls: readonly number[];
   /** Sources and targets that were longer than the limits and were cut. */
   readonly truncated: number;
 }
@@ -84,15 +101,20 @@ export async function answer(
   { signal, onProgress }: Pick<EvaluationOptions, "signal" | "onProgress"> = {},
 ): Promise<Answers | undefined> {
   const texts: string[] = new Array(examples.length);
+  const nlls: number[] = new Array(examples.length);
   let done = 0, truncated = 0;
   for (const batch of evaluationBatches(examples, tokenizer, limits)) {
     if (signal?.aborted) return undefined;
     const rows = await generator.generate(batch, options);
-    batch.indices.forEach((example, row) => texts[example] = tokenizer.decode(rows[row][0].tokens));
+    batch.indices.forEach((example, row) => {
+      const [{ tokens, choices }] = rows[row];
+      texts[example] = tokenizer.decode(tokens);
+      nlls[example] = -choices.reduce((sum, choice) => sum + choice, 0);
+    });
     truncated += batch.truncated;
     onProgress?.(done += batch.indices.length, examples.length);
   }
-  return { texts, truncated };
+  return { texts, nlls, truncated };
 }
 
 /**
@@ -103,24 +125,75 @@ export async function answer(
 export async function evaluate(
   model: Answering,
   datasets: readonly Dataset[],
-  { split, limit, ...watch }: EvaluationOptions,
+  { split, limit, signal, onProgress, ...search }: EvaluationOptions,
 ): Promise<Evaluation | undefined> {
-  const chosen = datasets.map(({ splits }) => spread(splits[split] ?? [], limit));
-  // Tasks share batches: fewer of them, and fewer shapes to compile.
-  const answers = await answer(model, chosen.flat(), watch);
-  if (answers === undefined) return undefined;
-  let next = 0;
-  const tasks = datasets.map(({ task }, i) => {
-    const predictions = chosen[i].map((example) => ({
-      ...example,
-      prediction: answers.texts[next++],
-    }));
-    const texts = predictions.map(({ prediction }) => prediction);
-    const targets = predictions.map(({ target }) => target);
-    return { task, predictions, scores: score(task, texts, targets) };
-  });
-  const sum = tasks.reduce((sum, { scores }) => sum + meanScore(scores), 0);
-  return { tasks, average: sum / tasks.length, truncated: answers.truncated };
+  const chosen = datasets.map(({ splits }) => spread(byQuestion(splits[split] ?? []), limit));
+  const total = chosen.flat(2).length;
+  const results: TaskResult[] = new Array(datasets.length);
+  let done = 0, truncated = 0;
+  // Tasks share batches where they can: fewer of them, and fewer shapes to compile.
+  const ways = Map.groupBy(
+    datasets.keys(),
+    (i) => JSON.stringify(searchOptions(datasets[i].task, model, search)),
+  );
+  for (const [way, indices] of ways) {
+    const options: GenerationOptions = JSON.parse(way);
+    const examples = indices.flatMap((i) => chosen[i].flat());
+    const answers = await answer({ ...model, options }, examples, {
+      ...(signal && { signal }),
+      onProgress: (now) => onProgress?.(done + now, total),
+    });
+    if (answers === undefined) return undefined;
+    done += examples.length;
+    truncated += answers.truncated;
+    let next = 0;
+    for (const i of indices) {
+      const predictions = chosen[i].map((examples) =>
+        predictionOf(examples.map((example) => {
+          const text = answers.texts[next], nll = answers.nlls[next++];
+          return { example, text, nll };
+        }))
+      );
+      results[i] = {
+        task: datasets[i].task,
+        predictions,
+        scores: scoreOf(datasets[i], predictions),
+      };
+    }
+  }
+  const sum = results.reduce((sum, { scores }) => sum + meanScore(scores), 0);
+  return { tasks: results, average: sum / results.length, truncated };
+}
+
+/** How answers to a task are searched for. As in the reference, none is empty. */
+function searchOptions(
+  { answerLength, beams = 1 }: TaskSpecification,
+  { tokenizer, limits }: Answering,
+  search: AnswerSearch,
+): GenerationOptions {
+  // The start token counts, as many as the end token does in a text's ids.
+  const longest = typeof answerLength === "object"
+    ? Math.max(...answerLength.map((text) => tokenizer.encode(text).length))
+    : answerLength ?? limits.maxTargetLength + 1;
+  const maxLength = search.maxAnswerLength ? search.maxAnswerLength + 1 : longest;
+  return { maxLength, minLength: 2, beams: search.beams || beams };
+}
+
+function predictionOf(
+  candidates: readonly { example: Example; text: string; nll: number }[],
+): Prediction {
+  const { example, text } = surest(candidates);
+  const { task, source, target, question } = example;
+  return { task, source, target, ...(question && { question }), prediction: text };
+}
+
+function scoreOf({ task }: Dataset, predictions: readonly Prediction[]): TaskResult["scores"] {
+  return score(task, predictions.map(({ prediction }) => prediction), predictions.map(targetOf));
+}
+
+/** What would be right: any answer to a question, or the target. */
+function targetOf({ question, target }: Pick<Example, "question" | "target">) {
+  return question?.answers ?? target;
 }
 
 /**
@@ -136,12 +209,12 @@ export function majorityBaseline(
     counts.set(target, (counts.get(target) ?? 0) + 1);
   }
   const [majority] = [...counts].reduce((most, entry) => entry[1] > most[1] ? entry : most);
-  const targets = (splits[split] ?? []).map(({ target }) => target);
+  const targets = byQuestion(splits[split] ?? []).map(([example]) => targetOf(example));
   return score(task, targets.map(() => majority), targets);
 }
 
-function spread(examples: readonly Example[], limit = 0): readonly Example[] {
-  if (limit === 0 || examples.length <= limit) return examples;
-  const step = examples.length / limit;
-  return Array.from({ length: limit }, (_, i) => examples[Math.floor(i * step)]);
+function spread<T>(items: readonly T[], limit = 0): readonly T[] {
+  if (limit === 0 || items.length <= limit) return items;
+  const step = items.length / limit;
+  return Array.from({ length: limit }, (_, i) => items[Math.floor(i * step)]);
 }

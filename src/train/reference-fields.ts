@@ -115,7 +115,8 @@ const honouredFields: readonly ReferenceField[] = [
     "tasks",
     names,
     null,
-    "`tasks`; `alphanli` and `wiki_lingua` are read as `art` and `wiki_lingua_english_en`",
+    "`tasks`; `alphanli` and `wiki_lingua` are read as `art` and `wiki_lingua_english_en`, and a model " +
+      "for `mrqa` or `mrqa_reg` also knows the six sets of MRQA as tasks",
     (tasks) => ({ tasks: tasks.map(currentName) }),
     renamings,
   ),
@@ -129,23 +130,24 @@ const honouredFields: readonly ReferenceField[] = [
   ),
   becomes("max_source_length", whole(1), 128, "maxSourceLength"),
   becomes("max_target_length", whole(1), 128, "maxTargetLength"),
-  becomes(
+  honoured(
     "val_max_target_length",
     whole(1),
     128,
-    "maxAnswerLength",
-    ". The reference reads neither this nor the next, but has a length for each task",
+    "nothing to be done: each task has an answer length of its own, as in the reference, which reads " +
+      "neither this nor the next. `--max-answer-length` sets one for all",
   ),
-  honoured(
-    "test_max_target_length",
-    whole(1),
-    128,
-    "`maxAnswerLength`, if it is the greater of the two",
-    (length, { maxAnswerLength = 0 }) => ({ maxAnswerLength: Math.max(length, maxAnswerLength) }),
-  ),
+  honoured("test_max_target_length", whole(1), 128, "nothing to be done, for the same reason"),
   becomes("n_train", exampleCount, -1, "trainLimit", ", for each task; 0 for -1"),
   becomes("n_val", exampleCount, -1, "evalLimit", ", for each task; 0 for -1"),
   becomes("n_test", exampleCount, -1, "testLimit", ", for each task; 0 for -1"),
+  becomes(
+    "filter_nulls",
+    flag,
+    false,
+    "filterNulls",
+    ": chunks of MRQA's contexts that have no answer are not trained on. The reference fails then",
+  ),
   becomes("data_seed", whole(0), 42, "dataSeed", "; the random numbers are others than PyTorch's"),
   becomes("split_validation_test", flag, false, "splitValidation"),
   honoured(
@@ -280,7 +282,7 @@ const honouredFields: readonly ReferenceField[] = [
     whole(1),
     null,
     "beams",
-    "; 1, T5's own, where it is not said. The reference passes over it",
+    "; each task's own number where it is not said. The reference passes over it",
   ),
   honoured(
     "logging_steps",

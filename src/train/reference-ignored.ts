@@ -33,7 +33,6 @@ export const ignoredFields: readonly ReferenceField[] = [
   ignored("task_embeddings", names, null, unused),
   ignored("generate_classifier_weights", flag, false, unused),
   ignored("ignore_pad_token_for_loss", flag, true, "padding never counts in the loss"),
-  ignored("filter_nulls", flag, false, "contexts are read whole, and all have an answer"),
   ignored(
     "attention_dropout",
     share,

@@ -5,11 +5,13 @@
  * was killed and resumed writes the same metrics and the same checkpoints as one that was not.
  */
 
-import type { ModelConfig } from "../../models/config.ts";
+import { type ModelConfig, needsTasks } from "../../models/config.ts";
 import { isTrainable } from "../../models/inventory.ts";
 import { TrainingBatches } from "../data/batch.ts";
 import { Mixture } from "../data/mixture.ts";
-import type { Dataset } from "../data/types.ts";
+import type { Dataset, Split } from "../data/types.ts";
+import { bySubtask } from "../data/units.ts";
+import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import { checkBackbone, parseReference } from "./backbone.ts";
@@ -70,14 +72,13 @@ export class Run {
     batches: TrainingBatches | undefined,
   ) {
     const { settings, config, base } = parts;
-    const { evalBatchSize, maxSourceLength, maxAnswerLength, beams } = settings;
+    const { evalBatchSize, maxSourceLength, maxTargetLength } = settings;
     this.trainer = new Trainer(config, parameters, settings, (index) => batches!.batch(index));
-    const model = createAnswering(config, parameters, base.tokenizer, {
+    this.#model = createAnswering(config, parameters, base.tokenizer, {
       batchSize: evalBatchSize,
       maxSourceLength,
-      maxTargetLength: maxAnswerLength,
+      maxTargetLength,
     });
-    this.#model = { ...model, options: { ...model.options, beams } };
   }
 
   /**
@@ -93,7 +94,9 @@ export class Run {
     const { gpu, settings, config, base, datasets } = parts;
     const { seed, temperature, train, tasks, steps, randomWeights, weightStorage } = settings;
     const weights: Weights = randomWeights ? new Map() : parts.weights;
-    const trained = datasets.filter(({ task }) => tasks.includes(task.name));
+    const trained = datasets.filter(({ task }) => tasks.includes(task.name))
+      .flatMap((dataset) => bySubtask(dataset, "train"));
+    checkTasks(config, datasets);
     const batches = steps === 0 ? undefined : new TrainingBatches(
       new Mixture(trained, { seed, temperature }),
       base.tokenizer,
@@ -156,15 +159,17 @@ export class Run {
   async evaluate(
     options: Omit<EvaluationOptions, "limit"> & { split: "validation" | "test" },
   ): Promise<Evaluation | undefined> {
-    const { evalLimit, testLimit } = this.parts.settings;
+    const { evalLimit, testLimit, maxAnswerLength, beams } = this.parts.settings;
     const limit = options.split === "test" ? testLimit : evalLimit;
-    return await evaluate(this.#model, this.scored, { ...options, limit });
+    const scored = this.scored(options.split);
+    return await evaluate(this.#model, scored, { ...options, limit, maxAnswerLength, beams });
   }
 
-  /** The data sets that are scored. */
-  get scored(): readonly Dataset[] {
+  /** The data sets that are scored on a split. */
+  scored(split: Split): readonly Dataset[] {
     const { datasets, settings: { evalTasks } } = this.parts;
-    return datasets.filter(({ task }) => evalTasks.includes(task.name));
+    return datasets.filter(({ task }) => evalTasks.includes(task.name))
+      .flatMap((dataset) => bySubtask(dataset, split));
   }
 
   /** Evaluates if this step is due and has not been: a stopped run may have been saved before that. */
@@ -216,6 +221,24 @@ export class Run {
     const { steps, logEvery, evalEvery, saveEvery } = settings;
     const periods = [logEvery, evalEvery, saveEvery].filter((period) => period > 0);
     return Math.min(steps, ...periods.map((every) => (Math.floor(step / every) + 1) * every));
+  }
+}
+
+/** Checks before training what would else be found at the end: that every example has its adapter. */
+function checkTasks(config: ModelConfig, datasets: readonly Dataset[]): void {
+  if (!needsTasks(config)) return;
+  for (const { task, splits } of datasets) {
+    for (const [split, examples] of Object.entries(splits)) {
+      const unknown = examples.find((example) => !config.tasks.includes(example.task));
+      if (unknown === undefined) continue;
+      throw new UserError(
+        `the ${split} split of ${task.name} has examples of ${unknown.task}, for which the model has no ` +
+          `adapter (it has them for ${
+            config.tasks.join(", ")
+          }): score other tasks with --eval-tasks, ` +
+          `or other splits with --final-splits`,
+      );
+    }
   }
 }
 

