@@ -181,7 +181,8 @@ function peerSection(title: string, comparisons: readonly Comparison[]): Section
       peer,
       ...[ours, theirs, ratio, ...hasCpu && cpuRatio ? [cpuRatio] : []].flatMap(extent),
       pair(counts.ours.dispatches, counts.theirs.dispatches, String),
-      pair(counts.ours.peakBytes, counts.theirs.peakBytes, mebibytes),
+      // A peer may keep buffers of earlier work for this one.
+      pair(counts.ours.peakBytes, counts.theirs.peakBytes, mebibytes, "≥ "),
     ]),
   };
 }
@@ -214,8 +215,8 @@ const scaled = ({ median, least, most }: Spread, factor: number): Spread => ({
 });
 
 /** Ours and theirs, who may not say. */
-const pair = (ours: number, theirs: number, format: (value: number) => string) =>
-  `${format(ours)} / ${theirs > 0 ? format(theirs) : "–"}`;
+const pair = (ours: number, theirs: number, format: (value: number) => string, least = "") =>
+  `${format(ours)} / ${theirs > 0 ? least + format(theirs) : "–"}`;
 
 const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
 

@@ -79,7 +79,7 @@ test("text: a table for everything that was measured", () => {
   assert.ok(lines.includes(`a model  2 × 8 → 4  ${spread}  6.00  86  ${spread}  6.00  94.0  4`));
   assert.ok(lines.includes("100  0.0123  0.00900–1.23  200  50"));
   const times = `${spread}  ${spread}  1.50  1.25–2.00`;
-  assert.ok(lines.includes(`a product  a peer  ${times}  1.50  1.25–2.00  7 / 9  1.0 / 3.0`));
+  assert.ok(lines.includes(`a product  a peer  ${times}  1.50  1.25–2.00  7 / 9  1.0 / ≥ 3.0`));
   assert.ok(lines.includes(`a step  PyTorch  ${times}  7 / –  1.0 / –`));
 });
 
