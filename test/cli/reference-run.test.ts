@@ -57,16 +57,43 @@ const config = "glue_ablations/glue_manual_generated.json";
 );
 
 (hasShared ? test : test.skip)(
+  "MRQA is trained in chunks, and each of its sets scored by question",
+  async ({ directory }) => {
+    const duorc = `${shared}data/mrqa-ood/DuoRC`, data = `${directory}/data`;
+    await Deno.mkdir(`${data}/mrqa/SQuAD`, { recursive: true });
+    await Deno.mkdir(`${data}/mrqa-ood/DuoRC`, { recursive: true });
+    await Deno.copyFile(`${duorc}/train.json`, `${data}/mrqa/SQuAD/train.json`);
+    await Deno.copyFile(`${duorc}/val.json`, `${data}/mrqa/SQuAD/val.json`);
+    await Deno.copyFile(`${duorc}/val.json`, `${data}/mrqa-ood/DuoRC/val.json`);
+    const flags = `--data ${data} --final-splits validation --out mrqa-run`;
+    const config = "mrqa_experiments/per_dataset_adapter.json";
+    const { code, lines, said } = await train(directory, config, flags);
+    assert.is(code, 0, said);
+    assert.equal(Object.keys(lines.at(-1).validation), ["SQuAD"]);
+    assert.equal(Object.keys(lines.at(-1).validation.SQuAD), ["token_f1", "exact_match"]);
+
+    // Sets of other domains have no adapter of their own: that is said before training.
+    const other = await train(directory, config, `--data ${data} --out mrqa-test`);
+    assert.is(other.code, 2);
+    assert.match(
+      other.said,
+      /^error: the test split of mrqa has examples of DuoRC\.ParaphraseRC, /m,
+    );
+  },
+);
+
+(hasShared ? test : test.skip)(
   "a task without data at hand says what it wants",
   async ({ directory }) => {
     const nli = await train(directory, "xsum_nli/nli.json", "--out nli");
     assert.is(nli.code, 2);
     assert.match(nli.said, /^error: Task anli needs \S+\/anli\/R1\/train\.jsonl /m);
-    const mrqa = await train(directory, "mrqa_experiments/task_adamw_hypernet.json", "--out mrqa");
+    const config = "mrqa_experiments/adamw_adapter_gen.json";
+    const mrqa = await train(directory, config, "--out mrqa");
     assert.is(mrqa.code, 2);
     assert.match(
       mrqa.said,
-      /^error: this build has no reader for the task "mrqa" \(but for mrqa_reg\)/m,
+      /^error: Task mrqa needs \S+\/mrqa\/train\/HotpotQA\.jsonl\.gz, or another of HotpotQA, /m,
     );
   },
 );

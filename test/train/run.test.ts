@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { isAdapterParameter, parameterInventory } from "../../models/inventory.ts";
-import type { Dataset, Split } from "../../src/data/types.ts";
+import type { Dataset, Example, Split } from "../../src/data/types.ts";
 import { UserError } from "../../src/errors.ts";
 import { openSafetensors } from "../../src/io/safetensors.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
@@ -31,10 +31,14 @@ const echo: Dataset = {
   ),
 };
 
+function shouted(count: number): Example[] {
+  return echo.splits.test!.slice(0, count).map((example) => ({ ...example, task: "shout" }));
+}
+
 /** Another task of the same kind, which is only scored. */
 const shout: Dataset = {
   task: { ...echo.task, name: "shout" },
-  splits: { validation: echo.splits.validation!, test: echo.splits.test!.slice(0, 2) },
+  splits: { validation: shouted(4), test: shouted(2) },
 };
 
 const settings: Options = {
