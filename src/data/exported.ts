@@ -150,6 +150,11 @@ export function exportedTask(name: string): TaskSpecification {
   return { name, ...specification };
 }
 
+/** A task's data set, as `load_dataset` wants it. */
+export function exportedDataset(name: string): string {
+  return tasks[name].dataset;
+}
+
 /** The split of its data set that is read for each of a task's. */
 export function exportedSplits(name: string): Readonly<Record<Split, string>> {
   return tasks[name].splits;

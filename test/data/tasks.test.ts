@@ -1,5 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { exportedDataset, exportedTaskNames } from "../../src/data/exported.ts";
+import { fieldsOf } from "../../src/data/formats.ts";
 import { fileTask, loadDatasets, taskNames, withSubtasks } from "../../src/data/tasks.ts";
 import { UserError } from "../../src/errors.ts";
 import { referenceFormats } from "./folder.ts";
@@ -92,6 +94,17 @@ test("every task of the reference is known, and a model for MRQA knows its sets"
     "TriviaQA-web",
   ]);
   assert.equal(withSubtasks(["squad"]), ["squad"]);
+});
+
+test("the documentation names every task of the reference, with its data set and fields", async () => {
+  const page = await Deno.readTextFile(new URL("../../docs/tasks.md", import.meta.url));
+  const rows = page.split("\n").map((row) => row.split("|").map((cell) => cell.trim()));
+  for (const name of Object.keys(referenceFormats)) {
+    assert.ok(page.includes(`\`${name}\``), name);
+    if (!exportedTaskNames.includes(name)) continue;
+    const [, , dataset, fields] = rows.find(([, first]) => first === `\`${name}\``)!;
+    assert.equal([dataset, fields], [`\`${exportedDataset(name)}\``, fieldsOf(name).join(", ")]);
+  }
 });
 
 test.run();
