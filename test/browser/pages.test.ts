@@ -7,8 +7,6 @@ import type { SuiteResult } from "../suites.ts";
 import { bundle } from "./bundle.ts";
 import { type Browser, launchChromium, type Page } from "./chromium.ts";
 
-const test = suite("in Chromium");
-
 // WebGPU is there in secure contexts only; nothing is fetched from this host.
 const ORIGIN = "https://hyperdecoder.test/";
 
@@ -45,11 +43,12 @@ interface PageGlobals {
   runTestFile(path: string): Promise<SuiteResult[]>;
 }
 
-if (hasChromium()) {
-  for (const path of paths) test(path, () => runInPage(path));
-  test.after(() => browser?.close());
-} else {
-  console.log("skipped: npm has no headless Chromium for this system");
-  for (const path of paths) test.skip(path, () => {});
+// A suite per file: the runner hears of each as it ends, and so knows that nothing hangs.
+for (const [i, path] of paths.entries()) {
+  const test = suite(`in Chromium: ${path}`);
+  if (hasChromium()) test(path, () => runInPage(path));
+  else test.skip(path, () => {});
+  if (i === paths.length - 1) test.after(() => browser?.close());
+  test.run();
 }
-test.run();
+if (!hasChromium()) console.log("skipped: npm has no headless Chromium for this system");

@@ -1,3 +1,4 @@
+import process from "node:process";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { findModel, modelName } from "../../../cli/frame/places.ts";
@@ -43,8 +44,8 @@ test("a name like a hub id is a model of the hub, and keeps that name", async ()
 });
 
 test("a directory comes before the hub", async ({ home, hub }) => {
-  const before = Deno.cwd();
-  Deno.chdir(home);
+  const before = process.cwd();
+  process.chdir(home); // unlike Deno.chdir, node:path learns of it
   try {
     await Deno.mkdir("org/tiny", { recursive: true });
     await Deno.writeTextFile("org/tiny/config.json", "{}");
@@ -53,7 +54,7 @@ test("a directory comes before the hub", async ({ home, hub }) => {
     assert.is(await modelName("org/tiny"), `${Deno.cwd()}/org/tiny`);
     assert.equal(hub.seen, []);
   } finally {
-    Deno.chdir(before);
+    process.chdir(before);
   }
 });
 
