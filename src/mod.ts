@@ -13,6 +13,7 @@ export { UserError } from "./errors.ts";
 
 export { compile, type ProgramDescription } from "./graph/compile.ts";
 export { gradients } from "./graph/gradients.ts";
+export { checkpoint } from "./graph/ops/checkpoint.ts";
 export { input, read, type Variable } from "./graph/leaves.ts";
 export { type ParameterDescription, Parameters } from "./graph/parameters.ts";
 export type { HostArray, Program } from "./graph/program.ts";
@@ -22,7 +23,14 @@ export * from "./graph/ops/mod.ts";
 
 export { type AdapterMode, formatConfig, type ModelConfig, parseConfig } from "../models/config.ts";
 export { encodeInstance, forward } from "../models/hyperdecoder.ts";
-export { isAdapterParameter, parameterAliases, parameterInventory } from "../models/inventory.ts";
+export { projectedLoss } from "../models/loss.ts";
+export {
+  isAdapterParameter,
+  isTrainable,
+  parameterAliases,
+  parameterInventory,
+  type TrainablePart,
+} from "../models/inventory.ts";
 export { Dropout, type Model } from "../models/t5.ts";
 
 export { Adafactor, type AdafactorOptions } from "./optim/adafactor.ts";
@@ -46,6 +54,7 @@ export { miniatureDatasets } from "./data/miniature/mixture.ts";
 export { Mixture } from "./data/mixture.ts";
 export type { Dataset, Example, Split, TaskSpecification } from "./data/types.ts";
 export { IncrementalText } from "./text/incremental.ts";
+export { sentencepieceTokenizer } from "./text/sentencepiece.ts";
 export { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
 export { meanScore, score } from "./metrics/score.ts";
 export { openPytorch } from "./io/pytorch.ts";
@@ -58,5 +67,10 @@ export {
   writeSafetensors,
 } from "./io/safetensors.ts";
 export { type ByteSource, bytesSource, type StoredTensor } from "./io/source.ts";
-export { matchModel, type ModelFiles, type ModelSource, readModel } from "./train/model-files.ts";
+export { matchModel, type ModelFiles, readModel } from "./train/model-files.ts";
+export { type ModelSource } from "./train/weight-files.ts";
+export { checkTrained, placeTrained, type TrainedModel } from "./train/trained-model.ts";
+export { exportFiles, staticModel } from "./train/export.ts";
+export { AdapterMean, materialise, type StaticAdapters } from "./train/materialise.ts";
+export { adapterHubFiles } from "./train/adapterhub.ts";
 export { type LoadProgress, matchWeights, placeWeights, type Placing } from "./train/weights.ts";

@@ -13,7 +13,8 @@ import {
   readBytes,
 } from "../../src/platform/files.ts";
 import { isHubId } from "../../src/platform/hub.ts";
-import { type ModelFiles, type ModelSource, readModel } from "../../src/train/model-files.ts";
+import { type ModelFiles, readModel } from "../../src/train/model-files.ts";
+import type { ModelSource } from "../../src/train/weight-files.ts";
 import { RunDirectory } from "../../src/train/run-directory.ts";
 import { fetchModel } from "./fetching.ts";
 

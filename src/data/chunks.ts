@@ -7,16 +7,8 @@
  */
 
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { Passage } from "./passages.ts";
+import type { AnswerSpan, Passage } from "./passages.ts";
 import type { Example, Question } from "./types.ts";
-
-/** Where an answer stands in its context, in characters (code points), the last one included. */
-export interface AnswerSpan {
-  readonly start: number;
-  readonly end: number;
-  /** Which answer it is. */
-  readonly answer: number;
-}
 
 /** A run of a context's ids. */
 export interface Chunk {

@@ -6,11 +6,18 @@
  */
 
 import { UserError } from "../errors.ts";
-import type { AnswerSpan } from "./chunks.ts";
 import type { DataRow } from "./formats.ts";
 import { jsonLines } from "./lines.ts";
 import type { TextSource } from "./source.ts";
 import type { Question } from "./types.ts";
+
+/** Where an answer stands in its context, in characters (code points), the last one included. */
+export interface AnswerSpan {
+  readonly start: number;
+  readonly end: number;
+  /** Which answer it is. */
+  readonly answer: number;
+}
 
 /** A question about a context. */
 export interface PassageQuestion extends Question {

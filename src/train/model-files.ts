@@ -10,24 +10,11 @@
 import { type ModelConfig, parseConfig } from "../../models/config.ts";
 import { UserError } from "../errors.ts";
 import { parseJsonObject } from "../io/json.ts";
-import type { ByteSource } from "../io/source.ts";
 import { sentencepieceTokenizer } from "../text/sentencepiece.ts";
 import { checkTokenizerFits, createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { type BackboneReference, checkBackbone, fingerprint, parseReference } from "./backbone.ts";
-import { openWeightFile, weightsFile } from "./weight-files.ts";
+import { type ModelSource, openWeightFile, weightsFile } from "./weight-files.ts";
 import { matchWeights, type WeightFile, type Weights } from "./weights.ts";
-
-/** A model's directory, wherever it is. */
-export interface ModelSource {
-  /** What the user calls it: a path, `miniature`. */
-  readonly location: string;
-  /** The bytes of a small file in it. */
-  read(file: string): Promise<Uint8Array>;
-  /** Access to a file in it that may be larger than memory. */
-  open(file: string): Promise<ByteSource>;
-  /** Whether it has that file. */
-  exists(file: string): Promise<boolean>;
-}
 
 /** What was read from a model's directory; the tensors are checked by {@linkcode matchWeights}. */
 export interface ModelFiles {

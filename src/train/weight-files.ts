@@ -9,8 +9,19 @@ import { openPytorch } from "../io/pytorch.ts";
 import { openSafetensors } from "../io/safetensors.ts";
 import { openSharded } from "../io/sharded.ts";
 import type { ByteSource, StoredTensor } from "../io/source.ts";
-import type { ModelSource } from "./model-files.ts";
 import type { WeightFile } from "./weights.ts";
+
+/** A model's directory, wherever it is. */
+export interface ModelSource {
+  /** What the user calls it: a path, `miniature`. */
+  readonly location: string;
+  /** The bytes of a small file in it. */
+  read(file: string): Promise<Uint8Array>;
+  /** Access to a file in it that may be larger than memory. */
+  open(file: string): Promise<ByteSource>;
+  /** Whether it has that file. */
+  exists(file: string): Promise<boolean>;
+}
 
 /** The file of a model's weights as this project writes them. */
 export const weightsFile = "model.safetensors";

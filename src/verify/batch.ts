@@ -7,7 +7,12 @@ import { type ModelConfig, needsTasks } from "../../models/config.ts";
 import type { Batch } from "../data/batch.ts";
 import { UserError } from "../errors.ts";
 import { sameShape } from "../graph/tensor.ts";
-import type { FileTensor } from "./fixture.ts";
+import type { Values } from "./comparison.ts";
+
+/** A tensor of a file that holds integers or floats. */
+export interface FileTensor extends Values {
+  readonly values: Float32Array | Int32Array;
+}
 
 /**
  * Reads a batch.

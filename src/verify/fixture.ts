@@ -17,8 +17,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { Parameters } from "../graph/parameters.ts";
 import { sameShape } from "../graph/tensor.ts";
 import { readSafetensors, type SafeTensor, toFloat32, toInt32 } from "../io/safetensors.ts";
-import { readBatch } from "./batch.ts";
-import type { Values } from "./comparison.ts";
+import { type FileTensor, readBatch } from "./batch.ts";
 import { Fields, parseJson } from "./json.ts";
 
 /** The files of a fixture directory. Paths are relative to it and may start with `../`. */
@@ -27,11 +26,6 @@ export interface FixtureFiles {
   readonly location: string;
   read(path: string): Promise<Uint8Array>;
   exists(path: string): Promise<boolean>;
-}
-
-/** A tensor of a file that holds integers or floats. */
-export interface FileTensor extends Values {
-  readonly values: Float32Array | Int32Array;
 }
 
 /** A directory, read. Files that are not there are undefined. */

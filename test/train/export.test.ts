@@ -6,7 +6,8 @@ import { fromFloat32, readSafetensors, type SafeTensor } from "../../src/io/safe
 import { bytesSource } from "../../src/io/source.ts";
 import { writeSafetensors } from "../../src/io/safetensors.ts";
 import { type ExportDtype, exportFiles } from "../../src/train/export.ts";
-import { type ModelSource, readModel } from "../../src/train/model-files.ts";
+import { readModel } from "../../src/train/model-files.ts";
+import type { ModelSource } from "../../src/train/weight-files.ts";
 import { checkTrained, type TrainedModel } from "../../src/train/trained-model.ts";
 import { adaptedConfig, adaptedTensors } from "./adapted-model.ts";
 

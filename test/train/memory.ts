@@ -4,7 +4,7 @@ import { formatConfig, parseConfig } from "../../models/config.ts";
 import { writeSafetensors } from "../../src/io/safetensors.ts";
 import { type ByteSource, bytesSource } from "../../src/io/source.ts";
 import type { CheckpointStore } from "../../src/train/checkpoint.ts";
-import type { ModelSource } from "../../src/train/model-files.ts";
+import type { ModelSource } from "../../src/train/weight-files.ts";
 import { RunDirectory, type RunStore } from "../../src/train/run-directory.ts";
 import { tinyConfig, tinyTensors } from "./tiny-model.ts";
 
