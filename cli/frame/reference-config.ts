@@ -3,12 +3,12 @@
  *
  * Its fields are written in snake case and ours in camel case, so that a file tells by itself whose it
  * is; one that mixes them is refused, since the defaults of the two differ. What the fields mean is one
- * table (`src/train/reference-fields.ts`); here it is held against a file.
+ * table (`src/train/reference/fields.ts`); here it is held against a file.
  */
 
 import { suggestion, UserError } from "../../src/errors.ts";
-import type { ReferenceField, Translation } from "../../src/train/reference-field.ts";
-import { referenceFields } from "../../src/train/reference-fields.ts";
+import type { ReferenceField, Translation } from "../../src/train/reference/field.ts";
+import { referenceFields } from "../../src/train/reference/fields.ts";
 
 /** What a configuration of the reference says, in our words. */
 export interface ReferenceConfig {

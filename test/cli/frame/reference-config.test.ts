@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { isReferenceConfig, readReferenceConfig } from "../../../cli/frame/reference-config.ts";
 import { trainCommand } from "../../../cli/train.ts";
 import { UserError } from "../../../src/errors.ts";
-import { referenceFields } from "../../../src/train/reference-fields.ts";
+import { referenceFields } from "../../../src/train/reference/fields.ts";
 
 const test = suite("frame/reference-config");
 

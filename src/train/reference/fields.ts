@@ -5,9 +5,9 @@
  * change what an earlier one said. `docs/reference-configs.md` is this table in prose.
  */
 
-import { ADAPTER_MODES } from "../../models/config.ts";
-import type { TrainablePart } from "../../models/inventory.ts";
-import { referenceSchedules } from "../optim/schedule.ts";
+import { ADAPTER_MODES } from "../../../models/config.ts";
+import type { TrainablePart } from "../../../models/inventory.ts";
+import { referenceSchedules } from "../../optim/schedule.ts";
 import {
   becomes,
   exampleCount,
@@ -22,9 +22,9 @@ import {
   text,
   type Translation,
   whole,
-} from "./reference-field.ts";
-import { ignoredFields } from "./reference-ignored.ts";
-import { LOG_SLOTS } from "./training-step.ts";
+} from "./field.ts";
+import { ignoredFields } from "./ignored.ts";
+import { LOG_SLOTS } from "../training-step.ts";
 
 /** Names that two old configurations use for tasks. */
 const renamed: Readonly<Record<string, string>> = {

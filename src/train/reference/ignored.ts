@@ -11,7 +11,7 @@ import {
   text,
   type Translation,
   whole,
-} from "./reference-field.ts";
+} from "./field.ts";
 
 const unused = "the reference never uses it";
 const oneProcess = "there is one process and one device";

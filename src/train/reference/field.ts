@@ -1,9 +1,9 @@
 /**
  * What a field of the reference's JSON configurations is: its kind, its default there, and what becomes
- * of it here. The rows themselves are in `reference-fields.ts` and `reference-ignored.ts`.
+ * of it here. The rows themselves are in `fields.ts` and `ignored.ts`.
  */
 
-import type { Options } from "./settings.ts";
+import type { Options } from "../settings.ts";
 
 /** What the command is told by a configuration: settings, and where the run is. */
 export interface Translation extends Options {
