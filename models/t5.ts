@@ -6,13 +6,12 @@
  */
 
 import { add } from "../src/graph/ops/add.ts";
-import { attention } from "../src/graph/ops/attention.ts";
+import { attention, type RelativePositions } from "../src/graph/ops/attention.ts";
 import { checkpoint } from "../src/graph/ops/checkpoint.ts";
 import { dropout, dropoutAdd } from "../src/graph/ops/dropout.ts";
 import { embedding } from "../src/graph/ops/embedding.ts";
 import { geluGate } from "../src/graph/ops/gelu-gate.ts";
 import { linear } from "../src/graph/ops/matmul.ts";
-import { relativePositionBias } from "../src/graph/ops/relative-position-bias.ts";
 import { relu } from "../src/graph/ops/relu.ts";
 import { rmsNorm } from "../src/graph/ops/rms-norm.ts";
 import { scale } from "../src/graph/ops/scale.ts";
@@ -65,8 +64,7 @@ export interface StackOutput {
 /** Encoder: ids i32[B, S], mask i32[B, S] → hidden states. */
 export function encode(model: Model, ids: Tensor, mask: Tensor, adapt?: AdaptLayer): StackOutput {
   const { config } = model;
-  const [, length] = ids.shape;
-  const bias = positionBias(model, "encoder", length, true);
+  const positions = relativePositions(model, "encoder");
   const hiddenStates: Tensor[] = [];
   let h = embed(model, ids);
   for (let i = 0; i < config.encoderLayers; i++) {
@@ -74,7 +72,7 @@ export function encode(model: Model, ids: Tensor, mask: Tensor, adapt?: AdaptLay
     hiddenStates.push(h);
     const block = `encoder.block.${i}.layer`;
     h = attend(model, `${block}.0`, "SelfAttention", h, undefined, {
-      bias,
+      positions,
       keyMask: mask,
       maskValue: SELF_MASK,
     });
@@ -92,8 +90,7 @@ export function decode(
   adapt?: AdaptLayer,
 ): StackOutput {
   const { config } = model;
-  const [, length] = ids.shape;
-  const bias = positionBias(model, "decoder", length, false);
+  const positions = relativePositions(model, "decoder");
   const hiddenStates: Tensor[] = [];
   let h = embed(model, ids);
   for (let i = 0; i < config.decoderLayers; i++) {
@@ -101,7 +98,7 @@ export function decode(
     hiddenStates.push(h);
     const block = `decoder.block.${i}.layer`;
     h = attend(model, `${block}.0`, "SelfAttention", h, undefined, {
-      bias,
+      positions,
       causal: true,
       maskValue: SELF_MASK,
     });
@@ -133,7 +130,7 @@ function attend(
   name: "SelfAttention" | "EncDecAttention",
   h: Tensor,
   memory: Tensor | undefined,
-  options: { bias?: Tensor; keyMask?: Tensor; causal?: boolean; maskValue: number },
+  options: { positions?: RelativePositions; keyMask?: Tensor; causal?: boolean; maskValue: number },
 ): Tensor {
   const normed = norm(model, `${layer}.layer_norm`, h);
   const source = memory ?? normed;
@@ -185,17 +182,8 @@ export function positionTable(side: Side): string {
   return `${side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`;
 }
 
-function positionBias(
-  model: Model,
-  side: Side,
-  length: number,
-  bidirectional: boolean,
-) {
-  return relativePositionBias(model.weight(positionTable(side)), {
-    queryLength: length,
-    keyLength: length,
-    bidirectional,
-  });
+function relativePositions(model: Model, side: Side): RelativePositions {
+  return { table: model.weight(positionTable(side)), bidirectional: side === "encoder" };
 }
 
 function drop(model: Model, x: Tensor): Tensor {

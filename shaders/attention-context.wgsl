@@ -31,7 +31,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read> seed: array<u32>;
 @group(0) @binding(6) var<storage, read_write> context: array<u32>;
 
-override has_bias: bool = false;
+override has_table: bool = false;
 override has_key_mask: bool = false;
 override has_dropout: bool = false;
 override causal: bool = false;

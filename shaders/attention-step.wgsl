@@ -20,7 +20,7 @@
 // goes over the keys 64 at a time, one invocation per key for the scores and per feature for the sums.
 
 // Replaced when the shader is specialised. A block is 4 · BLOCK_VECTORS features of a head: larger ones mean fewer
-// scores computed twice, but code that drivers compile slowly. For the rest see relative-position-bias.wgsl.
+// scores computed twice, but code that drivers compile slowly. For the rest see attention-tiled.wgsl.
 const BLOCK_VECTORS = 8u;
 const FIRST_DISTANCES = array<u32, 2>(0u, 1u);
 const BIDIRECTIONAL = true;

@@ -2,26 +2,33 @@
 //
 //   query       [batch, query_length, heads · head_size]
 //   key, value  [batch, key_length, heads · head_size]
-//   bias        [heads, query_length, key_length]     read only if has_bias
+//   table       [buckets, heads], position bias       read only if has_table
 //   key_mask    [batch, key_length], 0 where masked   read only if has_key_mask
 //   seed        [2]                                   read only if has_dropout
 //   output      as query
 //   statistics  [batch, heads, query_length, 2]: maximum of the scores, 1 / Σ exp(score − maximum)
 //
-// shift = bias + mask_value where masked: the mask is added, not put in place of the score, so a row whose
-// keys are all masked is the softmax of its shifted scores. Maximum and sum are kept apart because their
-// combination, the log-sum-exp, drowns in the rounding of a mask_value of −1e9.
+// shift = table[bucket(key − query), head] + mask_value where masked: the mask is added, not put in place of the
+// score, so a row whose keys are all masked is the softmax of its shifted scores. Maximum and sum are kept apart
+// because their combination, the log-sum-exp, drowns in the rounding of a mask_value of −1e9.
 //
-// A workgroup of 8×8 invocations owns 32 query rows of one
-// head and goes over the keys 32 at a time with an online softmax. Operands pass through workgroup memory in
-// chunks of 32 features, so that any head size fits; an invocation (y, g) computes a 4×4 matrix of every product:
-// scores of rows y + 8·r and keys g + 8·c, features 4·g … 4·g + 3 of rows y + 8·r. The order of all sums is fixed.
+// A workgroup of 8×8 invocations owns 32 query rows of one head and goes over the keys 32 at a time with an online
+// softmax. Operands pass through workgroup memory in chunks of 32 features, so that any head size fits; an
+// invocation (y, g) computes a 4×4 matrix of every product: scores of rows y + 8·r and keys g + 8·c, features
+// 4·g … 4·g + 3 of rows y + 8·r. The order of all sums is fixed.
 //
 // Matrices hold one query row per column: scores[row][key], sums[chunk][row].
 
 // Chunks of 32 features of a head; replaced when the shader is specialised, so that arrays over them stay in
 // registers.
 const CHUNKS = 2u;
+
+// Replaced too. Bucket n of one direction begins at distance FIRST_DISTANCES[n], which is n up to EXACT_DISTANCES;
+// the host works that out because the logarithm in it rounds differently between adapters.
+const FIRST_DISTANCES = array<u32, 2>(0u, 1u);
+const EXACT_DISTANCES = 1u;
+const DIRECTION_BUCKETS = 2u;
+const BIDIRECTIONAL = true;
 
 struct Params {
   batch: u32,
@@ -38,13 +45,13 @@ struct Params {
 @group(0) @binding(1) var<storage, read> query: array<f32>;
 @group(0) @binding(2) var<storage, read> key: array<f32>;
 @group(0) @binding(3) var<storage, read> value: array<f32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> table: array<f32>;
 @group(0) @binding(5) var<storage, read> key_mask: array<i32>;
 @group(0) @binding(6) var<storage, read> seed: array<u32>;
 @group(0) @binding(7) var<storage, read_write> output: array<f32>;
 @group(0) @binding(8) var<storage, read_write> statistics: array<f32>;
 
-override has_bias: bool = false;
+override has_table: bool = false;
 override has_key_mask: bool = false;
 override has_dropout: bool = false;
 override causal: bool = false;
@@ -59,6 +66,8 @@ var<workgroup> left: array<vec4f, 288>;
 var<workgroup> right: array<vec4f, 288>;
 // Weights of the pairs: vector g of row holds columns g, g + 8, g + 16 and g + 24.
 var<workgroup> weights: array<vec4f, 288>;
+// Biases of a pair of tiles: element i is that of key − query = first_key − first_query + i − 31.
+var<workgroup> position_biases: array<f32, 64>;
 // One vector over an invocation's four rows, per invocation.
 var<workgroup> partial: array<vec4f, 64>;
 
@@ -161,12 +170,29 @@ fn kept(element: vec4u) -> vec4f {
   return select(vec4f(), scale, uniform_numbers >= vec4f(params.dropout_rate));
 }
 
-// What is added to the scores of a query, to four keys of which `masked` are.
-fn shift(head: u32, q: u32, k: vec4u, masked: vec4<bool>) -> vec4f {
+// The row of the table for a position relative to the query.
+fn bucket(position: i32) -> u32 {
+  let distance = u32(max(-position, select(0, position, BIDIRECTIONAL)));
+  var result = min(distance, EXACT_DISTANCES);
+  for (var n = EXACT_DISTANCES + 1u; n < DIRECTION_BUCKETS; n++) {
+    result += select(0u, 1u, distance >= FIRST_DISTANCES[n]);
+  }
+  return result + select(0u, DIRECTION_BUCKETS, BIDIRECTIONAL && position > 0);
+}
+
+// Biases of the distances in a pair of tiles.
+fn load_positions(head: u32, first_query: u32, first_key: u32, lane: u32) {
+  let row = bucket(i32(first_key) - i32(first_query) + i32(lane) - 31);
+  position_biases[lane] = table[row * params.heads + head];
+}
+
+// What is added to the scores of query `query_row` of a tile, q in all, to its keys key_row, key_row + 8,
+// key_row + 16 and key_row + 24, k in all, of which `masked` are.
+fn shift(query_row: u32, key_row: u32, q: u32, k: vec4u, masked: vec4<bool>) -> vec4f {
   var sum = vec4f();
-  if (has_bias) {
-    let i = (head * params.query_length + q) * params.key_length + k;
-    sum = vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
+  if (has_table) {
+    let i = 31u - query_row + key_row;
+    sum = vec4f(position_biases[i], position_biases[i + 8u], position_biases[i + 16u], position_biases[i + 24u]);
   }
   let after = k > vec4u(q);
   return sum + select(vec4f(), vec4f(params.mask_value), masked | (after & vec4<bool>(causal)));
@@ -200,6 +226,7 @@ fn forward(
     let columns = first_key + g + vec4u(0, 8, 16, 24);
     let exists = columns < vec4u(params.key_length);
     let k = min(columns, vec4u(params.key_length - 1u));
+    if (has_table) { load_positions(head, first_query, first_key, lane); }
 
     var scores = mat4x4f();
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
@@ -213,7 +240,7 @@ fn forward(
     let masked = masked_keys(batch, k);
     var highest = maximum;
     for (var r = 0u; r < 4u; r++) {
-      let row = select(vec4f(LOWEST), scores[r] + shift(head, q[r], k, masked), exists);
+      let row = select(vec4f(LOWEST), scores[r] + shift(y + 8u * r, g, q[r], k, masked), exists);
       scores[r] = row;
       highest[r] = max(highest[r], max(max(row.x, row.y), max(row.z, row.w)));
     }

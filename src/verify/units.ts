@@ -5,12 +5,12 @@
 import type { Gpu } from "../gpu/device.ts";
 import { compile } from "../graph/compile.ts";
 import { input } from "../graph/leaves.ts";
+import { attention } from "../graph/ops/attention.ts";
 import { geluGate } from "../graph/ops/gelu-gate.ts";
 import { labelSmoothedLoss } from "../graph/ops/label-smoothed-loss.ts";
 import { maskedMean } from "../graph/ops/masked-mean.ts";
-import { relativePositionBias } from "../graph/ops/relative-position-bias.ts";
 import type { HostArray } from "../graph/program.ts";
-import type { Tensor } from "../graph/tensor.ts";
+import { size, type Tensor } from "../graph/tensor.ts";
 import { type Check, Comparison, notChecked, outcomes, TOLERANCES } from "./comparison.ts";
 import type { Fields } from "./json.ts";
 
@@ -38,33 +38,51 @@ export async function checkUnits(gpu: Gpu, record: Fields): Promise<Check[]> {
   return results;
 }
 
-/** A table whose entries are their own row says which bucket every position is in. */
+/**
+ * Where attention looks positions up, seen from outside: every head sees the keys of one bucket alone, and
+ * every element of the batch has a value at one key alone, which comes out of the head that sees it.
+ */
 async function checkBuckets(gpu: Gpu, record: Fields, name: string): Promise<Check[]> {
   const comparison = new Comparison(name, TOLERANCES.exact);
   for (const given of record.list(name)) {
-    const buckets = given.number("num_buckets"), bidirectional = given.flag("bidirectional");
+    const heads = given.number("num_buckets"), bidirectional = given.flag("bidirectional");
     const from = given.number("relative_position_from"), to = given.number("relative_position_to");
-    const queryLength = 1 - from, keyLength = to + 1;
-    const { bias } = await evaluate(
+    // The last query sees every position.
+    const queries = 1 - from, keys = to - from + 1;
+    const queryShape = [keys, queries, heads], keyShape = [keys, keys, heads];
+    const { output } = await evaluate(
       gpu,
-      { table: [[buckets, 1], Float32Array.from({ length: buckets }, (_, i) => i)] },
-      ({ table }) => ({
-        bias: relativePositionBias(table, {
-          queryLength,
-          keyLength,
-          bidirectional,
-          maxDistance: given.number("max_distance"),
+      {
+        query: [queryShape, new Float32Array(size(queryShape))],
+        value: [keyShape, diagonal(keys, heads, 0)],
+        table: [[heads, heads], diagonal(heads, 1, -1e9)],
+      },
+      ({ query, value, table }) => ({
+        output: attention(query, value, value, {
+          heads,
+          positions: { table, bidirectional, maxDistance: given.number("max_distance") },
+          maskValue: 0,
         }),
       }),
     );
-    // Key 0 is before every query, query 0 before every key.
-    const before = Array.from({ length: -from }, (_, i) => bias[(-from - i) * keyLength]);
-    const after = bias.slice(0, keyLength);
+    const found = Array.from({ length: keys }, (_, key) => {
+      const end = (key + 1) * queries * heads;
+      const seen = output.slice(end - heads, end);
+      return seen.indexOf(Math.max(...seen));
+    });
     const expected = given.numbers("bucket");
     const title = bidirectional ? "both directions" : "backward";
-    comparison.tensor(title, [...before, ...after], { shape: [expected.length], values: expected });
+    comparison.tensor(title, found, { shape: [expected.length], values: expected });
   }
   return outcomes([comparison]);
+}
+
+/** [rows, rows, width] with 1 on the diagonal of the first two axes. */
+function diagonal(rows: number, width: number, elsewhere: number): Float32Array {
+  return Float32Array.from({ length: rows * rows * width }, (_, i) => {
+    const pair = Math.floor(i / width);
+    return Math.floor(pair / rows) === pair % rows ? 1 : elsewhere;
+  });
 }
 
 async function checkGelu(gpu: Gpu, record: Fields, name: string): Promise<Check[]> {

@@ -10,7 +10,6 @@ import {
   crossAttention,
   decoderAttention,
   encoderAttention,
-  positionBias,
 } from "./attention.ts";
 import { beamChoice, greedyChoice, nucleusChoice } from "./decoding.ts";
 import { dropoutResidual, gate, lookUp, loss, norm, pooling } from "./layers.ts";
@@ -31,7 +30,6 @@ export function modelKernels({ config, batch }: Subject): Case[] {
     ...encoderAttention(config, batchSize, sourceLength),
     ...decoderAttention(config, batchSize, targetLength),
     ...crossAttention(config, batchSize, targetLength, sourceLength),
-    ...positionBias(config, sourceLength),
     cachedAttention(config, batchSize, sourceLength),
     ...norm(sources, modelDim),
     ...gate(sources, feedForwardDim),

@@ -1,10 +1,9 @@
-/** Attention with T5's position bias and key masks, and its bias alone. */
+/** Attention with T5's position bias and key masks. */
 
 import type { ModelConfig } from "../../../models/config.ts";
 import { CROSS_MASK, SELF_MASK } from "../../../models/t5.ts";
 import { attention } from "../../graph/ops/attention.ts";
 import { attentionStep } from "../../graph/ops/attention-step.ts";
-import { relativePositionBias } from "../../graph/ops/relative-position-bias.ts";
 import { size } from "../../graph/tensor.ts";
 import { type Case, type Differentiable, withGradients } from "../kernels.ts";
 import type { Workbench } from "../workbench.ts";
@@ -45,14 +44,11 @@ function attend(
   const value = bench.floats("value", [batch, keys, width]);
   const keyMask = bench.operand("mask", [batch, keys], new Int32Array(batch * keys).fill(1), "i32");
   const table = bench.floats("table", [relativeBuckets, heads]);
-  const bias = kind === "cross" ? undefined : relativePositionBias(table, {
-    queryLength: queries,
-    keyLength: keys,
-    bidirectional: kind === "encoder",
-  });
-  const options = kind === "decoder"
-    ? { bias, causal: true, maskValue: SELF_MASK }
-    : { bias, keyMask, maskValue: kind === "cross" ? CROSS_MASK : SELF_MASK };
+  const options = {
+    encoder: { positions: { table, bidirectional: true }, keyMask, maskValue: SELF_MASK },
+    decoder: { positions: { table, bidirectional: false }, causal: true, maskValue: SELF_MASK },
+    cross: { keyMask, maskValue: CROSS_MASK },
+  }[kind];
   // A product of [queries, keys, headDim] per head; two forward, five backward (scores once more).
   const products = 2 * batch * heads * queries * keys * headDim;
   return {
@@ -63,22 +59,6 @@ function attend(
     flops: 2 * products,
     backwardFlops: 5 * products,
   };
-}
-
-/** The bias of a stack, and the gradient of its table. */
-export function positionBias({ heads, relativeBuckets }: ModelConfig, length: number): Case[] {
-  return withGradients((bench) => {
-    const table = bench.floats("table", [relativeBuckets, heads]);
-    const positions = { queryLength: length, keyLength: length, bidirectional: true };
-    return {
-      name: `position bias ${heads}×${length}×${length}`,
-      operands: [table],
-      differentiable: [table],
-      result: relativePositionBias(table, positions),
-      flops: heads * length ** 2,
-      backwardFlops: heads * length ** 2,
-    };
-  });
 }
 
 /** Attention of one new token to `length` cached ones. */

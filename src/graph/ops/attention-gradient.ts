@@ -5,7 +5,9 @@
  */
 
 import contextSource from "../../../shaders/attention-context.wgsl" with { type: "text" };
-import tiledSource from "../../../shaders/attention-gradient-tiled.wgsl" with { type: "text" };
+import keySource from "../../../shaders/attention-key-gradient.wgsl" with { type: "text" };
+import querySource from "../../../shaders/attention-query-gradient.wgsl" with { type: "text" };
+import type { Gpu } from "../../gpu/device.ts";
 import { linearGrid } from "../dispatch.ts";
 import {
   applyAll,
@@ -13,6 +15,7 @@ import {
   type Dispatch,
   type Op,
   type Scratch,
+  type Shader,
   size,
   type Tensor,
 } from "../tensor.ts";
@@ -28,10 +31,11 @@ import {
   TILE,
   tiled,
 } from "./attention-problem.ts";
-import { backwardProducts, usesProducts } from "./attention-products.ts";
+import { backwardProducts } from "./attention-products.ts";
+import { sumRowsDispatches } from "./sum-rows.ts";
 
 /** Operands that have a gradient, in the order of the op's inputs. */
-const differentiable = ["query", "key", "value", "bias"] as const;
+const differentiable = ["query", "key", "value", "table"] as const;
 
 interface Attributes extends AttentionAttributes {
   /** What the outputs are gradients of. */
@@ -66,70 +70,81 @@ const attentionGradientOp: Op<Attributes> = {
     const gradients: AttentionGradients = Object.fromEntries(
       attributes.wanted.map((name, i) => [name, outputs[i]]),
     );
-    const dispatches = usesProducts(operands, attributes, gpu) ? backwardProducts : backwardTiles;
+    const dispatches = gpu.isCpu ? backwardProducts : backwardTiles;
     return dispatches(operands, attributes, forward, outputGradient, gradients, gpu);
   },
 };
 
-/** The dispatches for GPUs: what all gradients need, then a kernel for each (key and value share one). */
+/** The dispatches for GPUs: what all gradients need, then a kernel of workgroups that own queries and one of
+ * workgroups that own keys. */
 function backwardTiles(
   operands: AttentionOperands,
   attributes: AttentionAttributes,
   forward: ForwardResults,
   outputGradient: Tensor,
   wanted: AttentionGradients,
+  gpu: Gpu,
 ): Dispatch[] {
-  const { query, key, value, bias } = operands;
-  const { heads } = attributes;
+  const { query, key, value, table } = operands;
+  const { heads, positions } = attributes;
   const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, attributes);
   const queryTiles = Math.ceil(queryLength / TILE), keyTiles = Math.ceil(keyLength / TILE);
   const context = contextOf(operands, attributes, forward, outputGradient);
-  /** `operations` are those per query, key and feature. */
+  const settings = attentionSettings(operands, attributes);
+  /** `products` are those of all queries and keys. */
   const dispatch = (
-    entry: string,
+    shader: Shader,
     outputs: Dispatch["bindings"],
-    workgroups: Dispatch["workgroups"],
-    operations: number,
+    tiles: number,
+    products: number,
   ): Dispatch => ({
-    ...attentionSettings(operands, attributes),
-    shader: tiled("attention-gradient-tiled", tiledSource, headSize),
-    entry,
+    ...settings,
+    shader: tiled(shader, headSize, attributes),
+    entry: "backward",
     bindings: {
       query,
       key,
       value,
       output_gradient: outputGradient,
       context: context.bindings.context,
-      ...(bias && { bias }),
+      ...(table && { table }),
       ...outputs,
     },
-    workgroups,
-    flops: operations * size(key.shape) * queryLength,
+    workgroups: [tiles, heads, batch],
+    flops: 2 * products * size(key.shape) * queryLength,
   });
-  return [
-    context,
-    ...(wanted.query
-      ? [
-        dispatch("backward_query", { query_gradient: wanted.query }, [queryTiles, heads, batch], 6),
-      ]
-      : []),
-    ...(wanted.key || wanted.value
-      ? [dispatch(
-        "backward_key_value",
-        {
-          key_gradient: wanted.key ?? { scratchBytes: byteLength(key) },
-          value_gradient: wanted.value ?? { scratchBytes: byteLength(value) },
-        },
-        [keyTiles, heads, batch],
-        8,
-      )]
-      : []),
-    ...(wanted.bias
-      ? [
-        dispatch("backward_bias", { bias_gradient: wanted.bias }, [keyTiles, queryTiles, heads], 4),
-      ]
-      : []),
-  ];
+  const dispatches = [context];
+  if (wanted.query || wanted.table) {
+    // Every workgroup sums its part of the table's gradient.
+    const parts = batch * queryTiles, columns = heads * (positions?.buckets ?? 0);
+    const table_parts = { scratchBytes: 4 * parts * columns };
+    const queryGradient = dispatch(
+      { name: "attention-query-gradient", source: querySource },
+      {
+        query_gradient: wanted.query ?? { scratchBytes: byteLength(query) },
+        ...(wanted.table && { table_parts }),
+      },
+      queryTiles,
+      3,
+    );
+    const constants = { ...settings.constants, wants_table: Number(wanted.table !== undefined) };
+    dispatches.push({ ...queryGradient, constants });
+    if (wanted.table) {
+      dispatches.push(...sumRowsDispatches(table_parts, parts, columns, wanted.table, gpu));
+    }
+  }
+  if (wanted.key || wanted.value) {
+    dispatches.push(dispatch(
+      { name: "attention-key-gradient", source: keySource },
+      {
+        key_gradient: wanted.key ?? { scratchBytes: byteLength(key) },
+        value_gradient: wanted.value ?? { scratchBytes: byteLength(value) },
+      },
+      keyTiles,
+      4,
+    ));
+  }
+  return dispatches;
 }
 
 /** See attention-context.wgsl. */

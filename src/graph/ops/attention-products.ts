@@ -1,14 +1,16 @@
 /**
  * Attention as matrix products with a softmax between them: how CPU adapters compute it.
  *
- * The scores are held in memory, but only while one op runs: the backward pass computes them anew, which is
- * one product more and saves batch · heads · queryLength · keyLength numbers a layer.
+ * The scores are held in memory, but only those of a chunk at a time and only while one op runs: the backward
+ * pass computes them anew, which is one product more and saves batch · heads · queryLength · keyLength numbers a
+ * layer. A problem of ordinary size is one chunk, or a few of whole elements of the batch.
  */
 
 import source from "../../../shaders/attention-softmax.wgsl" with { type: "text" };
 import type { Gpu } from "../../gpu/device.ts";
 import { linearGrid } from "../dispatch.ts";
-import type { Dispatch, Scratch, Tensor } from "../tensor.ts";
+import { type Dispatch, type Scratch, size, type Tensor } from "../tensor.ts";
+import { type AttentionChunk, attentionChunks, wholeChunk } from "./attention-chunks.ts";
 import {
   type AttentionAttributes,
   type AttentionGradients,
@@ -18,32 +20,21 @@ import {
   type ForwardResults,
 } from "./attention-problem.ts";
 import { matmulDispatches } from "./matmul.ts";
+import { bucketed } from "./position-buckets.ts";
 
 /** Invocations of a workgroup of attention-softmax.wgsl. */
 const WORKGROUP_SIZE = 8;
 
-/** A matrix for every batch element and head; strides are in elements. */
+/** A matrix for every head of a chunk of the batch; offset and strides are in elements. */
 interface Matrices {
   readonly memory: Tensor | Scratch;
   readonly rows: number;
   readonly columns: number;
+  readonly offset: number;
   readonly stride: number;
   readonly headStride: number;
   readonly rowStride: number;
   readonly transposed?: boolean;
-}
-
-/** Whether this is how attention is computed: on CPU adapters, as long as the scores fit into a binding. */
-export function usesProducts(
-  operands: Pick<AttentionOperands, "query" | "key">,
-  attributes: AttentionAttributes,
-  { isCpu, limits }: {
-    readonly isCpu: boolean;
-    readonly limits: { readonly maxStorageBufferBindingSize: number };
-  },
-): boolean {
-  const { scratchBytes } = scoreMatrices(operands, attributes).memory;
-  return isCpu && scratchBytes <= limits.maxStorageBufferBindingSize;
 }
 
 /** The dispatches of the forward pass. */
@@ -53,15 +44,23 @@ export function forwardProducts(
   { output, statistics }: ForwardResults,
   gpu: Gpu,
 ): Dispatch[] {
-  const [query, key, value, result] = [operands.query, operands.key, operands.value, output]
-    .map((tensor) => headMatrices(tensor, attributes));
-  const scores = scoreMatrices(operands, attributes);
-  const product = products(operands, attributes, gpu);
-  return [
-    product(query, transpose(key), scores),
-    softmax("forward", operands, attributes, { scores: scores.memory, statistics }),
-    product(scores, value, result),
-  ];
+  const { query, key, value } = operands;
+  const { chunks, scratchBytes } = chunked(operands, attributes);
+  const memory = { scratchBytes };
+  return chunks.flatMap((chunk) => {
+    const { ofQueries, ofKeys, ofPairs, product, softmax } = within(
+      chunk,
+      operands,
+      attributes,
+      gpu,
+    );
+    const scores = ofPairs(memory);
+    return [
+      product(ofQueries(query), transpose(ofKeys(key)), scores),
+      softmax("forward", { scores: memory, statistics }),
+      product(scores, ofKeys(value), ofQueries(output)),
+    ];
+  });
 }
 
 /** The dispatches of the backward pass, for the gradients that are wanted. */
@@ -73,51 +72,52 @@ export function backwardProducts(
   wanted: AttentionGradients,
   gpu: Gpu,
 ): Dispatch[] {
-  const [query, key, value, dOutput] = [
-    operands.query,
-    operands.key,
-    operands.value,
-    outputGradient,
-  ]
-    .map((tensor) => headMatrices(tensor, attributes));
-  const scores = scoreMatrices(operands, attributes);
-  const scoreGradients = scoreMatrices(operands, attributes);
-  const product = products(operands, attributes, gpu);
-  const into = (tensor: Tensor | undefined, a: Matrices, b: Matrices) =>
-    tensor ? [product(a, b, headMatrices(tensor, attributes))] : [];
-  return [
-    product(query, transpose(key), scores),
-    product(dOutput, transpose(value), scoreGradients),
-    softmax("backward", operands, attributes, {
-      scores: scores.memory,
-      score_gradients: scoreGradients.memory,
-      forward_statistics: statistics,
-    }),
-    ...into(wanted.query, scoreGradients, key),
-    ...into(wanted.key, transpose(scoreGradients), query),
-    ...into(wanted.value, transpose(scores), dOutput),
-    ...(wanted.bias ? [biasGradient(operands, attributes, scoreGradients, wanted.bias)] : []),
-  ];
+  const { query, key, value } = operands;
+  const { queryLength, keyLength } = attentionSizes(operands, attributes);
+  const { chunks, scratchBytes } = chunked(operands, attributes);
+  const memory = { scratchBytes }, gradientMemory = { scratchBytes };
+  const diagonals = { scratchBytes: 4 * attributes.heads * (queryLength + keyLength - 1) };
+  const dispatches = chunks.flatMap((chunk, i) => {
+    const { ofQueries, ofKeys, ofPairs, product, softmax, sumDiagonals } = within(
+      chunk,
+      operands,
+      attributes,
+      gpu,
+    );
+    const scores = ofPairs(memory), scoreGradients = ofPairs(gradientMemory);
+    // The first queries of an element of the batch find no sum to add to.
+    const intoKeys = (tensor: Tensor | undefined, a: Matrices, b: Matrices) =>
+      tensor ? [product(a, b, ofKeys(tensor), chunk.firstQuery > 0)] : [];
+    return [
+      product(ofQueries(query), transpose(ofKeys(key)), scores),
+      product(ofQueries(outputGradient), transpose(ofKeys(value)), scoreGradients),
+      softmax("backward", {
+        scores: memory,
+        score_gradients: gradientMemory,
+        forward_statistics: statistics,
+      }),
+      ...(wanted.query ? [product(scoreGradients, ofKeys(key), ofQueries(wanted.query))] : []),
+      ...intoKeys(wanted.key, transpose(scoreGradients), ofQueries(query)),
+      ...intoKeys(wanted.value, transpose(scores), ofQueries(outputGradient)),
+      ...(wanted.table ? [sumDiagonals(gradientMemory, diagonals, i > 0)] : []),
+    ];
+  });
+  if (wanted.table) dispatches.push(sumBuckets(operands, attributes, diagonals, wanted.table));
+  return dispatches;
 }
 
-/** The heads in [batch, length, heads · headSize]. */
-function headMatrices(memory: Tensor, { heads }: AttentionAttributes): Matrices {
-  const [, rows, rowStride] = memory.shape;
-  const columns = rowStride / heads;
-  return { memory, rows, columns, rowStride, headStride: columns, stride: rows * rowStride };
+/** The chunks of a problem, and bytes for the scores of any one of them. */
+function chunked(operands: AttentionOperands, attributes: AttentionAttributes) {
+  const sizes = attentionSizes(operands, attributes);
+  const scoresPerQuery = attributes.heads * rowOfScores(sizes.keyLength);
+  const chunks = attentionChunks(sizes, scoresPerQuery);
+  const rows = Math.max(...chunks.map(({ batch, queries }) => batch * queries));
+  return { chunks, scratchBytes: 4 * rows * scoresPerQuery };
 }
 
-/** New memory for a score of every query and key, in rows of whole vec4s. */
-function scoreMatrices(
-  operands: Pick<AttentionOperands, "query" | "key">,
-  attributes: AttentionAttributes,
-) {
-  const { batch, queryLength, keyLength } = attentionSizes(operands, attributes);
-  const rowStride = 4 * Math.ceil(keyLength / 4);
-  const headStride = queryLength * rowStride;
-  const stride = attributes.heads * headStride;
-  const memory: Scratch = { scratchBytes: 4 * batch * stride };
-  return { memory, rows: queryLength, columns: keyLength, rowStride, headStride, stride };
+/** Rows of scores are whole vec4s. */
+function rowOfScores(keyLength: number): number {
+  return 4 * Math.ceil(keyLength / 4);
 }
 
 function transpose(matrices: Matrices): Matrices {
@@ -125,11 +125,65 @@ function transpose(matrices: Matrices): Matrices {
   return { ...matrices, rows: columns, columns: rows, transposed: true };
 }
 
-/** A function that gives the dispatch of result = a · b in every head. */
-function products(operands: AttentionOperands, attributes: AttentionAttributes, gpu: Gpu) {
+/** The table's gradient from the diagonals' sums. */
+function sumBuckets(
+  operands: AttentionOperands,
+  attributes: AttentionAttributes,
+  diagonal_sums: Scratch,
+  table_gradient: Tensor,
+): Dispatch {
+  return {
+    ...softmaxSettings(wholeChunk(attentionSizes(operands, attributes)), operands, attributes),
+    entry: "sum_buckets",
+    bindings: { diagonal_sums, table_gradient },
+    workgroups: linearGrid(size(table_gradient.shape), WORKGROUP_SIZE),
+    flops: diagonal_sums.scratchBytes / 4,
+  };
+}
+
+/** What every dispatch of attention-softmax.wgsl has. */
+function softmaxSettings(
+  { firstBatch, batch, firstQuery, queries }: AttentionChunk,
+  operands: AttentionOperands,
+  attributes: AttentionAttributes,
+) {
+  const { uniforms, constants } = attentionSettings(operands, attributes);
+  return {
+    shader: bucketed({ name: "attention-softmax", source }, attributes.positions),
+    constants: constants!,
+    uniforms: {
+      ...uniforms,
+      batch,
+      queries,
+      first_batch: firstBatch,
+      first_query: firstQuery,
+      accumulate: 0,
+    },
+  };
+}
+
+/** What a chunk works on, and its dispatches. */
+function within(
+  chunk: AttentionChunk,
+  operands: AttentionOperands,
+  attributes: AttentionAttributes,
+  gpu: Gpu,
+) {
   const { heads } = attributes;
-  const { batch } = attentionSizes(operands, attributes);
-  return (a: Matrices, b: Matrices, result: Matrices): Dispatch => {
+  const { keyLength } = attentionSizes(operands, attributes);
+  const { firstBatch, batch, firstQuery, queries } = chunk;
+  const settings = softmaxSettings(chunk, operands, attributes);
+
+  /** Rows from `first` on of the heads in [batch, length, heads · headSize]. */
+  const headMatrices = (memory: Tensor, first: number, rows: number): Matrices => {
+    const [, length, rowStride] = memory.shape;
+    const columns = rowStride / heads, stride = length * rowStride;
+    const offset = firstBatch * stride + first * rowStride;
+    return { memory, rows, columns, offset, stride, headStride: columns, rowStride };
+  };
+
+  /** result = a · b in every head, or what the result holds + a · b. */
+  const product = (a: Matrices, b: Matrices, result: Matrices, accumulate = false): Dispatch => {
     const problem = {
       batch: batch * heads,
       m: a.rows,
@@ -148,56 +202,63 @@ function products(operands: AttentionOperands, attributes: AttentionAttributes, 
         resultStride: result.stride,
         resultHeadStride: result.headStride,
         resultRowStride: result.rowStride,
-        aOffset: 0,
-        bOffset: 0,
-        resultOffset: 0,
+        aOffset: a.offset,
+        bOffset: b.offset,
+        resultOffset: result.offset,
       },
+      epilogue: { accumulate },
     };
     const memory = { a: a.memory, b: b.memory, result: result.memory };
     const [dispatch] = matmulDispatches(problem, memory, gpu);
     return dispatch;
   };
-}
 
-/** A dispatch over rows of scores. */
-function softmax(
-  entry: "forward" | "backward",
-  operands: AttentionOperands,
-  attributes: AttentionAttributes,
-  bindings: Dispatch["bindings"],
-): Dispatch {
-  const { bias, keyMask, seed } = operands;
-  const { batch, queryLength, keyLength } = attentionSizes(operands, attributes);
-  const rows = batch * attributes.heads * queryLength;
   return {
-    ...attentionSettings(operands, attributes),
-    shader: { name: "attention-softmax", source },
-    entry,
-    bindings: {
-      ...(bias && { bias }),
-      ...(keyMask && { key_mask: keyMask }),
-      ...(seed && { seed }),
-      ...bindings,
+    product,
+    ofQueries: (memory: Tensor) => headMatrices(memory, firstQuery, queries),
+    ofKeys: (memory: Tensor) => headMatrices(memory, 0, keyLength),
+
+    /** The scores of the chunk, which fill memory of their own. */
+    ofPairs(memory: Scratch): Matrices {
+      const rowStride = rowOfScores(keyLength), headStride = queries * rowStride;
+      const stride = heads * headStride;
+      return {
+        memory,
+        rows: queries,
+        columns: keyLength,
+        offset: 0,
+        stride,
+        headStride,
+        rowStride,
+      };
     },
-    workgroups: linearGrid(rows, WORKGROUP_SIZE),
-    flops: 8 * rows * keyLength,
-  };
-}
 
-function biasGradient(
-  operands: AttentionOperands,
-  attributes: AttentionAttributes,
-  { memory, headStride, stride }: Matrices,
-  bias_gradient: Tensor,
-): Dispatch {
-  const { heads } = attributes;
-  const { batch } = attentionSizes(operands, attributes);
-  return {
-    ...attentionSettings(operands, attributes),
-    shader: { name: "attention-softmax", source },
-    entry: "backward_bias",
-    bindings: { score_gradients: memory, bias_gradient },
-    workgroups: linearGrid(heads * headStride / 4, WORKGROUP_SIZE),
-    flops: batch * stride,
+    /** A dispatch over rows of scores. */
+    softmax(entry: "forward" | "backward", bindings: Dispatch["bindings"]): Dispatch {
+      const { table, keyMask, seed } = operands;
+      const rows = batch * heads * queries;
+      return {
+        ...settings,
+        entry,
+        bindings: {
+          ...(table && { table }),
+          ...(keyMask && { key_mask: keyMask }),
+          ...(seed && { seed }),
+          ...bindings,
+        },
+        workgroups: linearGrid(rows, WORKGROUP_SIZE),
+        flops: 8 * rows * keyLength,
+      };
+    },
+
+    /** The sums along diagonals of the chunk's pairs, or what is there and those. */
+    sumDiagonals: (score_gradient: Scratch, diagonals: Scratch, add: boolean): Dispatch => ({
+      ...settings,
+      uniforms: { ...settings.uniforms, accumulate: Number(add) },
+      entry: "sum_diagonals",
+      bindings: { score_gradient, diagonals },
+      workgroups: linearGrid(diagonals.scratchBytes / 4, WORKGROUP_SIZE),
+      flops: batch * heads * queries * keyLength,
+    }),
   };
 }

@@ -1,5 +1,7 @@
 /**
  * Multi-head attention, by matrix products on CPU adapters (attention-products.ts), in one dispatch on GPUs.
+ *
+ * Nothing in memory is of queries by keys, forward or backward: what is kept is linear in both lengths.
  */
 
 import tiledSource from "../../../shaders/attention-tiled.wgsl" with { type: "text" };
@@ -17,7 +19,7 @@ import {
   TILE,
   tiled,
 } from "./attention-problem.ts";
-import { forwardProducts, usesProducts } from "./attention-products.ts";
+import { forwardProducts } from "./attention-products.ts";
 
 /** Dropout on attention weights; which ones depends on the seed, the site and their position alone. */
 export interface AttentionDropout {
@@ -29,11 +31,21 @@ export interface AttentionDropout {
   readonly site: number;
 }
 
+/** T5's relative position bias (Raffel et al. 2020, section 2.1). */
+export interface RelativePositions {
+  /** [buckets, heads]: the bias of a pair is in the row that key − query has its bucket in. */
+  readonly table: Tensor;
+  /** Whether keys after the query have buckets of their own (encoder) or not (decoder). */
+  readonly bidirectional: boolean;
+  /** From about here on, all distances share one bucket; 128 unless given. */
+  readonly maxDistance?: number;
+}
+
 /** What `attention` may be given besides queries, keys and values. */
 export interface AttentionOptions {
   readonly heads: number;
-  /** [heads, queryLength, keyLength], added to the scores. */
-  readonly bias?: Tensor | undefined;
+  /** Whose bias is added to the scores. */
+  readonly positions?: RelativePositions | undefined;
   /** i32[batch, keyLength], 0 where a key is masked. */
   readonly keyMask?: Tensor | undefined;
   /** Whether keys after the query are masked too. */
@@ -62,7 +74,7 @@ const attentionOp: Op<AttentionAttributes> = {
   },
   kernel({ inputs, attributes, outputs: [output, statistics] }, gpu) {
     const operands = attentionOperands(inputs, attributes);
-    const dispatches = usesProducts(operands, attributes, gpu) ? forwardProducts : forwardTiles;
+    const dispatches = gpu.isCpu ? forwardProducts : forwardTiles;
     return dispatches(operands, attributes, { output, statistics }, gpu);
   },
 };
@@ -73,18 +85,18 @@ function forwardTiles(
   attributes: AttentionAttributes,
   results: ForwardResults,
 ): Dispatch[] {
-  const { query, key, value, bias, keyMask, seed } = operands;
+  const { query, key, value, table, keyMask, seed } = operands;
   const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, attributes);
   const { heads } = attributes;
   return [{
     ...attentionSettings(operands, attributes),
-    shader: tiled("attention-tiled", tiledSource, headSize),
+    shader: tiled({ name: "attention-tiled", source: tiledSource }, headSize, attributes),
     entry: "forward",
     bindings: {
       query,
       key,
       value,
-      ...(bias && { bias }),
+      ...(table && { table }),
       ...(keyMask && { key_mask: keyMask }),
       ...(seed && { seed }),
       ...results,
@@ -95,7 +107,7 @@ function forwardTiles(
 }
 
 /**
- * softmax(q·kᵀ + bias + mask)·v per head, without the usual 1/√headSize (T5 has it in its initial values).
+ * softmax(q·kᵀ + position bias + mask)·v per head, without the usual 1/√headSize (T5 has it in its initial values).
  *
  * Masks are added, not put in place of the score: a query whose keys are all masked attends by the
  * softmax of its shifted scores.
@@ -110,14 +122,21 @@ export function attention(
   query: Tensor,
   key: Tensor,
   value: Tensor,
-  { heads, bias, keyMask, causal = false, maskValue, dropout }: AttentionOptions,
+  options: AttentionOptions,
 ): Tensor {
-  const seed = dropout?.seed;
-  return applyAll(attentionOp, operandList({ query, key, value, bias, keyMask, seed }), {
+  const { heads, positions, keyMask, causal = false, maskValue, dropout } = options;
+  const table = positions?.table, seed = dropout?.seed;
+  return applyAll(attentionOp, operandList({ query, key, value, table, keyMask, seed }), {
     heads,
     causal,
     maskValue,
-    hasBias: bias !== undefined,
+    positions: positions
+      ? {
+        buckets: positions.table.shape[0],
+        bidirectional: positions.bidirectional,
+        maxDistance: positions.maxDistance ?? 128,
+      }
+      : null,
     hasKeyMask: keyMask !== undefined,
     dropout: dropout ? { rate: dropout.rate, site: dropout.site } : null,
   })[0];

@@ -12,11 +12,17 @@ export interface ReferenceProblem {
   readonly query: ArrayLike<number>;
   readonly key: ArrayLike<number>;
   readonly value: ArrayLike<number>;
-  readonly bias?: ArrayLike<number> | undefined;
+  readonly positions?: ReferencePositions | undefined;
   readonly keyMask?: ArrayLike<number> | undefined;
   readonly causal?: boolean;
   readonly maskValue: number;
   readonly dropout?: { rate: number; seed: ArrayLike<number>; site: number } | undefined;
+}
+
+/** A table [buckets, heads] of position biases, and the row that key − query is in. */
+export interface ReferencePositions {
+  readonly table: ArrayLike<number>;
+  bucket(position: number): number;
 }
 
 /** The result, and the gradients of Σ result · outputGradient. */
@@ -25,7 +31,7 @@ export interface ReferenceResult {
   readonly query: Float64Array;
   readonly key: Float64Array;
   readonly value: Float64Array;
-  readonly bias: Float64Array;
+  readonly table: Float64Array;
 }
 
 /** Attention and its gradients. */
@@ -34,12 +40,13 @@ export function referenceAttention(
   outputGradient: ArrayLike<number>,
 ): ReferenceResult {
   const { batch, heads, queryLength, keyLength, headSize, query, key, value } = problem;
+  const { positions } = problem;
   const result: ReferenceResult = {
     output: new Float64Array(query.length),
     query: new Float64Array(query.length),
     key: new Float64Array(key.length),
     value: new Float64Array(value.length),
-    bias: new Float64Array(heads * queryLength * keyLength),
+    table: new Float64Array(problem.positions?.table.length ?? 0),
   };
   const features = Array.from({ length: headSize }, (_, i) => i);
   const keys = Array.from({ length: keyLength }, (_, k) => k);
@@ -50,10 +57,11 @@ export function referenceAttention(
         const at = ((b * queryLength + q) * heads + h) * headSize;
         const dot = (x: ArrayLike<number>, y: ArrayLike<number>, offset: number) =>
           features.reduce((sum, i) => sum + x[at + i] * y[offset + i], 0);
-        const biasAt = (h * queryLength + q) * keyLength;
+        const biasAt = (k: number) => positions!.bucket(k - q) * heads + h;
         const scores = keys.map((k) => {
           const masked = (problem.causal && k > q) || problem.keyMask?.[b * keyLength + k] === 0;
-          const shift = (problem.bias?.[biasAt + k] ?? 0) + (masked ? problem.maskValue : 0);
+          const shift = (positions ? positions.table[biasAt(k)] : 0) +
+            (masked ? problem.maskValue : 0);
           return dot(query, key, keyAt[k]) + shift;
         });
         const maximum = scores.reduce((a, b) => Math.max(a, b));
@@ -67,7 +75,7 @@ export function referenceAttention(
         const mean = keys.reduce((s, k) => s + exponentials[k] / total * weightGradients[k], 0);
         for (const k of keys) {
           const scoreGradient = exponentials[k] / total * (weightGradients[k] - mean);
-          result.bias[biasAt + k] += scoreGradient;
+          if (positions) result.table[biasAt(k)] += scoreGradient;
           for (const i of features) {
             result.output[at + i] += weights[k] * value[keyAt[k] + i];
             result.query[at + i] += scoreGradient * key[keyAt[k] + i];
@@ -79,6 +87,28 @@ export function referenceAttention(
     }
   }
   return result;
+}
+
+/** T5's bucket of key − query (Raffel et al. 2020, section 2.1), its logarithms in f32 as the reference's are. */
+export function referenceBucket(
+  { buckets, bidirectional, maxDistance = 128 }: {
+    readonly buckets: number;
+    readonly bidirectional: boolean;
+    readonly maxDistance?: number;
+  },
+): (position: number) => number {
+  const { fround, log, trunc } = Math;
+  const count = bidirectional ? buckets / 2 : buckets;
+  const exact = Math.floor(count / 2);
+  return (position) => {
+    const distance = bidirectional ? Math.abs(position) : Math.max(-position, 0);
+    const direction = bidirectional && position > 0 ? count : 0;
+    if (distance < exact) return direction + distance;
+    const fraction = fround(
+      fround(log(fround(distance / exact))) / fround(log(maxDistance / exact)),
+    );
+    return direction + Math.min(count - 1, exact + trunc(fround(fraction * (count - exact))));
+  };
 }
 
 function dropoutFactor({ dropout }: ReferenceProblem, element: number): number {

@@ -5,7 +5,6 @@ import { input, read } from "../../../src/graph/leaves.ts";
 import { attention } from "../../../src/graph/ops/attention.ts";
 import { attentionStep } from "../../../src/graph/ops/attention-step.ts";
 import { cacheWrite } from "../../../src/graph/ops/cache-write.ts";
-import { relativePositionBias } from "../../../src/graph/ops/relative-position-bias.ts";
 import { ShapeError } from "../../../src/graph/tensor.ts";
 import { createVariable, writeVariable } from "../../../src/graph/variables.ts";
 import { testDevice } from "../device.ts";
@@ -40,13 +39,9 @@ for (const [variant, gpu] of variants(device)) {
       };
       const { all, step } = await evaluate(gpu, operands, (leaves) => {
         const { query, key, value, table, row, position } = leaves;
-        const bias = relativePositionBias(table, {
-          queryLength: length,
-          keyLength: length,
-          bidirectional: false,
-        });
+        const positions = { table, bidirectional: false };
         return {
-          all: attention(query, key, value, { heads, bias, causal: true, maskValue: -1e4 }),
+          all: attention(query, key, value, { heads, positions, causal: true, maskValue: -1e4 }),
           step: attentionStep(row, key, value, { heads, position, table }),
         };
       });

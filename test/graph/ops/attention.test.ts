@@ -1,21 +1,28 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Gpu } from "../../../src/gpu/device.ts";
+import fixture from "../../fixtures/relative-position-bucket.json" with { type: "json" };
 import { compile } from "../../../src/graph/compile.ts";
 import { gradients } from "../../../src/graph/gradients.ts";
 import { input } from "../../../src/graph/leaves.ts";
 import { attention, type AttentionOptions } from "../../../src/graph/ops/attention.ts";
-import { usesProducts } from "../../../src/graph/ops/attention-products.ts";
+import { attentionChunks, CHUNK_SCORES } from "../../../src/graph/ops/attention-chunks.ts";
 import { matmul } from "../../../src/graph/ops/matmul.ts";
 import { reshape } from "../../../src/graph/ops/reshape.ts";
 import { ShapeError, size, type Tensor } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
-import { referenceAttention } from "./attention-reference.ts";
-import { assertClose, evaluate, type Operand, operand } from "./check.ts";
+import { referenceAttention, referenceBucket } from "./attention-reference.ts";
+import { assertClose, checkGradient, evaluate, type Operand, operand } from "./check.ts";
 import { variants } from "./variants.ts";
 
 const test = suite("attention");
 const device = await testDevice();
+
+interface Positions {
+  readonly buckets: number;
+  readonly bidirectional: boolean;
+  readonly maxDistance?: number;
+}
 
 interface Case {
   readonly batch?: number;
@@ -24,7 +31,7 @@ interface Case {
   readonly keyLength: number;
   readonly headSize: number;
   readonly causal?: boolean;
-  readonly bias?: boolean;
+  readonly positions?: Positions;
   readonly keyMask?: Int32Array;
   readonly maskValue?: number;
   readonly rate?: number;
@@ -36,7 +43,7 @@ interface Case {
 /** Runs a case forward and backward and compares everything with the f64 reference. */
 async function check(given: Case, gpu: Gpu): Promise<void> {
   const { batch = 2, heads = 2, queryLength, keyLength, headSize, rate, scale = 1 } = given;
-  const { causal = false, maskValue = -1e4, tolerance = 1e-4, keyMask } = given;
+  const { causal = false, maskValue = -1e4, tolerance = 1e-4, keyMask, positions } = given;
   const width = heads * headSize;
   const operands: Record<string, Operand> = {
     query: operand([batch, queryLength, width], 1, scale),
@@ -44,18 +51,24 @@ async function check(given: Case, gpu: Gpu): Promise<void> {
     value: operand([batch, keyLength, width], 3),
     outputGradient: operand([batch * queryLength * width, 1], 4),
   };
-  if (given.bias) operands.bias = operand([heads, queryLength, keyLength], 5);
+  if (positions) operands.table = operand([positions.buckets, heads], 5);
   if (keyMask) operands.keyMask = { shape: [batch, keyLength], values: keyMask };
   if (rate) operands.seed = { shape: [2], values: Uint32Array.of(0xdeadbeef, 7) };
   const site = 11;
 
   const results = await evaluate(gpu, operands, (leaves) => {
-    const { query, key, value, bias, keyMask, seed, outputGradient } = leaves;
+    const { query, key, value, table, keyMask, seed, outputGradient } = leaves;
     const dropout = seed && { rate: rate!, seed, site };
-    const options = { heads, bias, keyMask, causal, maskValue, dropout };
-    const output = attention(query, key, value, options);
+    const output = attention(query, key, value, {
+      heads,
+      positions: positions && { ...positions, table },
+      keyMask,
+      causal,
+      maskValue,
+      dropout,
+    });
     const loss = matmul(reshape(output, [1, size(output.shape)]), outputGradient);
-    const wanted: Record<string, Tensor> = { query, key, value, ...(bias && { bias }) };
+    const wanted: Record<string, Tensor> = { query, key, value, ...(table && { table }) };
     const adjoints = gradients(loss, Object.values(wanted));
     return {
       output,
@@ -75,7 +88,10 @@ async function check(given: Case, gpu: Gpu): Promise<void> {
     query: operands.query.values,
     key: operands.key.values,
     value: operands.value.values,
-    bias: operands.bias?.values,
+    positions: positions && {
+      table: operands.table.values,
+      bucket: referenceBucket(positions),
+    },
     dropout: rate ? { rate, seed: operands.seed.values, site } : undefined,
   }, operands.outputGradient.values);
   const compare = (name: string, reference: Float64Array) => {
@@ -90,7 +106,7 @@ async function check(given: Case, gpu: Gpu): Promise<void> {
   compare("d query", expected.query);
   compare("d key", expected.key);
   compare("d value", expected.value);
-  if (given.bias) compare("d bias", expected.bias);
+  if (positions) compare("d table", expected.table);
 }
 
 /** A mask under which row b of the batch has `lengths[b]` keys. */
@@ -101,6 +117,9 @@ function lengthMask(keyLength: number, ...lengths: number[]): Int32Array {
   );
 }
 
+const encoder = { buckets: 32, bidirectional: true };
+const decoder = { buckets: 32, bidirectional: false };
+
 const cases: Record<string, Case> = {
   "one query, one key, one feature": {
     batch: 1,
@@ -110,23 +129,23 @@ const cases: Record<string, Case> = {
     headSize: 1,
   },
   "sizes that are multiples of no tile": { queryLength: 7, keyLength: 13, headSize: 5 },
-  "tiles that are just full": { queryLength: 32, keyLength: 64, headSize: 32, bias: true },
-  "one key more than a tile": { queryLength: 33, keyLength: 33, headSize: 16, bias: true },
-  "64 features": { heads: 3, queryLength: 18, keyLength: 35, headSize: 64, bias: true },
+  "tiles that are just full": { queryLength: 32, keyLength: 64, headSize: 32, positions: encoder },
+  "one key more than a tile": { queryLength: 33, keyLength: 33, headSize: 16, positions: encoder },
+  "64 features": { heads: 3, queryLength: 18, keyLength: 35, headSize: 64, positions: encoder },
   "40 features, more than a block and no multiple of it": {
     queryLength: 9,
     keyLength: 6,
     headSize: 40,
-    bias: true,
+    positions: encoder,
   },
-  "37 features": { queryLength: 5, keyLength: 6, headSize: 37, bias: true },
-  "128 features": { heads: 1, queryLength: 5, keyLength: 9, headSize: 128, bias: true },
-  "causal": { queryLength: 37, keyLength: 37, headSize: 8, causal: true, bias: true },
+  "37 features": { queryLength: 5, keyLength: 6, headSize: 37, positions: encoder },
+  "128 features": { heads: 1, queryLength: 5, keyLength: 9, headSize: 128, positions: encoder },
+  "causal": { queryLength: 37, keyLength: 37, headSize: 8, causal: true, positions: decoder },
   "padded keys": {
     queryLength: 6,
     keyLength: 40,
     headSize: 8,
-    bias: true,
+    positions: encoder,
     keyMask: lengthMask(40, 40, 3),
   },
   "causal over padded keys": {
@@ -147,7 +166,7 @@ const cases: Record<string, Case> = {
     queryLength: 10,
     keyLength: 37,
     headSize: 12,
-    bias: true,
+    positions: encoder,
     keyMask: lengthMask(37, 37, 20),
     rate: 0.3,
   },
@@ -158,8 +177,73 @@ const cases: Record<string, Case> = {
     scale: 12,
     tolerance: 1e-3,
   },
+  "few buckets, the last of which begins soon": {
+    queryLength: 19,
+    keyLength: 70,
+    headSize: 4,
+    positions: { buckets: 6, bidirectional: true, maxDistance: 9 },
+  },
+  "three buckets, in which keys after the query are": {
+    queryLength: 40,
+    keyLength: 7,
+    headSize: 4,
+    positions: { buckets: 3, bidirectional: false, maxDistance: 20 },
+  },
+  "more buckets than a workgroup has invocations": {
+    queryLength: 40,
+    keyLength: 90,
+    headSize: 4,
+    positions: { buckets: 130, bidirectional: true },
+  },
+  "one query in many tiles of keys": {
+    queryLength: 1,
+    keyLength: 300,
+    headSize: 4,
+    positions: encoder,
+    keyMask: lengthMask(300, 300, 4),
+    maskValue: -1e9,
+  },
+  "a key for many tiles of queries": {
+    queryLength: 300,
+    keyLength: 1,
+    headSize: 4,
+    positions: decoder,
+  },
   "tiny operands": { queryLength: 8, keyLength: 8, headSize: 16, scale: 1e-12 },
 };
+
+/** Scores for several chunks: too many for the other variant on llvmpipe, which stops long loops. */
+const chunkedCases: Record<string, Case> = {
+  "queries of one element in several chunks": {
+    batch: 2,
+    heads: 1,
+    queryLength: 140,
+    keyLength: 20_000,
+    headSize: 2,
+    positions: encoder,
+    keyMask: lengthMask(20_000, 20_000, 19_000),
+    rate: 0.1,
+  },
+  "elements of the batch in several chunks": {
+    batch: 7,
+    heads: 3,
+    queryLength: 40,
+    keyLength: 3000,
+    headSize: 4,
+    positions: decoder,
+    keyMask: lengthMask(3000, 3000, 9, 0, 2000, 3000, 1, 2999),
+    rate: 0.1,
+  },
+};
+
+for (const [name, given] of Object.entries(chunkedCases)) {
+  const [[variant, gpu]] = variants(device);
+  test(`${variant}, ${name}: result and gradients are the reference's`, () => {
+    const sizes = { batch: given.batch!, queryLength: given.queryLength };
+    assert.ok(attentionChunks(sizes, given.heads! * given.keyLength).length > 1);
+    return check(given, gpu);
+  });
+}
 
 for (const [variant, gpu] of variants(device)) {
   for (const [name, given] of Object.entries(cases)) {
@@ -187,30 +271,117 @@ test("a query that sees a single key has exactly no gradient", async () => {
   }
 });
 
-test("CPU adapters keep scores in memory only where they fit into a binding", () => {
-  const query = input("query", [1, 9, 8]);
-  const output = attention(query, query, query, { heads: 2, maskValue: -1e4 });
-  const { attributes } = output.node;
-  const operands = { query, key: query };
-  // Rows of scores are padded to whole vec4s.
-  const bytes = 4 * 2 * 9 * 12;
-  const keeps = (isCpu: boolean, maxStorageBufferBindingSize: number) =>
-    usesProducts(operands, attributes, { isCpu, limits: { maxStorageBufferBindingSize } });
-  assert.is(keeps(true, bytes), true);
-  assert.is(keeps(true, bytes - 1), false);
-  assert.is(keeps(false, bytes), false);
+for (const reference of fixture) {
+  const { num_buckets: buckets, max_distance: maxDistance, bidirectional, bucket } = reference;
+  const { relative_position_from: from, relative_position_to: to } = reference;
+  test(`${bidirectional ? "both directions" : "backward"}: the fixture's buckets`, async () => {
+    const positions = { buckets, bidirectional, maxDistance };
+    const expected = referenceBucket(positions);
+    assert.equal(bucket.map((_, i) => expected(from + i)), bucket);
+    for (const [, gpu] of variants(device)) {
+      await check({ queryLength: 1 - from, keyLength: to + 1, headSize: 3, positions }, gpu);
+    }
+  });
+}
+
+for (const [variant, gpu] of variants(device)) {
+  test(`${variant}: gradients agree with finite differences`, () =>
+    checkGradient(
+      gpu,
+      {
+        query: operand([2, 7, 6], 1),
+        key: operand([2, 11, 6], 2),
+        value: operand([2, 11, 6], 3),
+        table: operand([8, 2], 4),
+      },
+      ["query", "key", "value", "table"],
+      ({ query, key, value, table }) =>
+        attention(query, key, value, {
+          heads: 2,
+          positions: { table, bidirectional: true, maxDistance: 9 },
+          maskValue: -1e4,
+        }),
+    ));
+
+  test(`${variant}: the same operands give the same bits`, async () => {
+    const shape = [2, 70, 24];
+    const operands = {
+      query: operand(shape, 1),
+      key: operand(shape, 2),
+      value: operand(shape, 3),
+      table: operand([32, 3], 4),
+      weights: operand([size(shape), 1], 5),
+    };
+    const run = () =>
+      evaluate(gpu, operands, ({ query, key, value, table, weights }) => {
+        const positions = { table, bidirectional: true };
+        const output = attention(query, key, value, { heads: 3, positions, maskValue: -1e4 });
+        const loss = matmul(reshape(output, [1, size(shape)]), weights);
+        const adjoints = gradients(loss, [query, key, value, table]);
+        return Object.fromEntries(adjoints.map((gradient, i) => [i, gradient!]));
+      });
+    const first = await run();
+    for (let i = 0; i < 3; i++) assert.equal(await run(), first);
+  });
+
+  test(`${variant}: memory is linear in the length`, async () => {
+    const bytes = async (length: number) => {
+      const shape = [2, length, 128];
+      const query = input("query", shape), key = input("key", shape);
+      const positions = { table: input("table", [32, 4]), bidirectional: true };
+      const output = attention(query, key, key, { heads: 4, positions, maskValue: -1e4 });
+      const loss = matmul(reshape(output, [1, size(shape)]), input("weights", [size(shape), 1]));
+      const [dQuery, dKey, dTable] = gradients(loss, [query, key, positions.table]);
+      const outputs = { dQuery: dQuery!, dKey: dKey!, dTable: dTable! };
+      const program = await compile(gpu, { outputs });
+      program.destroy();
+      return program.memory.workspaceBytes;
+    };
+    const [once, twice] = [await bytes(4096), await bytes(8192)];
+    assert.ok(twice < 2.05 * once, `${once} and ${twice} bytes`);
+  });
+}
+
+test("chunks cover every query of every element once, in order, and have about as many scores", () => {
+  for (
+    const [batch, queryLength, scoresPerQuery] of [
+      [1, 1, 1],
+      [32, 128, 12 * 128],
+      [5, 300, 8 * 512],
+      [3, 77, 16 * 4096],
+      [2, 33, 2 * CHUNK_SCORES],
+    ]
+  ) {
+    let next = 0;
+    for (const chunk of attentionChunks({ batch, queryLength }, scoresPerQuery)) {
+      assert.is(chunk.firstBatch * queryLength + chunk.firstQuery, next);
+      assert.ok(chunk.queries === queryLength || chunk.batch === 1);
+      const rows = chunk.batch * chunk.queries;
+      assert.ok(rows <= 32 || rows * scoresPerQuery <= CHUNK_SCORES, JSON.stringify(chunk));
+      next += rows;
+    }
+    assert.is(next, batch * queryLength);
+  }
 });
 
-test("a frozen bias costs no dispatch in the backward pass", async () => {
-  const query = input("query", [1, 4, 8]), bias = input("bias", [2, 4, 4]);
-  const output = attention(query, query, query, { heads: 2, bias, maskValue: -1e4 });
-  const loss = matmul(reshape(output, [1, 32]), input("weights", [32, 1]));
-  const dispatches = async (...wanted: Tensor[]) => {
-    const [gradient, ...rest] = gradients(loss, wanted);
-    const outputs = { gradient: gradient!, ...(rest.length > 0 && { bias: rest[0]! }) };
-    return (await compile(device, { outputs })).dispatchCount;
-  };
-  assert.is(await dispatches(query, bias), await dispatches(query) + 1);
+test("a frozen operand costs no dispatch in the backward pass", async () => {
+  const query = input("query", [1, 4, 8]), table = input("table", [32, 2]);
+  const key = input("key", [1, 4, 8]);
+  for (const [variant, gpu] of variants(device)) {
+    const dispatches = async (wanted: Tensor[], positions?: AttentionOptions["positions"]) => {
+      const output = attention(query, key, key, { heads: 2, positions, maskValue: -1e4 });
+      const loss = matmul(reshape(output, [1, 32]), input("weights", [32, 1]));
+      const adjoints = gradients(loss, wanted).map((gradient, i) => [i, gradient!]);
+      const program = await compile(gpu, { outputs: Object.fromEntries(adjoints) });
+      program.destroy();
+      return program.dispatchCount;
+    };
+    const positions = { table, bidirectional: true };
+    const frozen = await dispatches([query], positions);
+    assert.is(frozen, await dispatches([query]), variant);
+    assert.ok(frozen < await dispatches([query, key], positions), variant);
+    assert.ok(frozen < await dispatches([query, table], positions), variant);
+  }
 });
 
 test("NaN in one value reaches every query that can see it, and no other row", async () => {
@@ -234,7 +405,13 @@ test("operands that do not fit are refused", () => {
     attention(query, key, value, { heads: 2, maskValue: -1e4, ...options });
   refused(attend({ heads: 3 }), /3 heads/);
   refused(attend({}, input("value", [2, 4, 8])), /key and value/);
-  refused(attend({ bias: input("bias", [1, 3, 5]) }), /bias must be f32\[2, 3, 5\]/);
+  const positions = (shape: number[], bidirectional = true, maxDistance = 128) =>
+    attend({ positions: { table: input("table", shape), bidirectional, maxDistance } });
+  refused(positions([32, 3]), /f32\[buckets, 2\]/);
+  refused(positions([2]), /f32\[buckets, 2\]/);
+  refused(positions([7, 2]), /even number of 4 or more/);
+  refused(positions([1, 2], false), /2 or more/);
+  refused(positions([32, 2], true, 8), /maximum distance of 8/);
   refused(attend({ keyMask: input("mask", [2, 3], "i32") }), /key mask must be i32\[2, 5\]/);
   const dropout = { rate: 0.1, seed: input("seed", [1], "u32"), site: 0 };
   refused(attend({ dropout }), /seed must be u32\[2\]/);

@@ -1,0 +1,313 @@
+// Backward attention by tiles in workgroup memory, for GPUs: the gradients of the queries and of the position bias.
+//
+//   query, output_gradient  [batch, query_length, heads · head_size]
+//   key, value              [batch, key_length, heads · head_size]
+//   table                   [buckets, heads], position bias     read only if has_table
+//   context                 words; made by attention-context.wgsl, which see
+//   query_gradient          as query
+//   table_parts             [batch, query tiles, buckets, heads], whose sum over the first two axes is the
+//                           table's gradient                    written only if wants_table
+//
+// With weights w = m · p, p the softmax of the scores s and m what dropout multiplies by (0 or 1 / (1 − rate)),
+// and d_q = Σ_k w · (∂output_q · value_k) = ∂output_q · output_q:
+//
+//   ∂s = p · (m · (∂output_q · value_k) − d_q)      ∂query_q = Σ_k ∂s · key_k
+//   ∂table[n, head] = Σ ∂s of the pairs whose key − query is in bucket n
+//
+// Probabilities are computed anew from the statistics of the forward pass. A workgroup of 8×8 invocations owns 32
+// queries of one head and goes over the keys 32 at a time. Operands pass through workgroup memory in chunks of 32
+// features; an invocation (y, g) computes a 4×4 matrix of every product: pairs of rows y + 8·r and keys g + 8·c,
+// features 4·g … 4·g + 3 of rows y + 8·r. The order of all sums is fixed.
+
+// Chunks of 32 features of a head; replaced when the shader is specialised, so that arrays over them stay in
+// registers.
+const CHUNKS = 2u;
+
+// Replaced too. Bucket n of one direction begins at distance FIRST_DISTANCES[n], which is n up to EXACT_DISTANCES;
+// the host works that out because the logarithm in it rounds differently between adapters.
+const FIRST_DISTANCES = array<u32, 2>(0u, 1u);
+const EXACT_DISTANCES = 1u;
+const DIRECTION_BUCKETS = 2u;
+const BIDIRECTIONAL = true;
+const BUCKETS = 4u;
+const LANE_BUCKETS = (BUCKETS + 63u) / 64u;
+
+struct Params {
+  batch: u32,
+  heads: u32,
+  query_length: u32,
+  key_length: u32,
+  head_size: u32,
+  mask_value: f32,
+  dropout_rate: f32,
+  dropout_site: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> query: array<f32>;
+@group(0) @binding(2) var<storage, read> key: array<f32>;
+@group(0) @binding(3) var<storage, read> value: array<f32>;
+@group(0) @binding(4) var<storage, read> table: array<f32>;
+@group(0) @binding(5) var<storage, read> output_gradient: array<f32>;
+@group(0) @binding(6) var<storage, read> context: array<u32>;
+@group(0) @binding(7) var<storage, read_write> query_gradient: array<f32>;
+@group(0) @binding(8) var<storage, read_write> table_parts: array<f32>;
+
+override has_table: bool = false;
+override has_key_mask: bool = false;
+override has_dropout: bool = false;
+override causal: bool = false;
+override wants_table: bool = false;
+
+// Vectors from one row of a tile to the next: one more than the eight that hold a chunk, so that a column's rows
+// lie in different banks.
+const STRIDE = 9u;
+
+var<workgroup> left: array<vec4f, 288>;
+var<workgroup> right: array<vec4f, 288>;
+// Weights of the pairs: vector g of row holds columns g, g + 8, g + 16 and g + 24.
+var<workgroup> weights: array<vec4f, 288>;
+
+// Biases of a pair of tiles: element i is that of key − query = first_key − first_query + i − 31.
+var<workgroup> position_biases: array<f32, 64>;
+
+// A row of the table for every element of position_biases, and Σ ∂s of the pairs at that distance.
+var<workgroup> position_buckets: array<u32, 64>;
+var<workgroup> diagonal_sums: array<f32, 64>;
+
+const QUERY = 0u;
+const KEY = 1u;
+const VALUE = 2u;
+const OUTPUT_GRADIENT = 3u;
+
+// Features 4·vector … 4·vector + 3 of a row of one of the operands, for which rows beyond the last are copies of it;
+// zeros beyond the head.
+fn features(operand: u32, batch: u32, head: u32, row: u32, vector: u32) -> vec4f {
+  let length = select(params.query_length, params.key_length, operand == KEY || operand == VALUE);
+  let offset = ((batch * length + min(row, length - 1u)) * params.heads + head) * params.head_size;
+  let feature = 4u * vector + vec4u(0, 1, 2, 3);
+  let i = offset + min(feature, vec4u(params.head_size - 1u));
+  var x: vec4f;
+  switch operand {
+    case QUERY: { x = vec4f(query[i.x], query[i.y], query[i.z], query[i.w]); }
+    case KEY: { x = vec4f(key[i.x], key[i.y], key[i.z], key[i.w]); }
+    case VALUE: { x = vec4f(value[i.x], value[i.y], value[i.z], value[i.w]); }
+    default: { x = vec4f(output_gradient[i.x], output_gradient[i.y], output_gradient[i.z], output_gradient[i.w]); }
+  }
+  return select(vec4f(), x, feature < vec4u(params.head_size));
+}
+
+// A chunk of 32 rows of one head into a tile.
+fn load_left(operand: u32, batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
+  for (var i = lane; i < 256u; i += 64u) {
+    left[i / 8u * STRIDE + i % 8u] = features(operand, batch, head, first_row + i / 8u, 8u * chunk + i % 8u);
+  }
+}
+
+fn load_right(operand: u32, batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
+  for (var i = lane; i < 256u; i += 64u) {
+    right[i / 8u * STRIDE + i % 8u] = features(operand, batch, head, first_row + i / 8u, 8u * chunk + i % 8u);
+  }
+}
+
+// Products of this invocation's four rows of `left` and four rows of `right`, over one chunk.
+fn tile_product(y: u32, g: u32) -> mat4x4f {
+  var products = mat4x4f();
+  for (var v = 0u; v < 8u; v++) {
+    let rows = mat4x4f(
+      left[y * STRIDE + v], left[(y + 8u) * STRIDE + v],
+      left[(y + 16u) * STRIDE + v], left[(y + 24u) * STRIDE + v]
+    );
+    let columns = mat4x4f(
+      right[g * STRIDE + v], right[(g + 8u) * STRIDE + v],
+      right[(g + 16u) * STRIDE + v], right[(g + 24u) * STRIDE + v]
+    );
+    products += transpose(columns) * rows;
+  }
+  return products;
+}
+
+// Rows of `right` summed by the weights of this invocation's four rows: features 4·g … 4·g + 3 of the chunk.
+fn weighted_sum(y: u32, g: u32) -> mat4x4f {
+  var sum = mat4x4f();
+  for (var j = 0u; j < 8u; j++) {
+    let values = mat4x4f(
+      right[j * STRIDE + g], right[(j + 8u) * STRIDE + g],
+      right[(j + 16u) * STRIDE + g], right[(j + 24u) * STRIDE + g]
+    );
+    let factors = mat4x4f(
+      weights[y * STRIDE + j], weights[(y + 8u) * STRIDE + j],
+      weights[(y + 16u) * STRIDE + j], weights[(y + 24u) * STRIDE + j]
+    );
+    sum += values * factors;
+  }
+  return sum;
+}
+
+fn set_weights(y: u32, g: u32, values: mat4x4f) {
+  for (var r = 0u; r < 4u; r++) { weights[(y + 8u * r) * STRIDE + g] = values[r]; }
+}
+
+// Which of four elements of [batch, heads, query_length, key_length] dropout keeps, times 1 / (1 − rate).
+// The hash is pcg3d (Jarzynski & Olano 2020) of (element, site ^ seed[0], seed[1]), of which one word is used.
+fn kept(element: vec4u) -> vec4f {
+  var x = element * 1664525u + 1013904223u;
+  var y = vec4u(context[0] * 1664525u + 1013904223u);
+  var z = vec4u(context[1] * 1664525u + 1013904223u);
+  x += y * z; y += z * x; z += x * y;
+  x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
+  x += y * z;
+  let uniform_numbers = vec4f(x >> vec4u(8u)) * (1.0 / 16777216.0);
+  let scale = vec4f(1.0 / (1.0 - params.dropout_rate));
+  return select(vec4f(), scale, uniform_numbers >= vec4f(params.dropout_rate));
+}
+
+// The row of the table for a position relative to the query.
+fn bucket(position: i32) -> u32 {
+  let distance = u32(max(-position, select(0, position, BIDIRECTIONAL)));
+  var result = min(distance, EXACT_DISTANCES);
+  for (var n = EXACT_DISTANCES + 1u; n < DIRECTION_BUCKETS; n++) {
+    result += select(0u, 1u, distance >= FIRST_DISTANCES[n]);
+  }
+  return result + select(0u, DIRECTION_BUCKETS, BIDIRECTIONAL && position > 0);
+}
+
+// Biases and buckets of the distances in a pair of tiles.
+fn load_positions(head: u32, first_query: u32, first_key: u32, lane: u32) {
+  let row = bucket(i32(first_key) - i32(first_query) + i32(lane) - 31);
+  position_buckets[lane] = row;
+  position_biases[lane] = table[row * params.heads + head];
+}
+
+// What is added to the scores of query `query_row` of a tile, q in all, to its keys key_row, key_row + 8,
+// key_row + 16 and key_row + 24, k in all, of which `masked` are.
+fn shift(query_row: u32, key_row: u32, q: u32, k: vec4u, masked: vec4<bool>) -> vec4f {
+  var sum = vec4f();
+  if (has_table) {
+    let i = 31u - query_row + key_row;
+    sum = vec4f(position_biases[i], position_biases[i + 8u], position_biases[i + 16u], position_biases[i + 24u]);
+  }
+  let after = k > vec4u(q);
+  return sum + select(vec4f(), vec4f(params.mask_value), masked | (after & vec4<bool>(causal)));
+}
+
+fn masked_keys(batch: u32, k: vec4u) -> vec4<bool> {
+  if (!has_key_mask) { return vec4<bool>(); }
+  let masks = 2u + 3u * params.batch * params.heads * params.query_length;
+  let i = masks + batch * params.key_length + k;
+  return vec4u(context[i.x], context[i.y], context[i.z], context[i.w]) == vec4u();
+}
+
+// ∂s of four queries and four keys, [query][key], from their scores and from ∂output · value.
+fn score_gradients(
+  batch: u32, head: u32, query_row: u32, key_row: u32, q: vec4u, k: vec4u,
+  scores: mat4x4f, weight_gradients: mat4x4f,
+) -> mat4x4f {
+  let masked = masked_keys(batch, k);
+  var result: mat4x4f;
+  for (var r = 0u; r < 4u; r++) {
+    let row = (batch * params.heads + head) * params.query_length + q[r];
+    let maximum = bitcast<f32>(context[2u + 3u * row]);
+    let normaliser = bitcast<f32>(context[3u + 3u * row]);
+    let mean_gradient = bitcast<f32>(context[4u + 3u * row]);
+    let score = scores[r] + shift(query_row + 8u * r, key_row, q[r], k, masked);
+    let probability = exp(score - maximum) * normaliser;
+    var keep = vec4f(1.0);
+    if (has_dropout) { keep = kept(row * params.key_length + k); }
+    result[r] = probability * (keep * weight_gradients[r] - mean_gradient);
+  }
+  return result;
+}
+
+// The sum of the weights along key row − query row = lane − 31.
+fn sum_diagonal(lane: u32) -> f32 {
+  var sum = 0.0;
+  for (var row = max(31u, lane) - lane; row < min(32u, 63u - lane); row++) {
+    let column = row + lane - 31u;
+    sum += weights[row * STRIDE + column % 8u][column / 8u];
+  }
+  return sum;
+}
+
+@compute @workgroup_size(64)
+fn backward(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let g = lane % 8u;
+  let y = lane / 8u;
+  let first_query = 32u * group.x;
+  let head = group.y;
+  let batch = group.z;
+  let owned = first_query + y + vec4u(0, 8, 16, 24);
+  let q = min(owned, vec4u(params.query_length - 1u));
+
+  var sums: array<mat4x4f, CHUNKS>;
+  // Of buckets lane, lane + 64 and so on.
+  var table_sums: array<f32, LANE_BUCKETS>;
+  for (var first_key = 0u; first_key < params.key_length; first_key += 32u) {
+    let columns = first_key + g + vec4u(0, 8, 16, 24);
+    let exists = columns < vec4u(params.key_length);
+    let k = min(columns, vec4u(params.key_length - 1u));
+    if (has_table) { load_positions(head, first_query, first_key, lane); }
+    var scores = mat4x4f();
+    var weight_gradients = mat4x4f();
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
+      load_left(QUERY, batch, head, first_query, chunk, lane);
+      load_right(KEY, batch, head, first_key, chunk, lane);
+      workgroupBarrier();
+      scores += tile_product(y, g);
+      workgroupBarrier();
+      load_left(OUTPUT_GRADIENT, batch, head, first_query, chunk, lane);
+      load_right(VALUE, batch, head, first_key, chunk, lane);
+      workgroupBarrier();
+      weight_gradients += tile_product(y, g);
+      workgroupBarrier();
+    }
+    var gradients = score_gradients(batch, head, y, g, q, k, scores, weight_gradients);
+    for (var r = 0u; r < 4u; r++) {
+      let real = exists & vec4<bool>(owned[r] < params.query_length);
+      gradients[r] = select(vec4f(), gradients[r], real);
+    }
+    set_weights(y, g, gradients);
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
+      load_right(KEY, batch, head, first_key, chunk, lane);
+      workgroupBarrier();
+      sums[chunk] += weighted_sum(y, g);
+      workgroupBarrier();
+    }
+    if (wants_table) {
+      diagonal_sums[lane] = sum_diagonal(lane);
+      workgroupBarrier();
+      for (var i = 0u; i < LANE_BUCKETS; i++) {
+        for (var j = 0u; j < 63u; j++) {
+          // Not a product with 0 or 1: that would spread a NaN of one distance to every bucket.
+          if (position_buckets[j] == lane + 64u * i) { table_sums[i] += diagonal_sums[j]; }
+        }
+      }
+      workgroupBarrier();
+    }
+  }
+
+  if (wants_table) {
+    let tiles = (params.query_length + 31u) / 32u;
+    for (var i = 0u; i < LANE_BUCKETS; i++) {
+      let row = lane + 64u * i;
+      if (row < BUCKETS) {
+        table_parts[((batch * tiles + group.x) * BUCKETS + row) * params.heads + head] = table_sums[i];
+      }
+    }
+  }
+
+  for (var r = 0u; r < 4u; r++) {
+    if (owned[r] >= params.query_length) { continue; }
+    let offset = ((batch * params.query_length + owned[r]) * params.heads + head) * params.head_size;
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) {
+      for (var c = 0u; c < 4u; c++) {
+        let i = 32u * chunk + 4u * g + c;
+        if (i >= params.head_size) { continue; }
+        query_gradient[offset + i] = sums[chunk][r][c];
+      }
+    }
+  }
+}
