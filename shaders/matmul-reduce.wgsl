@@ -1,8 +1,8 @@
 // Second half of a split product: adds the partial sums of each output in split order, then the epilogue.
 //
 //   partials  [splits, batch, m, n]
-//   bias      [n]
-//   residual  [batch, m, n]
+//   bias      [n] for all, or [batch, n]
+//   residual  [batch, m, n]: added to the result, or what gates it
 //   result    [batch, m, n]
 //
 // Invariant: one invocation adds one output's partial sums, always from the first split to the last, so
@@ -13,8 +13,10 @@ struct Params {
   count: u32,
   n: u32,
   splits: u32,
-  // Sum of BIAS, RELU and RESIDUAL: a uniform, so that one pipeline serves every epilogue.
-  epilogue: u32,
+  // m · n.
+  matrix: u32,
+  // Elements from one batch element's bias to the next one's; 0 shares one.
+  bias_stride: u32,
   alpha: f32,
 }
 
@@ -26,15 +28,26 @@ struct Params {
 
 override group_size: u32 = 64;
 
-const BIAS = 1u;
-const RELU = 2u;
-const RESIDUAL = 4u;
+// As in the products' own epilogues.
+override has_bias: bool = false;
+override has_relu: bool = false;
+override has_gate: bool = false;
+override has_gelu: bool = false;
+override has_residual: bool = false;
 
-fn epilogue(sum: f32, index: u32) -> f32 {
+// gelu(x), the tanh form (Hendrycks & Gimpel 2016), as in gelu-gate.wgsl.
+fn gelu(x: f32) -> f32 {
+  let clamped = clamp(x, -10.0, 10.0);
+  return x * (1.0 / (1.0 + exp(-1.5957691216057308 * clamped * (1.0 + 0.044715 * clamped * clamped))));
+}
+
+fn epilogue(sum: f32, i: u32) -> f32 {
   var value = params.alpha * sum;
-  if ((params.epilogue & BIAS) != 0u) { value += bias[index % params.n]; }
-  if ((params.epilogue & RELU) != 0u) { value = select(value, 0.0, value < 0.0); }
-  if ((params.epilogue & RESIDUAL) != 0u) { value += residual[index]; }
+  if (has_bias) { value += bias[i / params.matrix * params.bias_stride + i % params.n]; }
+  if (has_relu) { value = select(value, 0.0, value < 0.0); }
+  if (has_gate) { value = select(value, 0.0, residual[i] <= 0.0); }
+  if (has_gelu) { value *= gelu(residual[i]); }
+  if (has_residual) { value += residual[i]; }
   return value;
 }
 

@@ -2,17 +2,18 @@
 //
 //   a         [m, k], or [k, m] when transpose_a
 //   b         [k, n], or [n, k] when transpose_b
-//   bias      [n]
-//   residual  as result
+//   bias      [n] for all, or [batch, n]
+//   residual  as result: added to it, or what gates it
 //   result    [batch, m, n]; with splits > 1, partial sums [splits, batch, m, n]
 //
 // Matrices lie where the strides of Params say, such as the heads in [batch, length, heads · head_size]; partial
 // sums are contiguous.
 //
-// For GPUs. 8×8 invocations make a tile of 32×32, 4×4 each, in steps of 16 along k: the shape that does well
-// from small mobile GPUs (few registers, 4 KiB of workgroup memory) to large ones. The first half of the
-// invocations fetch a 4×4 block of a, the others one of b, so that a block is turned in registers as the layouts
-// ask and workgroup memory is always read as vec4 along the tile. The blocks of the next step are
+// For GPUs. Each invocation has one block of 4×4, or four of them a quarter of the tile apart; the default, 8×8
+// invocations on a tile of 32×32, does well from small mobile GPUs (few registers, 4 KiB of workgroup memory)
+// upwards, the others on large ones. The step along k is such that the first half of the
+// invocations fetch a 4×4 block of a each, the others one of b, so that a block is turned in registers as the
+// layouts ask and workgroup memory is always read as vec4 along the tile. The blocks of the next step are
 // fetched before the products of this one, which hide their latency.
 //
 // Invariant: every load is clamped into its matrix (beyond the last k it gives zero) and every store is
@@ -29,11 +30,11 @@ struct Params {
   a_stride: u32,
   b_stride: u32,
   splits: u32,
-  // Length of k that one split sums, a multiple of 16.
+  // Length of k that one split sums, a multiple of tile_step.
   split_length: u32,
-  // Sum of BIAS, RELU and RESIDUAL: a uniform, so that one pipeline serves every epilogue.
-  epilogue: u32,
   alpha: f32,
+  // Elements from one batch element's bias to the next one's; 0 shares one.
+  bias_stride: u32,
   result_stride: u32,
   // Matrices in a group, and elements from one of them to the next.
   heads: u32,
@@ -58,37 +59,65 @@ struct Params {
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read> residual: array<f32>;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
+@group(0) @binding(8) var<storage, read_write> result_vec4: array<vec4f>;
 
 override transpose_a: bool = false;
 override transpose_b: bool = false;
 override vector_a: bool = false;
 override vector_b: bool = false;
-// Whether the product is added to what the result holds: as one more flag it would cost every product 6 %.
+override vector_result: bool = false;
+// Blocks cover the result exactly, so that no store needs a guard.
+override whole: bool = false;
+// What is done with a finished sum, in this order. Overrides, not uniforms: on a CPU adapter every branch of
+// an epilogue costs its loads, taken or not.
+override has_bias: bool = false;
+override has_relu: bool = false;
+// `residual` is a gate: the value where it is positive, else 0.
+override has_gate: bool = false;
+// `residual` is what a GELU gates the value with.
+override has_gelu: bool = false;
+override has_residual: bool = false;
+// Added to what the result holds.
 override accumulate: bool = false;
 
-// Side of a tile, and its step along k.
+// The loader writes other values here (see docs/kernels.md): the side of a tile, and how many blocks of 4×4
+// each invocation has along a side.
 const tile_size = 32u;
-const tile_step = 16u;
-// Blocks of 4 along the side and along the step.
-const side_blocks = 8u;
-const step_blocks = 4u;
+const thread_blocks = 1u;
+
+// Blocks of 4 along the side; invocations along it; blocks along a step of k.
+const side_blocks = tile_size / 4u;
+const threads = side_blocks / thread_blocks;
+const group_size = threads * threads;
+const step_blocks = group_size / (2u * side_blocks);
+const tile_step = 4u * step_blocks;
+const tile_vectors = tile_step * side_blocks;
 
 // op(a) and op(b) of one step: [tile_step, side_blocks], vec4s along the side.
-var<workgroup> tile_a: array<vec4f, 128>;
-var<workgroup> tile_b: array<vec4f, 128>;
+var<workgroup> tile_a: array<vec4f, tile_vectors>;
+var<workgroup> tile_b: array<vec4f, tile_vectors>;
 
-const BIAS = 1u;
-const RELU = 2u;
-const RESIDUAL = 4u;
+// gelu(x), the tanh form (Hendrycks & Gimpel 2016), as in gelu-gate.wgsl.
+fn gelu(x: vec4f) -> vec4f {
+  let clamped = clamp(x, vec4f(-10.0), vec4f(10.0));
+  return x * (1.0 / (1.0 + exp(-1.5957691216057308 * clamped * (1.0 + 0.044715 * clamped * clamped))));
+}
 
-// The value to store at `index` of the result, in its column `column`, from its finished sum.
-fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
-  var value = params.alpha * sum;
-  if ((params.epilogue & BIAS) != 0u) { value += bias[column]; }
-  if ((params.epilogue & RELU) != 0u) { value = select(value, 0.0, value < 0.0); }
-  if ((params.epilogue & RESIDUAL) != 0u) { value += residual[index]; }
-  if (accumulate) { value += result[index]; }
-  return value;
+fn residual_at(i: vec4u) -> vec4f {
+  return vec4f(residual[i.x], residual[i.y], residual[i.z], residual[i.w]);
+}
+
+// The values to store at `i` of the result from their finished sums; the biases to add lie at `bias_i`.
+fn epilogue(sums: vec4f, i: vec4u, bias_i: vec4u) -> vec4f {
+  var values = params.alpha * sums;
+  if (has_bias) { values += vec4f(bias[bias_i.x], bias[bias_i.y], bias[bias_i.z], bias[bias_i.w]); }
+  if (has_relu) { values = select(values, vec4f(), values < vec4f()); }
+  if (has_gate) { values = select(values, vec4f(), residual_at(i) <= vec4f()); }
+  if (has_gelu) { values *= gelu(residual_at(i)); }
+  if (has_residual) { values += residual_at(i); }
+  if (accumulate && vector_result) { values += result_vec4[i.x / 4]; }
+  if (accumulate && !vector_result) { values += vec4f(result[i.x], result[i.y], result[i.z], result[i.w]); }
+  return values;
 }
 
 // All reads of a and b: where one is stored in halves, the host writes its binding and its read anew.
@@ -168,15 +197,32 @@ fn columns_from(offset: u32, column: u32) -> vec4u {
   return offset + columns * select(1, params.b_row_stride, transpose_b);
 }
 
-fn store_row(values: vec4f, offset: u32, row: u32, column: u32) {
-  if (row >= params.m) { return; }
-  let index = offset + row * params.result_row_stride + column;
-  for (var i = 0u; i < 4 && column + i < params.n; i++) {
-    result[index + i] = epilogue(values[i], index + i, column + i);
-  }
+fn store_four(values: vec4f, start: u32, count: u32) {
+  for (var i = 0u; i < count; i++) { result[start + i] = values[i]; }
 }
 
-@compute @workgroup_size(64)
+// Four neighbours in a row of the result. `bias_row` is where the batch element's bias begins.
+fn store_row(values: vec4f, offset: u32, bias_row: u32, row: u32, column: u32) {
+  if (!whole && (row >= params.m || column >= params.n)) { return; }
+  let start = offset + row * params.result_row_stride + column;
+  let steps = select(min(vec4u(0, 1, 2, 3), vec4u(params.n - 1 - column)), vec4u(0, 1, 2, 3), vector_result);
+  let finished = epilogue(values, start + steps, bias_row + column + steps);
+  if (vector_result) { result_vec4[start / 4] = finished; }
+  if (!vector_result) { store_four(finished, start, min(4, params.n - column)); }
+}
+
+// Stores a 4×4 part of the tile.
+fn store(values: mat4x4f, offset: u32, bias_row: u32, row: u32, column: u32) {
+  store_row(values[0], offset, bias_row, row, column);
+  store_row(values[1], offset, bias_row, row + 1, column);
+  store_row(values[2], offset, bias_row, row + 2, column);
+  store_row(values[3], offset, bias_row, row + 3, column);
+}
+
+// A matrix column for each of x: a row of the result.
+fn rank_one(x: vec4f, y: vec4f) -> mat4x4f { return mat4x4f(x.x * y, x.y * y, x.z * y, x.w * y); }
+
+@compute @workgroup_size(group_size)
 fn matmul(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
@@ -196,22 +242,24 @@ fn matmul(
   // Only a contiguous result is split, so that what follows it is the next split.
   let result_offset =
     params.result_offset + slice / params.heads * params.result_stride + head * params.result_head_stride;
+  let bias_row = batch * params.bias_stride;
   let first_row = number / tiles_across % tiles_down * tile_size;
   let first_column = number % tiles_across * tile_size;
 
   // The block that this invocation fetches; neighbours fetch along what is contiguous in memory.
-  let fetches_a = local < 32;
+  let fetches_a = local < group_size / 2;
   let along_step = select(transpose_b, !transpose_a, fetches_a);
-  let part = local % 32;
+  let part = local % (group_size / 2);
   let side = select(part % side_blocks, part / step_blocks, along_step);
   let step = select(part / side_blocks, part % step_blocks, along_step);
   let rows = rows_from(a_offset, first_row + side * 4);
   let columns = columns_from(b_offset, first_column + side * 4);
   let place = step * 4 * side_blocks + side;
 
-  let down = local / side_blocks;
-  let across = local % side_blocks;
-  var sums = mat4x4f();
+  let down = local / threads;
+  let across = local % threads;
+  var sums00 = mat4x4f(); var sums01 = mat4x4f();
+  var sums10 = mat4x4f(); var sums11 = mat4x4f();
   let start = slice / params.batch * params.split_length;
   let end = min(params.k, start + params.split_length);
   var fetched: mat4x4f;
@@ -235,16 +283,25 @@ fn matmul(
     if (fetches_a) { fetched = block_of_a(rows, next); }
     else { fetched = block_of_b(columns, next); }
     for (var i = 0u; i < tile_step; i++) {
-      let x = tile_a[i * side_blocks + down];
-      let y = tile_b[i * side_blocks + across];
-      sums += mat4x4f(x.x * y, x.y * y, x.z * y, x.w * y);
+      let x0 = tile_a[i * side_blocks + down];
+      let y0 = tile_b[i * side_blocks + across];
+      sums00 += rank_one(x0, y0);
+      if (thread_blocks > 1) {
+        let x1 = tile_a[i * side_blocks + down + threads];
+        let y1 = tile_b[i * side_blocks + across + threads];
+        sums01 += rank_one(x0, y1);
+        sums10 += rank_one(x1, y0);
+        sums11 += rank_one(x1, y1);
+      }
     }
   }
 
   let row = first_row + down * 4;
   let column = first_column + across * 4;
-  store_row(sums[0], result_offset, row, column);
-  store_row(sums[1], result_offset, row + 1, column);
-  store_row(sums[2], result_offset, row + 2, column);
-  store_row(sums[3], result_offset, row + 3, column);
+  store(sums00, result_offset, bias_row, row, column);
+  if (thread_blocks > 1) {
+    store(sums01, result_offset, bias_row, row, column + threads * 4);
+    store(sums10, result_offset, bias_row, row + threads * 4, column);
+    store(sums11, result_offset, bias_row, row + threads * 4, column + threads * 4);
+  }
 }

@@ -2,8 +2,8 @@
 //
 //   a         [m, k], or [k, m] when transpose_a
 //   b         [k, n], or [n, k] when transpose_b
-//   bias      [n]
-//   residual  as result
+//   bias      [n] for all, or [batch, n]
+//   residual  as result: added to it, or what gates it
 //   result    [batch, m, n]; with splits > 1, partial sums [splits, batch, m, n]
 //
 // Matrices lie where the strides of Params say, such as the heads in [batch, length, heads · head_size]; partial
@@ -32,9 +32,9 @@ struct Params {
   splits: u32,
   // Length of k that one split sums, a multiple of 4.
   split_length: u32,
-  // Sum of BIAS, RELU and RESIDUAL: a uniform, so that one pipeline serves every epilogue.
-  epilogue: u32,
   alpha: f32,
+  // Elements from one batch element's bias to the next one's; 0 shares one.
+  bias_stride: u32,
   result_stride: u32,
   // Matrices in a group, and elements from one of them to the next.
   heads: u32,
@@ -59,32 +59,55 @@ struct Params {
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read> residual: array<f32>;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
+@group(0) @binding(8) var<storage, read_write> result_vec4: array<vec4f>;
 
-// 4, 8 or 16.
+// 1, 2, 4, 8 or 16.
 override block_rows: u32 = 16;
+// 4, 8 or 16.
 override block_columns: u32 = 16;
 override transpose_a: bool = false;
 override transpose_b: bool = false;
 override vector_a: bool = false;
 override vector_b: bool = false;
-// Whether the product is added to what the result holds: as one more flag it would cost every product 6 %.
+override vector_result: bool = false;
+// Blocks cover the result exactly, so that no store needs a guard.
+override whole: bool = false;
+// What is done with a finished sum, in this order. Overrides, not uniforms: on a CPU adapter every branch of
+// an epilogue costs its loads, taken or not.
+override has_bias: bool = false;
+override has_relu: bool = false;
+// `residual` is a gate: the value where it is positive, else 0.
+override has_gate: bool = false;
+// `residual` is what a GELU gates the value with.
+override has_gelu: bool = false;
+override has_residual: bool = false;
+// Added to what the result holds.
 override accumulate: bool = false;
 
 // One vector of a CPU adapter's lanes.
 const group_size = 8u;
 
-const BIAS = 1u;
-const RELU = 2u;
-const RESIDUAL = 4u;
+// gelu(x), the tanh form (Hendrycks & Gimpel 2016), as in gelu-gate.wgsl.
+fn gelu(x: vec4f) -> vec4f {
+  let clamped = clamp(x, vec4f(-10.0), vec4f(10.0));
+  return x * (1.0 / (1.0 + exp(-1.5957691216057308 * clamped * (1.0 + 0.044715 * clamped * clamped))));
+}
 
-// The value to store at `index` of the result, in its column `column`, from its finished sum.
-fn epilogue(sum: f32, index: u32, column: u32) -> f32 {
-  var value = params.alpha * sum;
-  if ((params.epilogue & BIAS) != 0u) { value += bias[column]; }
-  if ((params.epilogue & RELU) != 0u) { value = select(value, 0.0, value < 0.0); }
-  if ((params.epilogue & RESIDUAL) != 0u) { value += residual[index]; }
-  if (accumulate) { value += result[index]; }
-  return value;
+fn residual_at(i: vec4u) -> vec4f {
+  return vec4f(residual[i.x], residual[i.y], residual[i.z], residual[i.w]);
+}
+
+// The values to store at `i` of the result from their finished sums; the biases to add lie at `bias_i`.
+fn epilogue(sums: vec4f, i: vec4u, bias_i: vec4u) -> vec4f {
+  var values = params.alpha * sums;
+  if (has_bias) { values += vec4f(bias[bias_i.x], bias[bias_i.y], bias[bias_i.z], bias[bias_i.w]); }
+  if (has_relu) { values = select(values, vec4f(), values < vec4f()); }
+  if (has_gate) { values = select(values, vec4f(), residual_at(i) <= vec4f()); }
+  if (has_gelu) { values *= gelu(residual_at(i)); }
+  if (has_residual) { values += residual_at(i); }
+  if (accumulate && vector_result) { values += result_vec4[i.x / 4]; }
+  if (accumulate && !vector_result) { values += vec4f(result[i.x], result[i.y], result[i.z], result[i.w]); }
+  return values;
 }
 
 // All reads of a and b: where one is stored in halves, the host writes its binding and its read anew.
@@ -158,21 +181,29 @@ fn columns_from(offset: u32, column: u32) -> vec4u {
   return offset + columns * select(1, params.b_row_stride, transpose_b);
 }
 
-fn store_row(values: vec4f, offset: u32, row: u32, column: u32) {
-  if (row >= params.m) { return; }
-  let index = offset + row * params.result_row_stride + column;
-  for (var i = 0u; i < 4 && column + i < params.n; i++) {
-    result[index + i] = epilogue(values[i], index + i, column + i);
-  }
+fn store_four(values: vec4f, start: u32, count: u32) {
+  for (var i = 0u; i < count; i++) { result[start + i] = values[i]; }
+}
+
+// Four neighbours in a row of the result. `bias_row` is where the batch element's bias begins.
+fn store_row(values: vec4f, offset: u32, bias_row: u32, row: u32, column: u32) {
+  if (!whole && (row >= params.m || column >= params.n)) { return; }
+  let start = offset + row * params.result_row_stride + column;
+  let steps = select(min(vec4u(0, 1, 2, 3), vec4u(params.n - 1 - column)), vec4u(0, 1, 2, 3), vector_result);
+  let finished = epilogue(values, start + steps, bias_row + column + steps);
+  if (vector_result) { result_vec4[start / 4] = finished; }
+  if (!vector_result) { store_four(finished, start, min(4, params.n - column)); }
 }
 
 // Stores the 4×4 part of the block at (down, across).
-fn store(values: mat4x4f, offset: u32, row: u32, column: u32, down: u32, across: u32) {
+fn store(values: mat4x4f, offset: u32, bias_row: u32, row: u32, column: u32, down: u32, across: u32) {
   if (down >= block_rows || across >= block_columns) { return; }
-  store_row(values[0], offset, row + down, column + across);
-  store_row(values[1], offset, row + down + 1, column + across);
-  store_row(values[2], offset, row + down + 2, column + across);
-  store_row(values[3], offset, row + down + 3, column + across);
+  store_row(values[0], offset, bias_row, row + down, column + across);
+  if (block_rows > 1) { store_row(values[1], offset, bias_row, row + down + 1, column + across); }
+  if (block_rows > 2) {
+    store_row(values[2], offset, bias_row, row + down + 2, column + across);
+    store_row(values[3], offset, bias_row, row + down + 3, column + across);
+  }
 }
 
 @compute @workgroup_size(group_size)
@@ -194,6 +225,7 @@ fn matmul(
   // Only a contiguous result is split, so that what follows it is the next split.
   let result_offset =
     params.result_offset + slice / params.heads * params.result_stride + head * params.result_head_stride;
+  let bias_row = batch * params.bias_stride;
   let row = number / blocks_across % blocks_down * block_rows;
   let column = number % blocks_across * block_columns;
   let rows0 = rows_from(a_offset, row);
@@ -226,20 +258,20 @@ fn matmul(
     c30 += b0 * a3; c31 += b1 * a3; c32 += b2 * a3; c33 += b3 * a3;
   }
 
-  store(c00, result_offset, row, column, 0, 0);
-  store(c01, result_offset, row, column, 0, 4);
-  store(c02, result_offset, row, column, 0, 8);
-  store(c03, result_offset, row, column, 0, 12);
-  store(c10, result_offset, row, column, 4, 0);
-  store(c11, result_offset, row, column, 4, 4);
-  store(c12, result_offset, row, column, 4, 8);
-  store(c13, result_offset, row, column, 4, 12);
-  store(c20, result_offset, row, column, 8, 0);
-  store(c21, result_offset, row, column, 8, 4);
-  store(c22, result_offset, row, column, 8, 8);
-  store(c23, result_offset, row, column, 8, 12);
-  store(c30, result_offset, row, column, 12, 0);
-  store(c31, result_offset, row, column, 12, 4);
-  store(c32, result_offset, row, column, 12, 8);
-  store(c33, result_offset, row, column, 12, 12);
+  store(c00, result_offset, bias_row, row, column, 0, 0);
+  store(c01, result_offset, bias_row, row, column, 0, 4);
+  store(c02, result_offset, bias_row, row, column, 0, 8);
+  store(c03, result_offset, bias_row, row, column, 0, 12);
+  store(c10, result_offset, bias_row, row, column, 4, 0);
+  store(c11, result_offset, bias_row, row, column, 4, 4);
+  store(c12, result_offset, bias_row, row, column, 4, 8);
+  store(c13, result_offset, bias_row, row, column, 4, 12);
+  store(c20, result_offset, bias_row, row, column, 8, 0);
+  store(c21, result_offset, bias_row, row, column, 8, 4);
+  store(c22, result_offset, bias_row, row, column, 8, 8);
+  store(c23, result_offset, bias_row, row, column, 8, 12);
+  store(c30, result_offset, bias_row, row, column, 12, 0);
+  store(c31, result_offset, bias_row, row, column, 12, 4);
+  store(c32, result_offset, bias_row, row, column, 12, 8);
+  store(c33, result_offset, bias_row, row, column, 12, 12);
 }

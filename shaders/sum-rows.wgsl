@@ -1,16 +1,23 @@
-// Column sums: sums[slice] = Σ rows[r] over the rows r of a slice.
+// Column sums: sums[z] = Σ values[z, r] over the rows r, z an instance or a slice of one long sum.
 //
-//   values  [rows, columns]
-//   sums    [slices, columns], slices = ceil(rows / slice_rows)
+//   values  [instances, rows, columns]
+//   sums    [instances, slices, columns], slices = ceil(rows / slice_rows)
 //
-// One invocation owns one element of one slice and adds its rows in order; a long sum is made by running
-// this again on the sums, so the order of the additions, and with it every bit, depends on the shape
-// alone. Neighbouring invocations read neighbouring elements of a row.
+// A workgroup owns COLUMNS elements of a slice. Its invocations add every ROW_LANES-th row, neighbours reading
+// neighbouring elements, and the first of each column adds their sums in order. A sum too long for that is
+// made by running this again on the sums of its slices. So the order of the additions, and with it every
+// bit, depends on the shape and the kind of adapter alone.
 
 alias Element = f32;
 const WIDTH = 1u;
 
+const LANES = 64u;
+const COLUMNS = 2u;
+const ROW_LANES = LANES / COLUMNS;
+
 struct Params {
+  instances: u32,
+  // Of an instance.
   rows: u32,
   // Elements per row.
   columns: u32,
@@ -22,20 +29,32 @@ struct Params {
 @group(0) @binding(1) var<storage, read> values: array<Element>;
 @group(0) @binding(2) var<storage, read_write> sums: array<Element>;
 
-@compute @workgroup_size(64)
+var<workgroup> partials: array<Element, LANES>;
+
+@compute @workgroup_size(LANES)
 fn main(
-  @builtin(global_invocation_id) id: vec3u,
+  @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
 ) {
-  let index = id.y * (workgroups.x * 64) + id.x;
-  let slice = index / params.columns;
-  if (slice >= params.slices) { return; }
-  let start = slice * params.slice_rows;
+  let groups_across = (params.columns + COLUMNS - 1u) / COLUMNS;
+  let number = group.y * workgroups.x + group.x;
+  let part = number / groups_across;
+  if (part >= params.instances * params.slices) { return; }
+  let column = number % groups_across * COLUMNS + local % COLUMNS;
+  let instance = part / params.slices;
+  let start = part % params.slices * params.slice_rows;
   let end = min(start + params.slice_rows, params.rows);
-  let column = index % params.columns;
+  // Columns beyond the last add the last once more, and nobody stores it.
+  let first = instance * params.rows * params.columns + min(column, params.columns - 1u);
   var sum = Element();
-  for (var row = start; row < end; row++) {
-    sum += values[row * params.columns + column];
+  for (var row = start + local / COLUMNS; row < end; row += ROW_LANES) {
+    sum += values[first + row * params.columns];
   }
-  sums[index] = sum;
+  partials[local] = sum;
+  workgroupBarrier();
+  if (local >= COLUMNS || column >= params.columns) { return; }
+  var total = Element();
+  for (var lane = local; lane < LANES; lane += COLUMNS) { total += partials[lane]; }
+  sums[part * params.columns + column] = total;
 }

@@ -18,6 +18,7 @@ import {
 import { simplify } from "./rewrite.ts";
 import { isScratch, planSteps, type Steps } from "./steps.ts";
 import { byteLength, type Dispatch, type Scratch, type Tensor } from "./tensor.ts";
+import { planTuned } from "./tuning.ts";
 import { type Workspace, workspaceOf } from "./workspace.ts";
 
 /** What a program computes. */
@@ -61,7 +62,11 @@ function summary({ arenaBytes, lowerBoundBytes }: MemoryPlan): ProgramMemory {
 
 /** Compiles a graph for a device. */
 export async function compile(gpu: Gpu, description: ProgramDescription): Promise<Program> {
-  const { names, outputs, nodes, steps, memory } = plan(gpu, description);
+  const { names, outputs, nodes, steps, memory } = await planTuned(
+    gpu,
+    () => plan(gpu, description),
+    (result) => compile(gpu, { outputs: {}, effects: [result] }),
+  );
   const inputs = collectInputs(nodes.flatMap((node) => node.outputs));
   const dispatches = steps.steps.flatMap(({ node, dispatches }) =>
     dispatches.map((dispatch) => ({ dispatch, label: `${node.op.name}: ${dispatch.shader.name}` }))

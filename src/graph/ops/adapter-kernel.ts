@@ -1,24 +1,20 @@
 /**
- * Which kernels compute an adapter: one fused dispatch on GPUs; on CPU adapters two matrix products with
- * small dispatches between them.
+ * Which kernels compute an adapter: one fused dispatch on GPUs, two matrix products on CPU adapters.
  *
  * On llvmpipe (2 cores) a fused kernel without barriers, four rows per invocation, reached 3 GFLOP/s at
  * [B, T, D, A] = [32, 32, 128, 16] and [16, 64, 512, 64], the matrix products 10 to 30; at [32, 1, 768, 64],
  * a step of decoding, both waited for memory.
  */
 
-import epilogueSource from "../../../shaders/adapter-epilogue.wgsl" with { type: "text" };
 import fusedSource from "../../../shaders/adapter.wgsl" with { type: "text" };
 import type { Gpu } from "../../gpu/device.ts";
-import { elementGrid, linearGrid } from "../dispatch.ts";
-import { type Dispatch, size, type Tensor } from "../tensor.ts";
-import { matmul, type MatmulOptions } from "./matmul.ts";
+import { linearGrid } from "../dispatch.ts";
+import type { Dispatch, Tensor } from "../tensor.ts";
+import { matmulDispatches } from "./matmul-choice.ts";
+import type { MatmulEpilogue } from "./matmul-problem.ts";
 
 /** Rows that a workgroup of the fused kernel takes. */
 const TILE_ROWS = 16;
-
-/** Elements that an invocation of the epilogues takes. */
-const STRETCH = 16;
 
 /** Sizes of an adapter. */
 export interface AdapterProblem {
@@ -62,24 +58,22 @@ export function forwardDispatches(
   gpu: Gpu,
 ): Dispatch[] {
   const { shared } = problem;
-  const residual = t.residual && { residual: t.residual };
   if (gpu.isCpu) {
+    const product = products(problem, gpu);
     return [
-      ...productInto(t.hidden, t.x, t.down, { transposeB: shared }, gpu),
-      epilogue("add_bias_relu", t.hidden, shared, { bias: t.downBias }),
-      ...productInto(t.y, t.hidden, t.up, { transposeB: shared }, gpu),
-      epilogue("add_bias", t.y, shared, { bias: t.upBias, ...residual }),
+      ...product(t.x, t.down, t.hidden, { bias: t.downBias, activation: "relu" }),
+      ...product(t.hidden, t.up, t.y, { bias: t.upBias, residual: t.residual }),
     ];
   }
   return [fused("forward", problem, {
-    constants: { transposed: Number(shared), has_residual: Number(residual !== undefined) },
+    constants: { transposed: Number(shared), has_residual: Number(t.residual !== undefined) },
     bindings: {
       values: t.x,
       first: t.down,
       second: t.up,
       first_bias: t.downBias,
       second_bias: t.upBias,
-      ...residual,
+      ...(t.residual && { residual: t.residual }),
       hidden: t.hidden,
       result: t.y,
     },
@@ -94,10 +88,10 @@ export function backwardDispatches(
 ): Dispatch[] {
   const { shared } = problem;
   if (gpu.isCpu) {
+    const product = products(problem, gpu, true);
     return [
-      ...productInto(t.dHidden, t.dy, t.up, { transposeB: !shared }, gpu),
-      epilogue("gate_gradient", t.dHidden, shared, { gate: t.hidden }),
-      ...t.dx ? productInto(t.dx, t.dHidden, t.down, { transposeB: !shared }, gpu) : [],
+      ...product(t.dy, t.up, t.dHidden, { gate: t.hidden }),
+      ...t.dx ? product(t.dHidden, t.down, t.dx) : [],
     ];
   }
   return [fused("backward", problem, {
@@ -111,19 +105,6 @@ export function backwardDispatches(
       ...(t.dx && { result: t.dx }),
     },
   })];
-}
-
-/** sums [B, N] = the sum over the rows of each instance of `summands` [B, T, N]. */
-export function instanceSums(summands: Tensor, sums: Tensor): Dispatch {
-  const [instances, rows, columns] = summands.shape;
-  return {
-    shader: { name: "adapter-epilogue", source: epilogueSource },
-    entry: "sum_rows",
-    uniforms: { instances, rows, columns, bias_stride: 0 },
-    bindings: { summands, sums },
-    workgroups: elementGrid(sums),
-    flops: size(summands.shape),
-  };
 }
 
 function fused(
@@ -152,41 +133,49 @@ function fused(
   };
 }
 
-/** The dispatches of a · b with `result` in the place of the product. */
-function productInto(
-  result: Tensor,
-  a: Tensor,
-  b: Tensor,
-  options: MatmulOptions,
-  gpu: Gpu,
-): Dispatch[] {
-  const product = matmul(a, b, options);
-  return product.node.op.kernel!(product.node, gpu).map((dispatch) => ({
-    ...dispatch,
-    bindings: Object.fromEntries(
-      Object.entries(dispatch.bindings).map(([name, tensor]) => [
-        name,
-        tensor === product ? result : tensor,
-      ]),
-    ),
-  }));
+/** Operands of a product's epilogue, by what they do. */
+interface Epilogue {
+  readonly bias?: Tensor;
+  readonly activation?: "relu";
+  /** The product passes where this is positive. */
+  readonly gate?: Tensor;
+  readonly residual?: Tensor | undefined;
 }
 
-function epilogue(
-  entry: "add_bias_relu" | "add_bias" | "gate_gradient",
-  values: Tensor,
-  shared: boolean,
-  operands: Readonly<Record<string, Tensor>>,
-): Dispatch {
-  const [instances, rows, columns] = values.shape;
-  return {
-    shader: { name: "adapter-epilogue", source: epilogueSource },
-    entry,
-    ...(entry === "add_bias" &&
-      { constants: { has_residual: Number(operands.residual !== undefined) } }),
-    uniforms: { instances, rows, columns, bias_stride: shared ? 0 : columns },
-    bindings: { ...operands, values },
-    workgroups: linearGrid(instances * rows * Math.ceil(columns / STRETCH)),
-    flops: size(values.shape),
+/**
+ * A function that gives the dispatches of result = x · weight and its epilogue.
+ *
+ * @param backward multiply by the transposed weight
+ */
+function products({ batch, rows, shared }: AdapterProblem, gpu: Gpu, backward = false) {
+  const size = shared ? { batch: 1, m: batch * rows } : { batch, m: rows };
+  return (
+    x: Tensor,
+    weight: Tensor,
+    result: Tensor,
+    { bias, activation, gate, residual }: Epilogue = {},
+  ): Dispatch[] => {
+    const k = x.shape[2], n = result.shape[2];
+    const epilogue: MatmulEpilogue = {
+      bias: bias !== undefined,
+      biasStride: shared ? 0 : n,
+      activation,
+      gate: gate && "relu",
+      residual: residual !== undefined,
+    };
+    const problem = {
+      ...size,
+      n,
+      k,
+      transposeA: false,
+      // A shared weight is stored [out, in].
+      transposeB: shared !== backward,
+      aStride: shared ? 0 : rows * k,
+      bStride: shared ? 0 : k * n,
+      epilogue,
+    };
+    const other = gate ?? residual;
+    const operands = { a: x, b: weight, ...(bias && { bias }), ...(other && { residual: other }) };
+    return matmulDispatches(problem, { ...operands, result }, gpu);
   };
 }

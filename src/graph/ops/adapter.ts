@@ -7,15 +7,10 @@
  */
 
 import { apply, applyAll, type Op, sameShape, ShapeError, size, type Tensor } from "../tensor.ts";
-import {
-  type AdapterProblem,
-  backwardDispatches,
-  forwardDispatches,
-  instanceSums,
-} from "./adapter-kernel.ts";
+import { type AdapterProblem, backwardDispatches, forwardDispatches } from "./adapter-kernel.ts";
 import { matmul } from "./matmul.ts";
 import { reshape } from "./reshape.ts";
-import { sumRows } from "./sum-rows.ts";
+import { sumInstanceRows, sumRows } from "./sum-rows.ts";
 
 /**
  * An adapter's parameters, D the model's width, A the bottleneck's.
@@ -89,16 +84,9 @@ const adapterGradientOp: Op<{ inputNeeded: boolean }> = {
   },
 };
 
-/** Sum over each instance's rows: [B, T, N] → [B, N]. */
-const instanceSumOp: Op<null> = {
-  name: "adapter bias gradient",
-  shape: ([summands]) => [{ shape: [summands.shape[0], summands.shape[2]], dtype: "f32" }],
-  kernel: ({ inputs: [summands], outputs: [sums] }) => [instanceSums(summands, sums)],
-};
-
 /** Weight and bias gradient of `left · weight + bias` with adjoint `right`, weight [B, in, out]. */
 function instanceGradients(left: Tensor, right: Tensor): [weight: Tensor, bias: Tensor] {
-  return [matmul(left, right, { transposeA: true }), apply(instanceSumOp, [right], null)];
+  return [matmul(left, right, { transposeA: true }), sumInstanceRows(right)];
 }
 
 /** The same for one weight [out, in]. */

@@ -130,7 +130,14 @@ function backwardTiles(
     const constants = { ...settings.constants, wants_table: Number(wanted.table !== undefined) };
     dispatches.push({ ...queryGradient, constants });
     if (wanted.table) {
-      dispatches.push(...sumRowsDispatches(table_parts, parts, columns, wanted.table, gpu));
+      dispatches.push(
+        ...sumRowsDispatches(
+          table_parts,
+          { instances: 1, rows: parts, columns },
+          wanted.table,
+          gpu,
+        ),
+      );
     }
   }
   if (wanted.key || wanted.value) {

@@ -19,7 +19,7 @@ import {
   attentionSizes,
   type ForwardResults,
 } from "./attention-problem.ts";
-import { matmulDispatches } from "./matmul.ts";
+import { matmulDispatches } from "./matmul-choice.ts";
 import { bucketed } from "./position-buckets.ts";
 
 /** Invocations of a workgroup of attention-softmax.wgsl. */

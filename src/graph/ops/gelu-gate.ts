@@ -5,7 +5,8 @@ import { requireSameShape } from "./elementwise.ts";
 
 const shader = { name: "gelu-gate", source };
 
-const geluGateOp: Op<null> = {
+/** The op of `geluGate`, for ops that absorb it. */
+export const geluGateOp: Op<null> = {
   name: "gelu gate",
   shape(inputs) {
     requireSameShape("geluGate", inputs);

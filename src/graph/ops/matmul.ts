@@ -1,49 +1,27 @@
 /**
- * Matrix products, with the work around them (bias, ReLU, residual) absorbed as an epilogue.
+ * Matrix products, with the work around them (bias, ReLU, gates, residual) absorbed as an epilogue.
  *
- * Which kernel runs is decided in matmul-kernel.ts; this file is the op: shapes, gradients, fusion.
+ * This file is the op: shapes, gradients, fusion. Its kernels are chosen in matmul-choice.ts.
  */
 
-import reduceSource from "../../../shaders/matmul-reduce.wgsl" with { type: "text" };
-import subgroupSource from "../../../shaders/matmul-subgroup.wgsl" with { type: "text" };
-import tiledSource from "../../../shaders/matmul-tiled.wgsl" with { type: "text" };
-import registerSource from "../../../shaders/matmul.wgsl" with { type: "text" };
-import type { Gpu } from "../../gpu/device.ts";
-import { halve } from "../element.ts";
 import {
   apply,
   applyAll,
-  type Dispatch,
   isFloat,
   matrixShape,
   type Node,
   type Op,
   sameShape,
-  type Scratch,
-  type Shader,
   ShapeError,
   size,
   type Tensor,
 } from "../tensor.ts";
 import { addBiasOp } from "./add-bias.ts";
 import { addOp } from "./add.ts";
-import {
-  type MatmulAdapter,
-  type MatmulDispatch,
-  type MatmulOperand,
-  type MatmulProblem,
-  planMatmul,
-} from "./matmul-kernel.ts";
-import { reluOp } from "./relu.ts";
+import { geluGateOp } from "./gelu-gate.ts";
+import { matmulDispatches } from "./matmul-choice.ts";
+import { reluGradientOp, reluOp } from "./relu.ts";
 import { reshape } from "./reshape.ts";
-
-/** The shaders' sources by the names that `planMatmul` gives. */
-const matmulSources: Readonly<Record<string, string>> = {
-  "matmul": registerSource,
-  "matmul-reduce": reduceSource,
-  "matmul-subgroup": subgroupSource,
-  "matmul-tiled": tiledSource,
-};
 
 /** How the operands are read. */
 export interface MatmulOptions {
@@ -58,8 +36,11 @@ interface Attributes {
   readonly transposeB: boolean;
   readonly bias: boolean;
   readonly relu: boolean;
+  readonly gate: "relu" | "gelu" | undefined;
   readonly residual: boolean;
 }
+
+const PLAIN = { bias: false, relu: false, gate: undefined, residual: false } as const;
 
 /**
  * op(a) · op(b) over the last two axes.
@@ -69,13 +50,7 @@ interface Attributes {
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false } = options;
-  return apply(matmulOp, [a, b], {
-    transposeA,
-    transposeB,
-    bias: false,
-    relu: false,
-    residual: false,
-  });
+  return apply(matmulOp, [a, b], { transposeA, transposeB, ...PLAIN });
 }
 
 /** x · weightᵀ, weight [out, in] as PyTorch's Linear keeps it. */
@@ -83,6 +58,7 @@ export function linear(x: Tensor, weight: Tensor): Tensor {
   return matmul(x, weight, { transposeB: true });
 }
 
+/** Inputs: a, b and, where they were absorbed, the bias and the residual or what gates the product. */
 const matmulOp: Op<Attributes> = {
   name: "matmul",
   halfInputs: [0, 1],
@@ -96,8 +72,8 @@ const matmulOp: Op<Attributes> = {
   },
 
   gradient(node, [dy], needed) {
-    const { transposeA, transposeB, bias, relu, residual } = node.attributes;
-    if (bias || relu || residual) {
+    const { transposeA, transposeB } = node.attributes;
+    if (node.inputs.length > 2 || node.attributes.relu) {
       throw new Error("matmul: epilogues are fused after differentiation, not before.");
     }
     const [a, b] = node.inputs;
@@ -120,8 +96,8 @@ const matmulOp: Op<Attributes> = {
   kernel(node, gpu) {
     const { attributes, inputs, outputs } = node;
     const { m, n, k, batch, aStride, bStride } = problem(inputs, attributes);
-    const { transposeA, transposeB, bias, relu, residual } = attributes;
-    const epilogue = { bias, residual, ...(relu ? { activation: "relu" as const } : {}) };
+    const { transposeA, transposeB, bias, relu, gate, residual } = attributes;
+    const epilogue = { bias, activation: relu ? "relu" as const : undefined, gate, residual };
     return matmulDispatches(
       { batch, m, n, k, transposeA, transposeB, aStride, bStride, epilogue },
       {
@@ -137,64 +113,31 @@ const matmulOp: Op<Attributes> = {
 
   absorb(producer, consumer) {
     const { attributes, inputs, outputs: [product] } = producer;
-    const { bias, relu, residual } = attributes;
-    if (
-      consumer.op === addBiasOp && consumer.inputs[0] === product && !bias && !relu && !residual
-    ) {
-      return fused([...inputs, consumer.inputs[1]], { ...attributes, bias: true });
-    }
-    if (consumer.op === reluOp && !relu && !residual) {
-      return fused(inputs, { ...attributes, relu: true });
-    }
-    if (consumer.op === addOp && !residual) {
-      const other = consumer.inputs[consumer.inputs[0] === product ? 1 : 0];
-      return fused([...inputs, other], { ...attributes, residual: true });
+    const { bias, relu, gate, residual } = attributes;
+    // Gates and sums come last, and share a binding.
+    if (gate || residual) return undefined;
+    const [first, second] = consumer.inputs;
+    switch (consumer.op) {
+      case addBiasOp:
+        if (first !== product || bias || relu) return undefined;
+        return fused([...inputs, second], { ...attributes, bias: true });
+      case reluOp:
+        return relu ? undefined : fused(inputs, { ...attributes, relu: true });
+      case reluGradientOp:
+        if (second !== product) return undefined;
+        return fused([...inputs, first], { ...attributes, gate: "relu" });
+      case geluGateOp:
+        if (second !== product) return undefined;
+        return fused([...inputs, first], { ...attributes, gate: "gelu" });
+      case addOp:
+        return fused([...inputs, first === product ? second : first], {
+          ...attributes,
+          residual: true,
+        });
     }
     return undefined;
   },
 };
-
-/** The dispatches of a product, for other ops to compose; operands that it does not have may be missing. */
-export function matmulDispatches(
-  problem: MatmulProblem,
-  operands: Readonly<Partial<Record<MatmulOperand, Tensor | Scratch>>>,
-  gpu: Gpu,
-): Dispatch[] {
-  const { batch, m, n, k } = problem;
-  const plan = planMatmul(problem, adapterOf(gpu));
-  const scratchBytes = plan.find((dispatch) => dispatch.scratchBytes)?.scratchBytes;
-  const memory = { ...operands, ...(scratchBytes && { scratch: { scratchBytes } }) };
-  const isHalf = (operand: MatmulOperand) => {
-    const place = memory[operand]!;
-    return "dtype" in place && place.dtype === "f16";
-  };
-  return plan.map((dispatch, i): Dispatch => ({
-    shader: matmulShader(dispatch, isHalf),
-    entry: dispatch.entry,
-    constants: Object.fromEntries(
-      Object.entries(dispatch.constants).map(([name, value]) => [name, Number(value)]),
-    ),
-    uniforms: dispatch.uniforms,
-    bindings: Object.fromEntries(
-      Object.entries(dispatch.bindings).map(([name, operand]) => [name, memory[operand]!]),
-    ),
-    workgroups: dispatch.workgroups,
-    flops: i === 0 ? 2 * batch * m * n * k : 0,
-  }));
-}
-
-/** The shader of a planned dispatch, for operands of which `isHalf` tells how they are stored. */
-export function matmulShader(
-  { shader: name, bindings }: MatmulDispatch,
-  isHalf: (operand: MatmulOperand) => boolean,
-): Shader {
-  let shader: Shader = { name, source: matmulSources[name] };
-  for (const side of ["a", "b"]) {
-    if (!(side in bindings) || !isHalf(bindings[side])) continue;
-    shader = halve(shader, side, { [side]: 1, [`${side}_vec4`]: 4 });
-  }
-  return shader;
-}
 
 function fused(inputs: readonly Tensor[], attributes: Attributes): Node {
   return applyAll(matmulOp, inputs, attributes)[0].node;
@@ -252,15 +195,4 @@ function flatten(tensor: Tensor): Tensor {
   if (tensor.shape.length === 2) return tensor;
   const { rows, columns } = matrixShape(tensor);
   return reshape(tensor, [rows, columns]);
-}
-
-function adapterOf(gpu: Gpu): MatmulAdapter {
-  const { min, max } = gpu.subgroupSize;
-  return {
-    isCpu: gpu.isCpu,
-    // Only a fixed subgroup size can be written into a kernel.
-    subgroups: gpu.features.subgroups && min === max,
-    subgroupSize: min,
-    limits: gpu.limits,
-  };
 }

@@ -12,7 +12,8 @@ export const reluOp: Op<null> = {
   kernel: ({ inputs: [a], outputs: [result] }) => [elementwise("relu", result, { a })],
 };
 
-const reluGradientOp: Op<null> = {
+/** The op of `reluGradient`, for ops that absorb it: inputs the relu's result and the adjoint. */
+export const reluGradientOp: Op<null> = {
   name: "relu gradient",
   shape(inputs) {
     requireSameShape("relu gradient", inputs);

@@ -85,7 +85,10 @@ const scaleGradientOp: Op<null> = {
       flops: 3 * rows * columns,
     };
     if (slices === 1) return [products];
-    return [products, ...sumRowsDispatches(sums, slices, columns, result, gpu)];
+    return [
+      products,
+      ...sumRowsDispatches(sums, { instances: 1, rows: slices, columns }, result, gpu),
+    ];
   },
 };
 

@@ -1,15 +1,23 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
+  candidatesOf,
   type MatmulAdapter,
-  type MatmulDispatch,
-  type MatmulLayout,
-  type MatmulOperand,
-  type MatmulProblem,
+  type MatmulCandidate,
+  matmulCandidates,
   type MatmulVariant,
+} from "../../../src/graph/ops/matmul-candidates.ts";
+import { matmulShader } from "../../../src/graph/ops/matmul-dispatch.ts";
+import {
+  type MatmulDispatch,
+  type MatmulOperand,
   planMatmul,
 } from "../../../src/graph/ops/matmul-kernel.ts";
-import { matmulShader } from "../../../src/graph/ops/matmul.ts";
+import {
+  layoutOf,
+  type MatmulEpilogue,
+  type MatmulProblem,
+} from "../../../src/graph/ops/matmul-problem.ts";
 import { packUniforms } from "../../../src/gpu/reflection.ts";
 import { pipelineFor } from "../../../src/gpu/pipelines.ts";
 import { READBACK, STORAGE, UNIFORM } from "../../../src/gpu/usage.ts";
@@ -27,9 +35,13 @@ const adapter: MatmulAdapter = {
   limits: gpu.limits,
 };
 const variants: MatmulVariant[] = adapter.subgroups && adapter.subgroupSize === 8
-  ? ["register", "tiled", "subgroup"]
-  : ["register", "tiled"];
-const layouts = [[false, false], [false, true], [true, false], [true, true]];
+  ? ["register", "tiled", "thin", "subgroup"]
+  : ["register", "tiled", "thin"];
+/** Of the operands: whether a, and whether b is transposed. */
+const layoutsOf = (variant: MatmulVariant) =>
+  variant === "thin"
+    ? [[false, true]]
+    : [[false, false], [false, true], [true, false], [true, true]];
 
 /** [batch, m, n, k]: one element, primes, whole vec4s, whole tiles, more than a tile, a split k. */
 const shapes = [
@@ -48,7 +60,7 @@ const shapes = [
 const halfShapes = [[1, 1, 1, 1], [2, 9, 7, 5], [3, 8, 12, 8], [1, 5, 3, 1021], [2, 11, 13, 66]];
 
 for (const variant of variants) {
-  for (const [transposeA, transposeB] of layouts) {
+  for (const [transposeA, transposeB] of layoutsOf(variant)) {
     const layout = `${transposeA ? "t" : "n"}${transposeB ? "t" : "n"}`;
     test(`${variant} ${layout} agrees with a plain loop on awkward sizes`, async () => {
       for (const [batch, m, n, k] of shapes) {
@@ -67,76 +79,69 @@ for (const variant of variants) {
     });
   }
 
-  test(`${variant} scales, adds the bias, clips, adds the residual, in this order`, async () => {
-    for (const [batch, m, n, k] of [[2, 19, 23, 29], [1, 16, 12, 1024]]) {
-      for (const [bias, relu, residual] of [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]) {
-        await agrees({
-          ...{
-            batch,
-            m,
-            n,
-            k,
-            transposeA: false,
-            transposeB: true,
-            aStride: m * k,
-            bStride: n * k,
-          },
-          alpha: 0.25,
-          epilogue: {
-            bias: !!bias,
-            residual: !!residual,
-            ...(relu ? { activation: "relu" as const } : {}),
-          },
-        }, variant);
+  test(`${variant} scales, adds the bias, clips, gates or adds the residual, in this order`, async () => {
+    const layout = { transposeA: false, transposeB: true };
+    for (const [batch, m, n, k] of [[2, 19, 23, 29], [3, 8, 16, 4], [1, 16, 12, 1024]]) {
+      const sizes = { batch, m, n, k, aStride: m * k, bStride: n * k };
+      for (const epilogue of epilogues(n)) {
+        await agrees({ ...layout, ...sizes, alpha: 0.25, epilogue }, variant);
       }
     }
   });
 
   test(`${variant} shares an operand of stride 0 among the batch`, async () => {
-    const sizes = { batch: 3, m: 10, n: 12, k: 20, transposeA: false, transposeB: false };
+    const sizes = { batch: 3, m: 10, n: 12, k: 20, transposeA: false, transposeB: true };
     await agrees({ ...sizes, aStride: 0, bStride: 240 }, variant);
     await agrees({ ...sizes, aStride: 200, bStride: 0 }, variant);
   });
 
   test(`${variant} multiplies heads in place, and writes nothing between them`, async () => {
-    for (const [transposeA, transposeB] of layouts) {
+    for (const [transposeA, transposeB] of layoutsOf(variant)) {
       await agrees(headsProblem({ headSize: 8, transposeA, transposeB }), variant);
       await agrees(headsProblem({ headSize: 5, transposeA, transposeB }), variant);
     }
   });
 
   test(`${variant} adds to a window of the result, from windows of its operands`, async () => {
-    for (const [transposeA, transposeB] of layouts) {
+    for (const [transposeA, transposeB] of layoutsOf(variant)) {
       for (const [headSize, aOffset, bOffset] of [[8, 8, 12], [8, 3, 4], [5, 1, 2]]) {
         const { layout, ...problem } = headsProblem({ headSize, transposeA, transposeB });
         const windows = { ...layout!, aOffset, bOffset, resultOffset: 7 };
         await agrees({ ...problem, layout: windows }, variant);
         await agrees({ ...problem, layout: windows, epilogue: { accumulate: true } }, variant);
       }
+      const problem = headsProblem({ headSize: 8, width: 8, gap: 4, transposeA, transposeB });
+      await agrees({ ...problem, epilogue: { accumulate: true } }, variant);
     }
   });
 
   test(`${variant} never splits the sum of a result that is not contiguous`, async () => {
-    const problem = headsProblem({
-      headSize: 2,
-      length: 2500,
-      transposeA: true,
-      transposeB: false,
-    });
-    assert.is(planMatmul(problem, adapter, variant).length, 1);
+    const long = variant === "thin" ? { headSize: 2500 } : { headSize: 2, length: 2500 };
+    const layout = { transposeA: variant !== "thin", transposeB: variant === "thin" };
+    const problem = headsProblem({ ...long, ...layout });
+    assert.ok(candidatesOf[variant](problem).every(({ splits }) => splits === 1));
     await agrees(problem, variant);
   });
 
-  test(`${variant} fills its largest blocks`, async () => {
-    const sizes = { batch: 1, m: 130, n: 258, k: 128, transposeA: false, transposeB: true };
-    await agrees({ ...sizes, aStride: 0, bStride: 0 }, variant);
+  test(`${variant} divides a result in all its ways, whole blocks and others`, async () => {
+    const m = variant === "thin" ? 16 : 128;
+    for (
+      const [rows, n, k] of [[m, 256, 128], [m + 5, 257, 130], [2, 36, 515], [1, 36, 8]]
+    ) {
+      const sizes = { batch: 1, m: rows, n, k, transposeA: false, transposeB: true };
+      const epilogue = { bias: true, residual: true };
+      const problem = { ...sizes, aStride: 0, bStride: 0, epilogue };
+      for (const candidate of candidatesOf[variant](problem)) {
+        await agrees(problem, variant, { candidate });
+      }
+    }
   });
 
   test(`${variant} gives the same bits on every run of a split sum`, async () => {
-    const sizes = { batch: 1, m: 16, n: 16, k: 4099, transposeA: true, transposeB: false };
-    const problem = { ...sizes, aStride: 0, bStride: 0 };
+    const layout = { transposeA: variant !== "thin", transposeB: variant === "thin" };
+    const problem = { batch: 1, m: 16, n: 16, k: 4099, ...layout, aStride: 0, bStride: 0 };
     const operands = operandsOf(problem);
-    assert.is(planMatmul(problem, adapter, variant).length, 2);
+    assert.ok(candidatesOf[variant](problem)[0].splits > 1);
     const first = await run(problem, variant, operands);
     for (let i = 0; i < 3; i++) assert.equal(await run(problem, variant, operands), first);
   });
@@ -146,7 +151,8 @@ test("folds more workgroups than a dimension holds into two", () => {
   const sizes = { batch: 1, m: 100_003, n: 100_003, k: 4, transposeA: false, transposeB: false };
   for (const variant of ["register", "subgroup", "tiled"] as const) {
     const limits = { maxComputeWorkgroupsPerDimension: 65_535 };
-    const plan = planMatmul({ ...sizes, aStride: 0, bStride: 0 }, { ...adapter, limits }, variant);
+    const problem = { ...sizes, aStride: 0, bStride: 0 };
+    const plan = planMatmul(problem, { ...adapter, limits }, candidatesOf[variant](problem)[0]);
     const [{ workgroups: [x, y, z] }] = plan;
     assert.ok(x <= 65_535 && y > 1 && y <= 65_535, `${variant}: ${x} × ${y}`);
     assert.is(z, 1);
@@ -154,11 +160,11 @@ test("folds more workgroups than a dimension holds into two", () => {
 });
 
 test("computes surplus workgroups of a folded grid without harm", async () => {
-  const sizes = { batch: 7, m: 33, n: 35, k: 8, transposeA: false, transposeB: false };
+  const sizes = { batch: 7, m: 31, n: 35, k: 8, transposeA: false, transposeB: true };
   const limits = { maxComputeWorkgroupsPerDimension: 3 };
   for (const variant of variants) {
     const on = { ...adapter, limits };
-    await agrees({ ...sizes, aStride: 264, bStride: 280 }, variant, { on });
+    await agrees({ ...sizes, aStride: 248, bStride: 280 }, variant, { on });
   }
 });
 
@@ -174,45 +180,76 @@ test("chooses by the kind of adapter", () => {
   assert.is(shaderOn(false, true, 32), "matmul-tiled");
 });
 
-test("tiled has no data race, and needs each of its barriers", () => {
-  const sizes = { batch: 1, m: 5, n: 7, k: 35, transposeA: false, transposeB: true };
+test("every division has a name of its own", () => {
+  const sizes = { batch: 1, m: 16, n: 512, k: 4096, transposeA: false, transposeB: true };
   const problem = { ...sizes, aStride: 0, bStride: 0 };
-  const [dispatch] = planMatmul(problem, adapter, "tiled");
-  const { entry, constants, uniforms, workgroups } = dispatch;
-  const { a, b } = operandsOf(problem) as Required<Operands>;
-  const [aBytes, bBytes] = [new Uint8Array(a.buffer), new Uint8Array(b.buffer)];
-  const racesOf = (source: string) =>
-    raceCheck({
-      source,
-      entry,
-      constants: numeric(constants),
-      uniforms,
-      workgroups,
-      bindings: { a: aBytes, b: bBytes, result: new Uint8Array(4 * 5 * 7) },
-    });
-  const { source } = matmulShader(dispatch, () => false);
-  assert.equal(racesOf(source), []);
-  for (const { index, 0: barrier } of [...source.matchAll(/workgroupBarrier\(\);/g)]) {
-    const without = source.slice(0, index) + source.slice(index + barrier.length);
-    assert.ok(racesOf(without).length > 0, `without the barrier at ${index}`);
-  }
+  const names = Object.values(candidatesOf).flatMap((of) => of(problem).map(({ name }) => name));
+  assert.is(new Set(names).size, names.length);
+  assert.ok(matmulCandidates(problem, adapter).every(({ name }) => names.includes(name)));
 });
+
+for (const variant of ["tiled", "thin"] as const) {
+  test(`${variant} has no data race in any division, and needs each of its barriers`, () => {
+    const sizes = { batch: 1, m: 33, n: 35, k: 35, transposeA: false, transposeB: true };
+    const problem = { ...sizes, m: variant === "thin" ? 5 : 33, aStride: 0, bStride: 0 };
+    const { a, b } = operandsOf(problem) as Required<Operands>;
+    for (const candidate of candidatesOf[variant](problem)) {
+      const [dispatch] = planMatmul(problem, adapter, candidate);
+      const { entry, constants, uniforms } = dispatch;
+      const racesOf = (source: string) =>
+        raceCheck({
+          source,
+          entry,
+          constants: numeric(constants),
+          uniforms,
+          workgroups: [1, 1, 1],
+          bindings: {
+            a: new Uint8Array(a.buffer),
+            b: new Uint8Array(b.buffer),
+            result: new Uint8Array(4 * problem.m * problem.n),
+          },
+        });
+      const { source } = matmulShader(dispatch, () => false);
+      assert.equal(racesOf(source), [], candidate.name);
+      for (const { index, 0: barrier } of [...source.matchAll(/workgroupBarrier\(\);/g)]) {
+        const without = source.slice(0, index) + source.slice(index + barrier.length);
+        assert.ok(racesOf(without).length > 0, `${candidate.name} without the barrier at ${index}`);
+      }
+    }
+  });
+}
+
+/** Epilogues of a result with rows of `n`, alone and together. */
+function epilogues(n: number): MatmulEpilogue[] {
+  return [
+    { bias: true },
+    { bias: true, biasStride: n },
+    { activation: "relu" },
+    { residual: true },
+    { gate: "relu" },
+    { gate: "gelu" },
+    { bias: true, biasStride: n, activation: "relu", residual: true },
+    { bias: true, gate: "gelu" },
+  ];
+}
 
 /**
  * Products of 2 · 3 pairs of heads, [length, headSize] in [batch, length, heads · headSize] or, transposed,
  * their counterparts, with a gap after every row of the result.
  */
 function headsProblem(
-  { headSize, length = 6, transposeA, transposeB }: {
+  { headSize, length = 6, width: columns = 7, gap = 1, transposeA, transposeB }: {
     headSize: number;
     length?: number;
+    width?: number;
+    gap?: number;
     transposeA: boolean;
     transposeB: boolean;
   },
 ): MatmulProblem {
   const heads = 3, width = heads * headSize;
   const [m, k] = transposeA ? [headSize, length] : [length, headSize];
-  const [n, bLength] = transposeB ? [7, headSize] : [headSize, k];
+  const [n, bLength] = transposeB ? [columns, headSize] : [headSize, k];
   const aStride = length * width;
   const bRows = transposeB ? n : bLength, bColumns = transposeB ? k : n;
   return {
@@ -225,30 +262,13 @@ function headsProblem(
       aRowStride: width,
       bHeadStride: bColumns,
       bRowStride: heads * bColumns,
-      resultStride: m * (heads * n + 1),
+      resultStride: m * (heads * n + gap),
       resultHeadStride: n,
-      resultRowStride: heads * n + 1,
+      resultRowStride: heads * n + gap,
       aOffset: 0,
       bOffset: 0,
       resultOffset: 0,
     },
-  };
-}
-
-/** The layout of a problem, whether it says so or not. */
-function layoutOf({ m, n, k, transposeA, transposeB, layout }: MatmulProblem): MatmulLayout {
-  return layout ?? {
-    heads: 1,
-    aHeadStride: 0,
-    aRowStride: transposeA ? m : k,
-    bHeadStride: 0,
-    bRowStride: transposeB ? k : n,
-    resultStride: m * n,
-    resultHeadStride: 0,
-    resultRowStride: n,
-    aOffset: 0,
-    bOffset: 0,
-    resultOffset: 0,
   };
 }
 
@@ -263,11 +283,14 @@ type Operands = Partial<Record<MatmulOperand, Float32Array>>;
 /** Where a problem runs, and which of its operands are stored as f16. */
 interface Setting {
   on?: MatmulAdapter;
+  candidate?: MatmulCandidate;
   halves?: readonly MatmulOperand[];
 }
 
 /** Runs the problem on data with known values and compares every element with a sum in f64. */
 async function agrees(problem: MatmulProblem, variant: MatmulVariant, setting: Setting = {}) {
+  // What is not for thin products, thin ones do not compute.
+  if (variant === "thin" && problem.m > 32) return;
   const operands = operandsOf(problem);
   for (const name of setting.halves ?? []) {
     operands[name] = float16ToFloat32(float32ToFloat16(operands[name]!));
@@ -278,7 +301,10 @@ async function agrees(problem: MatmulProblem, variant: MatmulVariant, setting: S
   const wrong = expected.findIndex((value, i) =>
     !Object.is(value, result[i]) && !(Math.abs(value - result[i]) <= tolerance)
   );
-  const message = `${variant} ${JSON.stringify(problem)}: element ${wrong} is ${result[wrong]}, ` +
+  const message =
+    `${setting.candidate?.name ?? variant} ${JSON.stringify(problem)}: element ${wrong} is ${
+      result[wrong]
+    }, ` +
     `not ${expected[wrong]}`;
   assert.is(wrong, -1, message);
 }
@@ -296,7 +322,7 @@ function operandsOf(problem: MatmulProblem): Operands {
   return {
     a: values(aOffset + (aStride === 0 ? 1 : batch) * m * k),
     b: values(bOffset + (bStride === 0 ? 1 : batch) * k * n),
-    bias: values(n),
+    bias: values(batch * n),
     residual: values(batch * m * n),
   };
 }
@@ -327,14 +353,21 @@ function reference(problem: MatmulProblem, operands: Operands): Float64Array {
       sum += a[aAt + aRow * strides.aRowStride + aColumn] *
         b[bAt + bRow * strides.bRowStride + bColumn];
     }
-    sum = alpha * sum + (epilogue.bias ? bias[column] : 0);
+    sum *= alpha;
+    if (epilogue.bias) sum += bias[z * (epilogue.biasStride ?? 0) + column];
     if (epilogue.activation === "relu") sum = Math.max(sum, 0);
     const at = strides.resultOffset + outer * strides.resultStride +
       head * strides.resultHeadStride + row * strides.resultRowStride + column;
+    if (epilogue.gate === "relu") sum = residual[at] > 0 ? sum : 0;
+    if (epilogue.gate === "gelu") sum *= gelu(residual[at]);
     result[at] = sum + (epilogue.residual ? residual[at] : 0) +
       (epilogue.accumulate ? initially(problem) : 0);
   }
   return result;
+}
+
+function gelu(x: number): number {
+  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
 }
 
 /** Runs the plan of a problem as its own little runtime. */
@@ -342,14 +375,15 @@ async function run(
   problem: MatmulProblem,
   variant: MatmulVariant,
   operands: Operands,
-  { on = adapter, halves = [] }: Setting = {},
+  { on = adapter, candidate = candidatesOf[variant](problem)[0], halves = [] }: Setting = {},
 ): Promise<Float32Array> {
-  const plan = planMatmul(problem, on, variant);
+  const plan = planMatmul(problem, on, candidate);
   const bytes = 4 * resultSize(problem);
-  const buffers = new Map<MatmulOperand | "unused", GPUBuffer>([
+  const buffers = new Map<MatmulOperand | "unread" | "unwritten", GPUBuffer>([
     ["result", storage(new Float32Array(bytes / 4).fill(initially(problem)))],
     ["scratch", storage(new Float32Array((plan[0].scratchBytes ?? 16) / 4).fill(NaN))],
-    ["unused", storage(new Float32Array(4))],
+    ["unread", storage(new Float32Array(4))],
+    ["unwritten", storage(new Float32Array(4))],
   ]);
   for (const [name, values] of Object.entries(operands)) {
     const operand = name as MatmulOperand;
@@ -372,7 +406,7 @@ async function run(
 async function encode(
   encoder: GPUCommandEncoder,
   dispatch: MatmulDispatch,
-  buffers: ReadonlyMap<MatmulOperand | "unused", GPUBuffer>,
+  buffers: ReadonlyMap<MatmulOperand | "unread" | "unwritten", GPUBuffer>,
   halves: readonly MatmulOperand[],
 ): Promise<GPUBuffer> {
   const { entry, constants, uniforms, workgroups, bindings } = dispatch;
@@ -385,8 +419,8 @@ async function encode(
   packUniforms(block!, uniforms, values);
   const uniform = device.createBuffer({ size: values.byteLength, usage: UNIFORM });
   device.queue.writeBuffer(uniform, 0, values.buffer);
-  const entries = storage.map(({ name, binding }) => {
-    const buffer = buffers.get(bindings[name] ?? "unused")!;
+  const entries = storage.map(({ name, binding, writable }) => {
+    const buffer = buffers.get(bindings[name] ?? (writable ? "unwritten" : "unread"))!;
     return { binding, resource: { buffer } };
   });
   entries.push({ binding: block!.binding, resource: { buffer: uniform } });

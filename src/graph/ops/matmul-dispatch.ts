@@ -1,0 +1,95 @@
+/**
+ * The dispatches of a matrix product on tensors, in a given way.
+ */
+
+import reduceSource from "../../../shaders/matmul-reduce.wgsl" with { type: "text" };
+import subgroupSource from "../../../shaders/matmul-subgroup.wgsl" with { type: "text" };
+import thinSource from "../../../shaders/matmul-thin.wgsl" with { type: "text" };
+import tiledSource from "../../../shaders/matmul-tiled.wgsl" with { type: "text" };
+import registerSource from "../../../shaders/matmul.wgsl" with { type: "text" };
+import type { Gpu } from "../../gpu/device.ts";
+import { halve } from "../element.ts";
+import type { Dispatch, Scratch, Shader, Tensor } from "../tensor.ts";
+import type { MatmulAdapter, MatmulCandidate } from "./matmul-candidates.ts";
+import { type MatmulDispatch, type MatmulOperand, planMatmul } from "./matmul-kernel.ts";
+import type { MatmulProblem } from "./matmul-problem.ts";
+
+/** The shaders' sources by the names that `planMatmul` gives. */
+const SOURCES: Readonly<Record<string, string>> = {
+  "matmul": registerSource,
+  "matmul-reduce": reduceSource,
+  "matmul-subgroup": subgroupSource,
+  "matmul-thin": thinSource,
+  "matmul-tiled": tiledSource,
+};
+
+/** The dispatches of a product computed by a candidate; operands that it does not have may be missing. */
+export function candidateDispatches(
+  problem: MatmulProblem,
+  candidate: MatmulCandidate,
+  operands: Readonly<Partial<Record<MatmulOperand, Tensor | Scratch>>>,
+  gpu: Gpu,
+): Dispatch[] {
+  const { batch, m, n, k } = problem;
+  const plan = planMatmul(problem, adapterOf(gpu), candidate);
+  const scratchBytes = plan.find((dispatch) => dispatch.scratchBytes)?.scratchBytes;
+  const memory = { ...operands, ...(scratchBytes && { scratch: { scratchBytes } }) };
+  const isHalf = (operand: MatmulOperand) => {
+    const place = memory[operand]!;
+    return "dtype" in place && place.dtype === "f16";
+  };
+  return plan.map((dispatch, i): Dispatch => ({
+    shader: matmulShader(dispatch, isHalf),
+    entry: dispatch.entry,
+    constants: Object.fromEntries(
+      Object.entries(dispatch.constants).map(([name, value]) => [name, Number(value)]),
+    ),
+    uniforms: dispatch.uniforms,
+    bindings: Object.fromEntries(
+      Object.entries(dispatch.bindings).map(([name, operand]) => [name, memory[operand]!]),
+    ),
+    workgroups: dispatch.workgroups,
+    flops: i === 0 ? 2 * batch * m * n * k : 0,
+  }));
+}
+
+/** The shader of a planned dispatch, for operands of which `isHalf` tells how they are stored. */
+export function matmulShader(
+  { shader: name, text = {}, bindings }: MatmulDispatch,
+  isHalf: (operand: MatmulOperand) => boolean,
+): Shader {
+  let shader: Shader = withConstants({ name, source: SOURCES[name] }, text);
+  for (const side of ["a", "b"]) {
+    if (!(side in bindings) || !isHalf(bindings[side])) continue;
+    shader = halve(shader, side, { [side]: 1, [`${side}_vec4`]: 4 });
+  }
+  return shader;
+}
+
+/** What of a device the choice of kernels depends on. */
+export function adapterOf(gpu: Gpu): MatmulAdapter {
+  const { min, max } = gpu.subgroupSize;
+  return {
+    isCpu: gpu.isCpu,
+    // Only a fixed subgroup size can be written into a kernel.
+    subgroups: gpu.features.subgroups && min === max,
+    subgroupSize: min,
+    limits: gpu.limits,
+  };
+}
+
+/**
+ * The shader with other values in its lines `const name = …u;`: in the text, because the length of a
+ * workgroup's array must not be an override everywhere.
+ */
+function withConstants({ name, source }: Shader, values: Record<string, number>): Shader {
+  const entries = Object.entries(values);
+  return {
+    name: [name, ...entries.map(([, value]) => value)].join("-"),
+    source: entries.reduce(
+      (text, [constant, value]) =>
+        text.replace(new RegExp(`const ${constant} = \\d+u;`), `const ${constant} = ${value}u;`),
+      source,
+    ),
+  };
+}
