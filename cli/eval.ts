@@ -19,10 +19,11 @@ import { dataSource, openModel } from "./frame/places.ts";
 import { scoreTable } from "./frame/scores.ts";
 import { readSettings, storageOption } from "./frame/settings.ts";
 import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
+import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
 
 type Chosen = "data" | "tasks" | "batchSize" | "beams" | "weightStorage";
 
-interface Flags extends RunChoice, Partial<Pick<Settings, Chosen>> {
+interface Flags extends RunChoice, TuningFlag, Partial<Pick<Settings, Chosen>> {
   readonly checkpoint?: string;
   readonly split: Split;
   readonly out?: string;
@@ -31,7 +32,7 @@ interface Flags extends RunChoice, Partial<Pick<Settings, Chosen>> {
 
 /** The command, ready to parse. */
 export function evalCommand(): Command {
-  return new Command("deno task eval")
+  return withTuning(new Command("deno task eval"))
     .description("Score a trained model: the newest run, or what --run or --checkpoint names.")
     .option("--run <directory>", "a run that deno task train wrote")
     .option("--checkpoint <directory>", "one checkpoint, or any model's directory or hub id")
@@ -79,6 +80,7 @@ async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags):
 
   const gpu = await acquireGpu();
   announce(gpu);
+  await tune(gpu, flags);
   const limits: BatchOptions = {
     batchSize: flags.batchSize ?? settings.evalBatchSize ?? settings.batchSize,
     maxSourceLength,

@@ -21,11 +21,12 @@ import { showLoading } from "./frame/loading.ts";
 import { openModel } from "./frame/places.ts";
 import { readSettings, storageOption } from "./frame/settings.ts";
 import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
+import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
 
 /** Lines that are answered at once, unless told. */
 const BATCH_SIZE = 16;
 
-interface Flags extends RunChoice, GenerationFlags {
+interface Flags extends RunChoice, TuningFlag, GenerationFlags {
   readonly model?: string;
   readonly task?: string;
   readonly batchSize?: number;
@@ -36,7 +37,7 @@ interface Flags extends RunChoice, GenerationFlags {
 
 /** The command, ready to parse. */
 export function generateCommand(): Command {
-  const command = new Command("deno task generate")
+  const command = withTuning(new Command("deno task generate"))
     .description(
       "Answer a text, or each line of the standard input, with the newest run, or with what --run " +
         "or --model names.",
@@ -87,6 +88,7 @@ async function generate(
 
   const gpu = await acquireGpu();
   announce(gpu);
+  await tune(gpu, flags);
   const limits = { batchSize, maxSourceLength, maxTargetLength };
   const placed = await showLoading((onProgress) =>
     placeTrained(gpu, trained, limits, { storage: weightStorage, onProgress })

@@ -9,8 +9,10 @@ import { UserError } from "../src/errors.ts";
 import type { Gpu } from "../src/gpu/device.ts";
 import type { Parameters } from "../src/graph/parameters.ts";
 import { size } from "../src/graph/tensor.ts";
+import { tuningOf } from "../src/graph/tuning.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
 import { exists } from "../src/platform/files.ts";
+import { runTuningFile, tuneLikeRun } from "../src/platform/tuning-file.ts";
 import { hasCheckpoint } from "../src/train/checkpoint.ts";
 import { type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
 import type { Tokenizer } from "../src/text/tokenizer.ts";
@@ -41,9 +43,10 @@ import { profileTable } from "./frame/profile.ts";
 import { createProgress, duration, type Progress } from "./frame/progress.ts";
 import { gainTable, scoreLine } from "./frame/scores.ts";
 import { readSettings, withSettings } from "./frame/settings.ts";
+import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
 
 /** Flags that are no settings of a run. */
-interface Flags extends Options {
+interface Flags extends Options, TuningFlag {
   readonly out?: string;
   readonly resume?: string | true;
   readonly continue?: true;
@@ -54,7 +57,7 @@ interface Flags extends Options {
 
 /** The command, ready to parse. */
 export function trainCommand(): Command {
-  return withSettings(new Command("deno task train"))
+  return withTuning(withSettings(new Command("deno task train")))
     .description(
       "Train a Hyperdecoder. With no flags at all: the embedded model on the embedded tasks.\n" +
         "Ctrl-C saves and exits with code 130; --resume goes on from there.",
@@ -71,18 +74,23 @@ export function trainCommand(): Command {
 }
 
 async function train(flags: Flags): Promise<void> {
-  const { out, resume, continue: goOn, profile, json, config: _, ...said } = flags;
+  const { out, resume, continue: goOn, profile, json, config: _, tune: __, ...said } = flags;
   const isThere = goOn === true && out !== undefined && await exists(`${out}/config.json`);
   const resumed = resume !== undefined ? await runToResume(resume, out) : isThere ? out : undefined;
   const wanted = await withPaths(said);
   const options = resumed ? await settingsOfRun(resumed, wanted) : wanted;
-  const run = await prepare(options, resumed ?? out ?? newRunPath());
+  const path = resumed ?? out ?? newRunPath();
+  // What kernels are chosen changes the last bits: a run goes on with those it was begun with.
+  const setUp = (gpu: Gpu) => resumed ? tuneLikeRun(gpu, resumed) : tune(gpu, flags);
+  const run = await prepare(options, path, setUp);
   if (profile) return await printProfile(run);
   if (run.trainer.fit) console.error(describeFit(run.trainer.fit));
 
   const { directory } = run.parts;
-  if (!resumed) await directory.create(run.parts.settings);
-  else if (await hasCheckpoint(directory.store.checkpoints)) await run.restore("latest");
+  if (!resumed) {
+    await directory.create(run.parts.settings);
+    await tuningOf(run.parts.gpu)?.keepIn(runTuningFile(run.parts.gpu, path));
+  } else if (await hasCheckpoint(directory.store.checkpoints)) await run.restore("latest");
   await directory.trim(run.trainer.step);
   await (json ? trainInJson(run) : trainWithBar(run));
 }
@@ -159,7 +167,11 @@ async function printProfile({ trainer, parts: { gpu } }: Run): Promise<void> {
 }
 
 /** Checks everything that can be checked before the model is on the device, then puts it there. */
-async function prepare(options: Options, out: string): Promise<Run> {
+async function prepare(
+  options: Options,
+  out: string,
+  setUp: (gpu: Gpu) => Promise<void>,
+): Promise<Run> {
   const base = await openModel(options.model ?? "miniature");
   const { tasks = miniatureTaskNames } = options;
   const datasets = await loadData({ ...options, tasks }, base.tokenizer);
@@ -171,6 +183,7 @@ async function prepare(options: Options, out: string): Promise<Run> {
   const directory = runDirectory(out);
   const gpu = await acquireGpu();
   announce(gpu);
+  await setUp(gpu);
   const settings = { ...resolved.settings, ...shortened(options, resolved.settings, gpu) };
   const parts = { gpu, ...resolved, settings, base, weights, datasets, directory };
   return await showLoading((onProgress) => Run.create(parts, onProgress));

@@ -18,6 +18,8 @@ export { input, read, type Variable } from "./graph/leaves.ts";
 export { type ParameterDescription, Parameters } from "./graph/parameters.ts";
 export type { HostArray, Program } from "./graph/program.ts";
 export { type DType, type Shape, ShapeError, type Tensor } from "./graph/tensor.ts";
+export { Tuning, useTuning } from "./graph/tuning.ts";
+export { tuningDatabase } from "./graph/tuning-database.ts";
 export { createVariable, readVariables, writeVariable } from "./graph/variables.ts";
 export * from "./graph/ops/mod.ts";
 

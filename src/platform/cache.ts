@@ -8,14 +8,13 @@
 /**
  * The directory `name` of this project's cache, filled by `fill` if it isn't there yet.
  *
- * The cache is `$XDG_CACHE_HOME/hyperdecoder`, or `~/.cache/hyperdecoder`, or under the directory for
- * temporary files where there is no home. `name` should carry the version of what it holds.
+ * `name` should carry the version of what it holds.
  */
 export async function cachedDirectory(
   name: string,
   fill: (directory: string) => Promise<void>,
 ): Promise<string> {
-  const root = `${cacheHome()}/hyperdecoder`;
+  const root = cacheRoot();
   const directory = `${root}/${name}`;
   if (await isDirectory(directory)) return directory;
   await Deno.mkdir(root, { recursive: true });
@@ -30,9 +29,13 @@ export async function cachedDirectory(
   return directory;
 }
 
-function cacheHome(): string {
+/**
+ * The cache: `$XDG_CACHE_HOME/hyperdecoder`, or `~/.cache/hyperdecoder`, or under the directory for temporary
+ * files where there is no home.
+ */
+export function cacheRoot(): string {
   const home = Deno.env.get("HOME");
-  return Deno.env.get("XDG_CACHE_HOME") || (home ? `${home}/.cache` : "/tmp");
+  return `${Deno.env.get("XDG_CACHE_HOME") || (home ? `${home}/.cache` : "/tmp")}/hyperdecoder`;
 }
 
 async function isDirectory(path: string): Promise<boolean> {
