@@ -94,10 +94,10 @@ export class Tuning {
     this.#open.clear(); // what was planned for a forecast alone
     const planned = plan();
     if (this.#open.size === 0) return planned;
-    for (const tunable of this.#open.values()) {
+    // A copy: the candidates' programs are compiled by way of here, too.
+    for (const tunable of [...this.#open.values()]) {
       this.#choices.set(tunable.key, await fastest(tunable, gpu, compile));
     }
-    this.#open.clear();
     for (const store of this.#stores) await store.write(this.choices);
     return plan();
   }

@@ -65,6 +65,19 @@ test("a class of products is measured once, kept, and found again", async () => 
   assert.equal(await run(), first);
 });
 
+test("all products of a program are measured", async () => {
+  const store = new Memory();
+  useTuning(gpu, await Tuning.open(store));
+  const y = matmul(product(), input("c", [20, 100]));
+  const z = matmul(y, input("d", [9, 100]), { transposeB: true });
+  (await compile(gpu, { outputs: { y, z } })).destroy();
+  assert.equal(Object.keys(store.choices), [
+    "matmul 1 of 32x128x16 nn f32 f32",
+    "matmul 1 of 32x16x32 nn f32 f32",
+    "matmul 1 of 32x8x128 nt f32 f32",
+  ]);
+});
+
 test("what a store has is used and not measured again, whatever is faster", async () => {
   const likeliest = chosenCandidate(problem, gpu).name;
   const open = new Memory();
