@@ -6,8 +6,13 @@
  */
 
 import { add } from "../src/graph/ops/add.ts";
-import { attention, type RelativePositions } from "../src/graph/ops/attention.ts";
+import {
+  crossAttention,
+  type RelativePositions,
+  selfAttention,
+} from "../src/graph/ops/attention.ts";
 import { checkpoint } from "../src/graph/ops/checkpoint.ts";
+import { concat } from "../src/graph/ops/concat.ts";
 import { dropout, dropoutAdd } from "../src/graph/ops/dropout.ts";
 import { embedding } from "../src/graph/ops/embedding.ts";
 import { geluGate } from "../src/graph/ops/gelu-gate.ts";
@@ -133,14 +138,13 @@ function attend(
   options: { positions?: RelativePositions; keyMask?: Tensor; causal?: boolean; maskValue: number },
 ): Tensor {
   const normed = norm(model, `${layer}.layer_norm`, h);
-  const source = memory ?? normed;
-  const part = (p: string, x: Tensor) => linear(x, model.weight(`${layer}.${name}.${p}.weight`));
-  const context = attention(part("q", normed), part("k", source), part("v", source), {
-    heads: model.config.heads,
-    dropout: model.dropout?.next(),
-    ...options,
-  });
-  return addDropped(model, part("o", context), h);
+  const part = (x: Tensor, ...parts: string[]) =>
+    linear(x, stacked(model, `${layer}.${name}`, ...parts));
+  const settings = { heads: model.config.heads, dropout: model.dropout?.next(), ...options };
+  const context = memory
+    ? crossAttention(part(normed, "q"), part(memory, "k", "v"), settings)
+    : selfAttention(part(normed, "q", "k", "v"), settings);
+  return addDropped(model, part(context, "o"), h);
 }
 
 /** h + FeedForward(norm(h)), and the adapter in parallel: "Adapter position" of the reference. */
@@ -153,13 +157,23 @@ export function feedForward(
 ): Tensor {
   const { config } = model;
   const normed = norm(model, `${layer}.layer_norm`, h);
-  const part = (p: string, x: Tensor) =>
-    linear(x, model.weight(`${layer}.DenseReluDense.${p}.weight`));
+  const part = (x: Tensor, ...parts: string[]) =>
+    linear(x, stacked(model, `${layer}.DenseReluDense`, ...parts));
   const inner = config.gatedGelu
-    ? geluGate(part("wi_0", normed), part("wi_1", normed))
-    : relu(part("wi", normed));
-  const y = addDropped(model, part("wo", drop(model, inner)), h);
+    ? geluGate(part(normed, "wi_0", "wi_1"), model.dropout?.next())
+    : drop(model, relu(part(normed, "wi")));
+  const y = addDropped(model, part(inner, "wo"), h);
   return adapt ? adapt(index, config.adapterNormInput ? normed : h, y) : y;
+}
+
+/**
+ * The weights of parts of a module, one below the other: a single product then computes them all, side by
+ * side. They are not copied where they are neighbours in memory.
+ */
+export function stacked(model: Model, module: string, ...parts: string[]): Tensor {
+  const weights = parts.map((part) => model.weight(`${module}.${part}.weight`));
+  const rows = weights.reduce((sum, { shape }) => sum + shape[0], 0);
+  return concat(weights, [rows, weights[0].shape[1]]);
 }
 
 /** RMS norm with the weight of that name. */

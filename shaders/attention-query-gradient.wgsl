@@ -1,10 +1,13 @@
 // Backward attention by tiles in workgroup memory, for GPUs: the gradients of the queries and of the position bias.
 //
-//   query, output_gradient  [batch, query_length, heads · head_size]
-//   key, value              [batch, key_length, heads · head_size]
+//   output_gradient         [batch, query_length, heads · head_size]
+//   query                   [batch, query_length, query_stride], of which the first heads · head_size columns are
+//                           the queries
+//   key_value               [batch, key_length, key_stride], of which so many columns from key_offset on are the
+//                           keys, and the next as many the values; in self-attention the same buffer as query
 //   table                   [buckets, heads], position bias     read only if has_table
 //   context                 words; made by attention-context.wgsl, which see
-//   query_gradient          as query
+//   query_gradient          as query; the other columns are left as they are
 //   table_parts             [batch, query tiles, buckets, heads], whose sum over the first two axes is the
 //                           table's gradient                    written only if wants_table
 //
@@ -41,17 +44,20 @@ struct Params {
   mask_value: f32,
   dropout_rate: f32,
   dropout_site: u32,
+  // Columns of the operands, and the keys' first.
+  query_stride: u32,
+  key_stride: u32,
+  key_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> query: array<f32>;
-@group(0) @binding(2) var<storage, read> key: array<f32>;
-@group(0) @binding(3) var<storage, read> value: array<f32>;
-@group(0) @binding(4) var<storage, read> table: array<f32>;
-@group(0) @binding(5) var<storage, read> output_gradient: array<f32>;
-@group(0) @binding(6) var<storage, read> context: array<u32>;
-@group(0) @binding(7) var<storage, read_write> query_gradient: array<f32>;
-@group(0) @binding(8) var<storage, read_write> table_parts: array<f32>;
+@group(0) @binding(2) var<storage, read> key_value: array<f32>;
+@group(0) @binding(3) var<storage, read> table: array<f32>;
+@group(0) @binding(4) var<storage, read> output_gradient: array<f32>;
+@group(0) @binding(5) var<storage, read> context: array<u32>;
+@group(0) @binding(6) var<storage, read_write> query_gradient: array<f32>;
+@group(0) @binding(7) var<storage, read_write> table_parts: array<f32>;
 
 override has_table: bool = false;
 override has_key_mask: bool = false;
@@ -83,15 +89,18 @@ const OUTPUT_GRADIENT = 3u;
 // Features 4·vector … 4·vector + 3 of a row of one of the operands, for which rows beyond the last are copies of it;
 // zeros beyond the head.
 fn features(operand: u32, batch: u32, head: u32, row: u32, vector: u32) -> vec4f {
-  let length = select(params.query_length, params.key_length, operand == KEY || operand == VALUE);
-  let offset = ((batch * length + min(row, length - 1u)) * params.heads + head) * params.head_size;
+  let of_keys = operand == KEY || operand == VALUE;
+  let length = select(params.query_length, params.key_length, of_keys);
+  let inner = params.heads * params.head_size;
+  let stride = select(select(inner, params.query_stride, operand == QUERY), params.key_stride, of_keys);
+  let column = select(0u, params.key_offset, of_keys) + select(0u, inner, operand == VALUE);
+  let offset = (batch * length + min(row, length - 1u)) * stride + column + head * params.head_size;
   let feature = 4u * vector + vec4u(0, 1, 2, 3);
   let i = offset + min(feature, vec4u(params.head_size - 1u));
   var x: vec4f;
   switch operand {
     case QUERY: { x = vec4f(query[i.x], query[i.y], query[i.z], query[i.w]); }
-    case KEY: { x = vec4f(key[i.x], key[i.y], key[i.z], key[i.w]); }
-    case VALUE: { x = vec4f(value[i.x], value[i.y], value[i.z], value[i.w]); }
+    case KEY, VALUE: { x = vec4f(key_value[i.x], key_value[i.y], key_value[i.z], key_value[i.w]); }
     default: { x = vec4f(output_gradient[i.x], output_gradient[i.y], output_gradient[i.z], output_gradient[i.w]); }
   }
   return select(vec4f(), x, feature < vec4u(params.head_size));
@@ -301,7 +310,7 @@ fn backward(
 
   for (var r = 0u; r < 4u; r++) {
     if (owned[r] >= params.query_length) { continue; }
-    let offset = ((batch * params.query_length + owned[r]) * params.heads + head) * params.head_size;
+    let offset = (batch * params.query_length + owned[r]) * params.query_stride + head * params.head_size;
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       for (var c = 0u; c < 4u; c++) {
         let i = 32u * chunk + 4u * g + c;

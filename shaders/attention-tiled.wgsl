@@ -1,11 +1,12 @@
 // Attention by tiles in workgroup memory, for GPUs: output = dropout(softmax(q·kᵀ + shift)) · v, per head.
 //
-//   query       [batch, query_length, heads · head_size]
-//   key, value  [batch, key_length, heads · head_size]
+//   query       [batch, query_length, query_stride], of which the first heads · head_size columns are the queries
+//   key_value   [batch, key_length, key_stride], of which so many columns from key_offset on are the keys, and the
+//               next as many the values; in self-attention the same buffer as query
 //   table       [buckets, heads], position bias       read only if has_table
 //   key_mask    [batch, key_length], 0 where masked   read only if has_key_mask
 //   seed        [2]                                   read only if has_dropout
-//   output      as query
+//   output      [batch, query_length, heads · head_size]
 //   statistics  [batch, heads, query_length, 2]: maximum of the scores, 1 / Σ exp(score − maximum)
 //
 // shift = table[bucket(key − query), head] + mask_value where masked: the mask is added, not put in place of the
@@ -39,17 +40,20 @@ struct Params {
   mask_value: f32,
   dropout_rate: f32,
   dropout_site: u32,
+  // Columns of the operands, and the keys' first.
+  query_stride: u32,
+  key_stride: u32,
+  key_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> query: array<f32>;
-@group(0) @binding(2) var<storage, read> key: array<f32>;
-@group(0) @binding(3) var<storage, read> value: array<f32>;
-@group(0) @binding(4) var<storage, read> table: array<f32>;
-@group(0) @binding(5) var<storage, read> key_mask: array<i32>;
-@group(0) @binding(6) var<storage, read> seed: array<u32>;
-@group(0) @binding(7) var<storage, read_write> output: array<f32>;
-@group(0) @binding(8) var<storage, read_write> statistics: array<f32>;
+@group(0) @binding(2) var<storage, read> key_value: array<f32>;
+@group(0) @binding(3) var<storage, read> table: array<f32>;
+@group(0) @binding(4) var<storage, read> key_mask: array<i32>;
+@group(0) @binding(5) var<storage, read> seed: array<u32>;
+@group(0) @binding(6) var<storage, read_write> output: array<f32>;
+@group(0) @binding(7) var<storage, read_write> statistics: array<f32>;
 
 override has_table: bool = false;
 override has_key_mask: bool = false;
@@ -79,17 +83,10 @@ fn query_vector(offset: u32, vector: u32) -> vec4f {
   return select(vec4f(), x, i < vec4u(params.head_size));
 }
 
-fn key_vector(offset: u32, vector: u32) -> vec4f {
+fn key_value_vector(offset: u32, vector: u32) -> vec4f {
   let i = 4u * vector + vec4u(0, 1, 2, 3);
   let j = offset + min(i, vec4u(params.head_size - 1u));
-  let x = vec4f(key[j.x], key[j.y], key[j.z], key[j.w]);
-  return select(vec4f(), x, i < vec4u(params.head_size));
-}
-
-fn value_vector(offset: u32, vector: u32) -> vec4f {
-  let i = 4u * vector + vec4u(0, 1, 2, 3);
-  let j = offset + min(i, vec4u(params.head_size - 1u));
-  let x = vec4f(value[j.x], value[j.y], value[j.z], value[j.w]);
+  let x = vec4f(key_value[j.x], key_value[j.y], key_value[j.z], key_value[j.w]);
   return select(vec4f(), x, i < vec4u(params.head_size));
 }
 
@@ -97,24 +94,17 @@ fn value_vector(offset: u32, vector: u32) -> vec4f {
 fn load_queries(batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
   for (var i = lane; i < 256u; i += 64u) {
     let row = min(first_row + i / 8u, params.query_length - 1u);
-    let offset = ((batch * params.query_length + row) * params.heads + head) * params.head_size;
+    let offset = (batch * params.query_length + row) * params.query_stride + head * params.head_size;
     left[i / 8u * STRIDE + i % 8u] = query_vector(offset, 8u * chunk + i % 8u);
   }
 }
 
-fn load_keys(batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
+// The same of the keys or the values, which begin at `column`.
+fn load_right(column: u32, batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
   for (var i = lane; i < 256u; i += 64u) {
     let row = min(first_row + i / 8u, params.key_length - 1u);
-    let offset = ((batch * params.key_length + row) * params.heads + head) * params.head_size;
-    right[i / 8u * STRIDE + i % 8u] = key_vector(offset, 8u * chunk + i % 8u);
-  }
-}
-
-fn load_values(batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
-  for (var i = lane; i < 256u; i += 64u) {
-    let row = min(first_row + i / 8u, params.key_length - 1u);
-    let offset = ((batch * params.key_length + row) * params.heads + head) * params.head_size;
-    right[i / 8u * STRIDE + i % 8u] = value_vector(offset, 8u * chunk + i % 8u);
+    let offset = (batch * params.key_length + row) * params.key_stride + column + head * params.head_size;
+    right[i / 8u * STRIDE + i % 8u] = key_value_vector(offset, 8u * chunk + i % 8u);
   }
 }
 
@@ -217,6 +207,7 @@ fn forward(
   let own_rows = first_query + y + vec4u(0, 8, 16, 24);
   let q = min(own_rows, vec4u(params.query_length - 1u));
   let rows = (batch * params.heads + head) * params.query_length + q;
+  let value_offset = params.key_offset + params.heads * params.head_size;
 
   var sums: array<mat4x4f, CHUNKS>;
   var maximum = vec4f(LOWEST);
@@ -231,7 +222,7 @@ fn forward(
     var scores = mat4x4f();
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
       load_queries(batch, head, first_query, chunk, lane);
-      load_keys(batch, head, first_key, chunk, lane);
+      load_right(params.key_offset, batch, head, first_key, chunk, lane);
       workgroupBarrier();
       scores += tile_product(y, g);
       workgroupBarrier();
@@ -259,7 +250,7 @@ fn forward(
     set_weights(y, g, scores);
 
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      load_values(batch, head, first_key, chunk, lane);
+      load_right(value_offset, batch, head, first_key, chunk, lane);
       workgroupBarrier();
       let old = sums[chunk];
       sums[chunk] = mat4x4f(

@@ -1,11 +1,13 @@
 /**
  * A model's parameters on the device.
  *
- * Trainable parameters lie side by side in a few flat slabs, with slabs of the same layout for their
- * gradients and moments: clipping and the optimiser then are a few dispatches whatever the number of
- * parameters. Frozen ones have memory of their own and cost nothing else; they may be stored as f16, to
- * be widened where they are read. Every parameter starts at a multiple of 64 elements; the gaps are zero
- * in every slab and stay so.
+ * Parameters lie side by side in a few flat variables, the slabs. Trainable ones have slabs of the same
+ * layout for their gradients and moments: clipping and the optimiser then are a few dispatches whatever the
+ * number of parameters. Frozen ones cost nothing else; they may be stored as f16, to be widened where they
+ * are read. The parts of a module are neighbours, so that one product can read them all as one matrix.
+ *
+ * Every parameter starts at a multiple of the alignment of bindings; the gaps are zero in every slab and
+ * stay so.
  */
 
 import type { Gpu } from "../gpu/device.ts";
@@ -13,11 +15,8 @@ import { float16ToFloat32 } from "../io/half.ts";
 import { read, type Variable } from "./leaves.ts";
 import { ALIGNMENT } from "./steps.ts";
 import { window } from "./ops/window.ts";
-import { type Shape, size, type Tensor } from "./tensor.ts";
-import { createVariable, readVariables, writeVariable } from "./variables.ts";
-
-/** Elements that every parameter's offset is a multiple of. */
-export const SLAB_ALIGNMENT = ALIGNMENT / 4;
+import { elementBytes, type Shape, size, type Tensor } from "./tensor.ts";
+import { createVariable, readRanges, roundToHalf, wholeWords, writeVariable } from "./variables.ts";
 
 /** A parameter's place in a slab. */
 export interface SlabEntry {
@@ -27,7 +26,7 @@ export interface SlabEntry {
   readonly offset: number;
 }
 
-/** Trainable parameters that share one flat variable. */
+/** Parameters that share one flat variable. */
 export interface Slab {
   readonly variable: Variable;
   /** Elements, gaps included. */
@@ -37,37 +36,41 @@ export interface Slab {
 
 /** What is needed to make room for a parameter. */
 export interface ParameterDescription {
+  /** Parameters whose names differ in the last two parts alone, as in "attention.q.weight", are of one module. */
   readonly name: string;
   readonly shape: Shape;
   readonly trainable: boolean;
   /** f32 unless given; f16 is for frozen parameters that only products and embeddings read. */
-  readonly storage?: "f32" | "f16" | undefined;
+  readonly storage?: Storage | undefined;
 }
+
+type Storage = "f32" | "f16";
 
 /** See the module's header. */
 export class Parameters {
   /** The slabs of trainable parameters. */
   readonly slabs: readonly Slab[];
-  readonly #frozen = new Map<string, Variable>();
-  readonly #entries = new Map<string, { slab: Slab; entry: SlabEntry }>();
-  readonly #tensors = new Map<string, Tensor>();
+  readonly #frozen: readonly Slab[];
+  readonly #entries = new Map<string, { slab: Slab; entry: SlabEntry; tensor: Tensor }>();
 
   constructor(readonly gpu: Gpu, readonly descriptions: readonly ParameterDescription[]) {
-    this.slabs = layOut(gpu, descriptions.filter(({ trainable }) => trainable));
-    for (const slab of this.slabs) {
-      for (const entry of slab.entries) {
-        this.#entries.set(entry.name, { slab, entry });
-        this.#tensors.set(entry.name, window(read(slab.variable), entry.offset, entry.shape));
-      }
-    }
-    for (const { name, shape, trainable, storage } of descriptions) {
+    for (const { name, trainable, storage } of descriptions) {
       if (trainable && storage === "f16") {
         throw new Error(`The parameter "${name}" is trained: it must be stored as f32.`);
       }
-      if (trainable) continue;
-      const variable = createVariable(gpu, name, shape, storage);
-      this.#frozen.set(name, variable);
-      this.#tensors.set(name, read(variable));
+    }
+    const frozen = (dtype: Storage) =>
+      descriptions.filter(({ trainable, storage = "f32" }) => !trainable && storage === dtype);
+    this.slabs = layOut(gpu, "trainable", descriptions.filter(({ trainable }) => trainable));
+    this.#frozen = [
+      ...layOut(gpu, "frozen", frozen("f32")),
+      ...layOut(gpu, "frozen", frozen("f16"), "f16"),
+    ];
+    for (const slab of this.#all) {
+      for (const entry of slab.entries) {
+        const tensor = window(read(slab.variable), entry.offset, entry.shape);
+        this.#entries.set(entry.name, { slab, entry, tensor });
+      }
     }
   }
 
@@ -78,15 +81,12 @@ export class Parameters {
 
   /** Bytes on the device. */
   get bytes(): number {
-    const buffers = [...this.slabs.map(({ variable }) => variable), ...this.#frozen.values()];
-    return buffers.reduce((sum, { buffer }) => sum + buffer.size, 0);
+    return this.#all.reduce((sum, { variable }) => sum + variable.buffer.size, 0);
   }
 
   /** The parameter as a tensor, always the same one for a name. */
   tensor(name: string): Tensor {
-    const tensor = this.#tensors.get(name);
-    if (!tensor) throw new Error(`The model has no parameter "${name}".`);
-    return tensor;
+    return this.#find(name).tensor;
   }
 
   /**
@@ -95,79 +95,117 @@ export class Parameters {
    * @throws {UserError} naming the parameter where a value is beyond f16's range
    */
   write(name: string, values: Float32Array): void {
-    this.#write(name, values);
+    this.#write(name, this.#dtype(name) === "f16" ? roundToHalf(name, values) : values);
   }
 
   /** Gives a parameter the values of IEEE binary16 bit patterns: exact however it is stored. */
   writeHalf(name: string, bits: Uint16Array): void {
-    this.#write(name, this.tensor(name).dtype === "f16" ? bits : float16ToFloat32(bits));
+    this.#write(name, this.#dtype(name) === "f16" ? bits : float16ToFloat32(bits));
   }
 
   #write(name: string, values: Float32Array | Uint16Array): void {
-    const tensor = this.tensor(name);
-    if (values.length !== size(tensor.shape)) {
+    const { slab, entry: { shape, offset } } = this.#find(name);
+    if (values.length !== size(shape)) {
       throw new Error(
-        `The parameter "${name}" [${tensor.shape.join(", ")}] cannot take ${values.length} values.`,
+        `The parameter "${name}" [${shape.join(", ")}] cannot take ${values.length} values.`,
       );
     }
-    const place = this.#entries.get(name);
-    if (place) writeVariable(this.gpu, place.slab.variable, values, place.entry.offset);
-    else writeVariable(this.gpu, this.#frozen.get(name)!, values);
+    // What makes halves whole words falls into the gap.
+    writeVariable(this.gpu, slab.variable, wholeWords(values), offset);
   }
 
   /** The values of the named parameters, or of all, in f32 however they are stored. */
   async read(names?: readonly string[]): Promise<Map<string, Float32Array>> {
     const wanted = names ?? this.descriptions.map(({ name }) => name);
-    const frozen = wanted.filter((name) => this.#frozen.has(name));
+    const places = new Map(wanted.map((name) => [name, this.#find(name)]));
     const values = new Map<string, Float32Array>();
-    const frozenValues = await readVariables(
-      this.gpu,
-      frozen.map((name) => this.#frozen.get(name)!),
-    );
-    frozen.forEach((name, i) => values.set(name, frozenValues[i] as Float32Array));
-    const slabNames = new Set(wanted);
-    for (const slab of this.slabs) {
-      if (!slab.entries.some(({ name }) => slabNames.has(name))) continue;
-      const parts = await this.readSlab(slab.variable, slab);
-      for (const [name, part] of parts) if (slabNames.has(name)) values.set(name, part);
+    for (const slab of this.#all) {
+      const entries = slab.entries.filter(({ name }) => places.has(name));
+      const parts = await readEntries(this.gpu, slab.variable, entries);
+      for (const [name, part] of parts) values.set(name, part);
     }
-    return new Map(wanted.map((name) => {
-      const value = values.get(name);
-      if (!value) throw new Error(`The model has no parameter "${name}".`);
-      return [name, value];
-    }));
+    return new Map(wanted.map((name) => [name, values.get(name)!]));
   }
 
   /** The parts of any variable that is laid out like a slab (its gradients, its moments). */
-  async readSlab(variable: Variable, slab: Slab): Promise<Map<string, Float32Array>> {
-    const [flat] = await readVariables(this.gpu, [variable]) as [Float32Array];
-    return new Map(slab.entries.map(({ name, offset, shape }) => [
-      name,
-      flat.slice(offset, offset + size(shape)),
-    ]));
+  readSlab(variable: Variable, { entries }: Slab): Promise<Map<string, Float32Array>> {
+    return readEntries(this.gpu, variable, entries);
   }
 
   /** Gives the parameters' memory back. */
   destroy(): void {
-    for (const variable of this.#frozen.values()) variable.buffer.destroy();
-    for (const { variable } of this.slabs) variable.buffer.destroy();
+    for (const { variable } of this.#all) variable.buffer.destroy();
+  }
+
+  get #all(): Slab[] {
+    return [...this.slabs, ...this.#frozen];
+  }
+
+  #find(name: string) {
+    const found = this.#entries.get(name);
+    if (!found) throw new Error(`The model has no parameter "${name}".`);
+    return found;
+  }
+
+  #dtype(name: string) {
+    return this.#find(name).slab.variable.dtype;
   }
 }
 
-/** Packs parameters into as few slabs as the adapter's binding limit allows. */
-function layOut(gpu: Gpu, descriptions: readonly ParameterDescription[]): Slab[] {
-  const capacity = Math.floor(gpu.limits.maxStorageBufferBindingSize / ALIGNMENT) * SLAB_ALIGNMENT;
+async function readEntries(
+  gpu: Gpu,
+  variable: Variable,
+  entries: readonly SlabEntry[],
+): Promise<Map<string, Float32Array>> {
+  const ranges = entries.map(({ offset, shape }) => ({ variable, offset, length: size(shape) }));
+  const values = await readRanges(gpu, ranges) as Float32Array[];
+  return new Map(entries.map(({ name }, i) => [name, values[i]]));
+}
+
+/** Packs parameters into as few slabs as can be bound whole, modules unparted where one slab can hold them. */
+function layOut(
+  gpu: Gpu,
+  kind: "trainable" | "frozen",
+  descriptions: readonly ParameterDescription[],
+  dtype: Storage = "f32",
+): Slab[] {
+  const unit = ALIGNMENT / elementBytes(dtype);
+  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
+  const capacity = Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / ALIGNMENT) *
+    unit;
+  const room = ({ shape }: ParameterDescription) => Math.ceil(size(shape) / unit) * unit;
   const layouts: { length: number; entries: SlabEntry[] }[] = [];
-  for (const { name, shape } of descriptions) {
-    const length = Math.ceil(size(shape) / SLAB_ALIGNMENT) * SLAB_ALIGNMENT;
-    let last = layouts.at(-1);
-    if (!last || last.length + length > capacity) layouts.push(last = { length: 0, entries: [] });
-    last.entries.push({ name, shape, offset: last.length });
-    last.length += length;
+  const begin = () => {
+    const layout = { length: 0, entries: [] };
+    layouts.push(layout);
+    return layout;
+  };
+  for (const module of modulesOf(descriptions)) {
+    const total = module.reduce((sum, description) => sum + room(description), 0);
+    let last = layouts.at(-1) ?? begin();
+    if (last.length + total > capacity && total <= capacity) last = begin();
+    for (const description of module) {
+      if (last.length > 0 && last.length + room(description) > capacity) last = begin();
+      const { name, shape } = description;
+      last.entries.push({ name, shape, offset: last.length });
+      last.length += room(description);
+    }
   }
-  return layouts.map(({ length, entries }, i) => ({
-    variable: createVariable(gpu, `trainable parameters ${i}`, [length]),
-    length,
-    entries,
-  }));
+  return layouts.map(({ length, entries }, i) => {
+    // An error that something is too large should name it.
+    const name = entries.length === 1 ? entries[0].name : `${kind} parameters ${i}`;
+    return { variable: createVariable(gpu, name, [length], dtype), length, entries };
+  });
+}
+
+/** Neighbours whose names differ in the last two parts alone. */
+function modulesOf(descriptions: readonly ParameterDescription[]): ParameterDescription[][] {
+  const modules: { name: string; members: ParameterDescription[] }[] = [];
+  for (const description of descriptions) {
+    const name = description.name.split(".").slice(0, -2).join(".");
+    const last = modules.at(-1);
+    if (last?.name === name) last.members.push(description);
+    else modules.push({ name, members: [description] });
+  }
+  return modules.map(({ members }) => members);
 }

@@ -9,28 +9,36 @@ import { isLeaf } from "./leaves.ts";
 import { topologicalOrder } from "./order.ts";
 import { applyAll, type Node, type Tensor } from "./tensor.ts";
 
-/** The same tensors, computed by fewer nodes: equal nodes merged, then epilogues fused. */
+/** The same tensors, computed by less: by fewer and simpler nodes, then with epilogues fused. */
 export function simplify(roots: readonly Tensor[]): Tensor[] {
-  return fuse(mergeEqual(roots));
+  return fuse(reduce(roots));
 }
 
-/** Common-subexpression elimination: one node for all with the same op, attributes and operands. */
-function mergeEqual(roots: readonly Tensor[]): Tensor[] {
+/**
+ * Simpler nodes where ops know them, and common-subexpression elimination: one node for all with the same
+ * op, attributes and operands.
+ */
+function reduce(roots: readonly Tensor[]): Tensor[] {
   const replacement = new Map<Tensor, Tensor>();
-  const known = new Map<string, Node>();
+  const known = new Map<string, readonly Tensor[]>();
   for (const node of topologicalOrder(roots)) {
-    let current = rebuilt(node, replacement);
+    const current = rebuilt(node, replacement);
+    let outputs: readonly Tensor[] | undefined;
     // Leaves are compared by identity, and an overwriting must happen exactly as often as it is written.
     if (!isLeaf(node) && !node.op.inPlace) {
       const operands = current.inputs.map((t) => `${t.node.id}.${t.index}`);
       const key = `${node.op.name}(${operands})${JSON.stringify(node.attributes)}`;
-      const twin = known.get(key);
-      if (twin) current = twin;
-      else known.set(key, current);
+      outputs = known.get(key);
+      if (!outputs) known.set(key, outputs = simplest(current));
     }
-    node.outputs.forEach((output, i) => replacement.set(output, current.outputs[i]));
+    const values = outputs ?? simplest(current);
+    node.outputs.forEach((output, i) => replacement.set(output, values[i]));
   }
   return roots.map((root) => replacement.get(root)!);
+}
+
+function simplest(node: Node): readonly Tensor[] {
+  return node.op.simpler?.(node) ?? node.outputs;
 }
 
 /** Epilogue fusion: a node whose only reader can be computed in the same kernel absorbs it. */

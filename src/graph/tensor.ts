@@ -101,7 +101,7 @@ export interface Op<Attributes> {
   /** Where operands lie in output 0, if it is no more than these copies; `kernel` gives one dispatch each. */
   gather?(node: Node<Attributes>): Alias[];
   /** Indices of the inputs that may be stored as f16; `applyAll` refuses it for all others. */
-  readonly halfInputs?: readonly number[];
+  readonly halfInputs?: readonly number[] | "all";
   /** For each output: the index of the input that its kernel overwrites, or undefined. */
   inPlace?: readonly (number | undefined)[];
   /**
@@ -109,6 +109,8 @@ export interface Op<Attributes> {
    * `producer`, or undefined. Called only if nothing else reads that output.
    */
   absorb?(producer: Node<Attributes>, consumer: Node): Node | undefined;
+  /** Tensors of the same values as the outputs that cost less, or undefined where there are none. */
+  simpler?(node: Node<Attributes>): readonly Tensor[] | undefined;
 }
 
 /** Operand shapes that an op cannot combine. */
@@ -128,7 +130,8 @@ export function applyAll<A>(
   inputs: readonly Tensor[],
   attributes: A,
 ): readonly Tensor[] {
-  if (inputs.some(({ dtype }, i) => dtype === "f16" && !op.halfInputs?.includes(i))) {
+  const takesHalf = (i: number) => op.halfInputs === "all" || op.halfInputs?.includes(i);
+  if (inputs.some(({ dtype }, i) => dtype === "f16" && !takesHalf(i))) {
     const rule = "only products and embeddings read weights that are stored as f16";
     throw new ShapeError(op.name, rule, inputs);
   }

@@ -70,7 +70,12 @@ export function writeVariable(
   );
 }
 
-function roundToHalf(name: string, values: Float32Array): Uint16Array {
+/**
+ * Bit patterns of the nearest f16, ties to even.
+ *
+ * @throws {UserError} with the name that is given here where a float is beyond f16's range
+ */
+export function roundToHalf(name: string, values: Float32Array): Uint16Array {
   const bits = float32ToFloat16(values);
   const infinite = Math.max(bits.indexOf(0x7c00), bits.indexOf(0xfc00));
   if (infinite >= 0) {
@@ -82,47 +87,61 @@ function roundToHalf(name: string, values: Float32Array): Uint16Array {
 }
 
 /** With a zero after an odd number of halves: WebGPU copies multiples of four bytes. */
-function wholeWords(values: HostArray | Uint16Array): HostArray | Uint16Array {
+export function wholeWords<T extends HostArray>(values: T | Uint16Array): T | Uint16Array {
   if (values.byteLength % 4 === 0) return values;
   const padded = new Uint16Array(values.length + 1);
   padded.set(values);
   return padded;
 }
 
+/** Elements of a variable. */
+export interface VariableRange {
+  readonly variable: Variable;
+  /** In elements; in f16 an even one. */
+  readonly offset: number;
+  readonly length: number;
+}
+
 /** The values of variables, in one copy and one wait; those of f16 as f32. */
-export async function readVariables(
+export function readVariables(gpu: Gpu, variables: readonly Variable[]): Promise<HostArray[]> {
+  const whole = (variable: Variable) => ({ variable, offset: 0, length: size(variable.shape) });
+  return readRanges(gpu, variables.map(whole));
+}
+
+/** The values of parts of variables, in one copy and one wait; those of f16 as f32. */
+export async function readRanges(
   gpu: Gpu,
-  variables: readonly Variable[],
+  ranges: readonly VariableRange[],
 ): Promise<HostArray[]> {
-  const total = variables.reduce((sum, variable) => sum + variable.buffer.size, 0);
+  let total = 0;
+  const copies = ranges.map(({ variable: { dtype, buffer }, offset, length }) => {
+    const bytes = elementBytes(dtype) * length, start = total;
+    total += align(bytes);
+    return { dtype, buffer, from: elementBytes(dtype) * offset, start, bytes };
+  });
   if (total === 0) return [];
   const staging = await checked(gpu, "reading variables", () => {
     const buffer = gpu.device.createBuffer({ label: "readback", size: total, usage: READBACK });
     const encoder = gpu.device.createCommandEncoder();
-    let offset = 0;
-    for (const { buffer: source } of variables) {
-      encoder.copyBufferToBuffer(source, 0, buffer, offset, source.size);
-      offset += source.size;
+    for (const { buffer: source, from, start, bytes } of copies) {
+      encoder.copyBufferToBuffer(source, from, buffer, start, Math.ceil(bytes / 4) * 4);
     }
     gpu.device.queue.submit([encoder.finish()]);
     return buffer;
   });
   await staging.mapAsync(1); // GPUMapMode.READ
   const range = staging.getMappedRange();
-  let offset = 0;
-  const values = variables.map((variable) => {
-    const start = offset;
-    offset += variable.buffer.size;
-    const bytes = range.slice(start, start + byteLength(variable));
-    switch (variable.dtype) {
+  const values = copies.map(({ dtype, start, bytes }) => {
+    const copied = range.slice(start, start + bytes);
+    switch (dtype) {
       case "f32":
-        return new Float32Array(bytes);
+        return new Float32Array(copied);
       case "f16":
-        return float16ToFloat32(new Uint16Array(bytes));
+        return float16ToFloat32(new Uint16Array(copied));
       case "i32":
-        return new Int32Array(bytes);
+        return new Int32Array(copied);
       case "u32":
-        return new Uint32Array(bytes);
+        return new Uint32Array(copied);
     }
   });
   staging.destroy();

@@ -5,10 +5,11 @@
 import type { Gpu } from "../gpu/device.ts";
 import { compile } from "../graph/compile.ts";
 import { input } from "../graph/leaves.ts";
-import { attention } from "../graph/ops/attention.ts";
+import { crossAttention } from "../graph/ops/attention.ts";
 import { geluGate } from "../graph/ops/gelu-gate.ts";
 import { labelSmoothedLoss } from "../graph/ops/label-smoothed-loss.ts";
 import { maskedMean } from "../graph/ops/masked-mean.ts";
+import { reshape } from "../graph/ops/reshape.ts";
 import type { HostArray } from "../graph/program.ts";
 import { size, type Tensor } from "../graph/tensor.ts";
 import { type Check, Comparison, notChecked, outcomes, TOLERANCES } from "./comparison.ts";
@@ -49,16 +50,16 @@ async function checkBuckets(gpu: Gpu, record: Fields, name: string): Promise<Che
     const from = given.number("relative_position_from"), to = given.number("relative_position_to");
     // The last query sees every position.
     const queries = 1 - from, keys = to - from + 1;
-    const queryShape = [keys, queries, heads], keyShape = [keys, keys, heads];
+    const queryShape = [keys, queries, heads], keyShape = [keys, keys, 2 * heads];
     const { output } = await evaluate(
       gpu,
       {
         query: [queryShape, new Float32Array(size(queryShape))],
-        value: [keyShape, diagonal(keys, heads, 0)],
+        keyValue: [keyShape, diagonal(keys, 2 * heads, 0)],
         table: [[heads, heads], diagonal(heads, 1, -1e9)],
       },
-      ({ query, value, table }) => ({
-        output: attention(query, value, value, {
+      ({ query, keyValue, table }) => ({
+        output: crossAttention(query, keyValue, {
           heads,
           positions: { table, bidirectional, maxDistance: given.number("max_distance") },
           maskValue: 0,
@@ -90,10 +91,9 @@ async function checkGelu(gpu: Gpu, record: Fields, name: string): Promise<Check[
   const { result } = await evaluate(
     gpu,
     {
-      x: [x.shape, Float32Array.from(x.values)],
-      one: [x.shape, new Float32Array(x.values.length).fill(1)],
+      x: [[...x.shape, 2], Float32Array.from(x.values.flatMap((value) => [value, 1]))],
     },
-    ({ x, one }) => ({ result: geluGate(x, one) }),
+    ({ x }) => ({ result: reshape(geluGate(x), x.shape.slice(0, -1)) }),
   );
   const comparison = new Comparison(name, TOLERANCES.unit);
   comparison.tensor("y", result, y);

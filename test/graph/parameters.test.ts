@@ -1,10 +1,14 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { UserError } from "../../src/errors.ts";
-import { asVariable } from "../../src/graph/leaves.ts";
+import { compile } from "../../src/graph/compile.ts";
+import { input } from "../../src/graph/leaves.ts";
+import { concat } from "../../src/graph/ops/concat.ts";
+import { linear } from "../../src/graph/ops/matmul.ts";
 import { Parameters } from "../../src/graph/parameters.ts";
 import { createVariable, readVariables, writeVariable } from "../../src/graph/variables.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../../src/io/half.ts";
+import { withBindings } from "../optim/updates.ts";
 import { testDevice } from "./device.ts";
 import { values } from "./ops/check.ts";
 
@@ -37,9 +41,9 @@ test("what is written is read back, wherever it lies", async () => {
 });
 
 test("f16 takes half the memory, and values rounded to nearest, ties to even", async () => {
-  const parameters = new Parameters(gpu, [frozen("w", [3, 341], "f16"), frozen("v", [3, 341])]);
-  const bytes = (name: string) => asVariable(parameters.tensor(name))!.buffer.size;
-  assert.is(bytes("v") / bytes("w"), 2);
+  const parameters = new Parameters(gpu, [frozen("w", [3, 341], "f16")]);
+  const single = new Parameters(gpu, [frozen("w", [3, 341])]);
+  assert.is(single.bytes / parameters.bytes, 2);
   const given = new Float32Array(1023).fill(1 + 2 ** -11); // between 1 and 1 + 2⁻¹⁰: to even
   given.set([1 + 3 * 2 ** -11, 1 + 2 ** -11 + 2 ** -20, 65519, 2 ** -24, 2 ** -26]);
   parameters.write("w", given);
@@ -82,6 +86,58 @@ test("halves are written in pairs, and a last one alone", async () => {
     assert.throws(() => writeVariable(gpu, variable, new Float32Array(count), offset), /"w" f16/);
   }
   assert.throws(() => writeVariable(gpu, variable, new Int32Array(2)), /"w" f16/);
+});
+
+for (const columns of [64, 5]) {
+  for (const storage of ["f32", "f16"] as const) {
+    const how = columns === 64 ? "without a copy" : "by way of copies";
+    test(`parts of a module are read as one matrix in ${storage}, ${how}`, async () => {
+      const names = ["m.q.weight", "m.k.weight", "m.v.weight"];
+      const rows = [2, 7, 4].map((count) => columns === 64 ? 2 * count : count);
+      const parameters = new Parameters(
+        gpu,
+        names.map((name, i) => frozen(name, [rows[i], columns], storage)),
+      );
+      names.forEach((name, i) => parameters.write(name, values([rows[i], columns], i + 1)));
+      const shape = [rows.reduce((a, b) => a + b), columns];
+      const identity = input("x", [columns, columns]);
+      const weight = concat(names.map((name) => parameters.tensor(name)), shape);
+      const program = await compile(gpu, { outputs: { y: linear(identity, weight) } });
+      assert.is(program.dispatchCount, columns === 64 ? 1 : 4);
+      const x = new Float32Array(columns ** 2).map((_, i) => Number(i % (columns + 1) === 0));
+      const { y } = await program.run({ x }, ["y"]);
+      const all = [...(await parameters.read(names)).values()].flatMap((part) => [...part]);
+      // The product is [columns, rows].
+      assert.equal(
+        [...y],
+        Array.from(y, (_, i) => {
+          const column = Math.floor(i / shape[0]), row = i % shape[0];
+          return all[row * columns + column];
+        }),
+      );
+      program.destroy();
+      parameters.destroy();
+    });
+  }
+}
+
+test("a slab is not too large to be bound, and a module that fits one is not parted", async () => {
+  const small = withBindings(gpu, 1024);
+  const described = ["a.0.weight", "a.1.weight", "b.0.weight", "b.1.weight", "c.0.weight"].map(
+    (name, i) => ({ name, shape: [i < 2 ? 40 : 65], trainable: true }),
+  );
+  const parameters = new Parameters(small, described);
+  const names = parameters.slabs.map(({ entries }) => entries.map(({ name }) => name).join(" "));
+  // 128, 256 and 128 of at most 256 elements.
+  assert.equal(names, ["a.0.weight a.1.weight", "b.0.weight b.1.weight", "c.0.weight"]);
+  const given = new Map(described.map(({ name, shape }, i) => [name, values(shape, i + 1)]));
+  for (const [name, value] of given) parameters.write(name, value);
+  assert.equal(await parameters.read(), given);
+  assert.throws(
+    () => new Parameters(small, [frozen("large.weight", [257])]),
+    /"large.weight" .* binds at most 1024/,
+  );
+  parameters.destroy();
 });
 
 test("a trained parameter cannot be stored as f16", () => {

@@ -9,14 +9,14 @@ import { assign } from "../../src/graph/ops/assign.ts";
 import { concat } from "../../src/graph/ops/concat.ts";
 import { fill } from "../../src/graph/ops/fill.ts";
 import { gather } from "../../src/graph/ops/gather.ts";
-import { matmul } from "../../src/graph/ops/matmul.ts";
+import { linear, matmul } from "../../src/graph/ops/matmul.ts";
 import { relu } from "../../src/graph/ops/relu.ts";
 import { reshape } from "../../src/graph/ops/reshape.ts";
 import { scale } from "../../src/graph/ops/scale.ts";
 import { split } from "../../src/graph/ops/split.ts";
 import { window } from "../../src/graph/ops/window.ts";
 import { ValidationError } from "../../src/gpu/errors.ts";
-import { apply, type Op, ShapeError } from "../../src/graph/tensor.ts";
+import { apply, type Op, ShapeError, type Tensor } from "../../src/graph/tensor.ts";
 import { createVariable, readVariables, writeVariable } from "../../src/graph/variables.ts";
 import { testDevice } from "./device.ts";
 import { assertClose, values } from "./ops/check.ts";
@@ -123,6 +123,34 @@ test("gathers into a slab, leaves the gaps at zero, and copies a part that comes
   expected.set(values([64], 2).map((v) => 3 * v), 256);
   assertClose(actual, expected);
 });
+
+for (const columns of [64, 5]) {
+  const how = columns === 64 ? "in its place" : "and then copied";
+  test(`gradients of neighbours are one product, computed ${how}`, async () => {
+    const room = Math.ceil(3 * columns / 64) * 64;
+    const slab = createVariable(gpu, "weights", [2 * room]);
+    const gradient = createVariable(gpu, "gradients", [2 * room]);
+    const shape = [3, columns];
+    const parts = [0, room].map((offset) => window(read(slab), offset, shape));
+    const y = linear(input("x", [7, columns]), concat(parts, [6, columns]));
+    const loss = matmul(reshape(y, [1, 42]), input("dy", [42, 1]));
+    const gathered = gather(read(gradient), gradients(loss, parts) as Tensor[], [0, room]);
+    const program = await compile(gpu, { outputs: {}, effects: [gathered] });
+    // The loss's own gradient, that of y, and the weights'.
+    assert.is(program.dispatchCount, columns === 64 ? 3 : 5);
+    const x = values([7, columns], 1), dy = values([42], 2);
+    program.submit({ x, dy });
+    const [actual] = await readVariables(gpu, [gradient]);
+    const expected = new Float32Array(2 * room);
+    for (let i = 0; i < 6 * columns; i++) {
+      const row = Math.floor(i / columns), column = i % columns;
+      let sum = 0;
+      for (let k = 0; k < 7; k++) sum += dy[6 * k + row] * x[k * columns + column];
+      expected[(row < 3 ? 0 : room) + i % (3 * columns)] = sum;
+    }
+    assertClose(actual, expected);
+  });
+}
 
 test("a variable is overwritten after its old value has been read", async () => {
   const counter = createVariable(gpu, "counter", [4]);

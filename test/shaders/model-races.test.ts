@@ -274,6 +274,7 @@ function otherRaces(seen: Gpu): string[] {
       assign(other, x),
       addBias(x, row),
       adapter(tall, shared, tall),
+      matmul(x, concat([halves(3), halves(2, 6)], [5, 3])),
       ...[3, 8].flatMap((columns) => [
         embedding(halves(5, columns), ids),
         matmul(x, halves(5, columns)),

@@ -2,7 +2,7 @@
 
 import type { ModelConfig } from "../../../models/config.ts";
 import { CROSS_MASK, SELF_MASK } from "../../../models/t5.ts";
-import { attention } from "../../graph/ops/attention.ts";
+import * as ops from "../../graph/ops/attention.ts";
 import { attentionStep } from "../../graph/ops/attention-step.ts";
 import { size } from "../../graph/tensor.ts";
 import { type Case, type Differentiable, withGradients } from "../kernels.ts";
@@ -38,10 +38,7 @@ function attend(
   keys: number,
   kind: "encoder" | "decoder" | "cross",
 ): Differentiable {
-  const width = heads * headDim;
-  const query = bench.floats("query", [batch, queries, width], headDim ** -0.5);
-  const key = bench.floats("key", [batch, keys, width]);
-  const value = bench.floats("value", [batch, keys, width]);
+  const width = heads * headDim, scale = headDim ** -0.25;
   const keyMask = bench.operand("mask", [batch, keys], new Int32Array(batch * keys).fill(1), "i32");
   const table = bench.floats("table", [relativeBuckets, heads]);
   const options = {
@@ -49,13 +46,21 @@ function attend(
     decoder: { positions: { table, bidirectional: false }, causal: true, maskValue: SELF_MASK },
     cross: { keyMask, maskValue: CROSS_MASK },
   }[kind];
+  const operands = kind === "cross"
+    ? [
+      bench.floats("query", [batch, queries, width], scale),
+      bench.floats("key and value", [batch, keys, 2 * width], scale),
+    ]
+    : [bench.floats("query, key and value", [batch, queries, 3 * width], scale)];
   // A product of [queries, keys, headDim] per head; two forward, five backward (scores once more).
   const products = 2 * batch * heads * queries * keys * headDim;
   return {
     name: `${kind} attention ${batch}×${heads}×${queries}×${keys}×${headDim}`,
-    operands: [query, key, value],
-    differentiable: [query, key, value],
-    result: attention(query, key, value, { heads, ...options }),
+    operands,
+    differentiable: operands,
+    result: kind === "cross"
+      ? ops.crossAttention(operands[0], operands[1], { heads, ...options })
+      : ops.selfAttention(operands[0], { heads, ...options }),
     flops: 2 * products,
     backwardFlops: 5 * products,
   };

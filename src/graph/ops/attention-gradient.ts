@@ -30,16 +30,19 @@ import {
   operandList,
   TILE,
   tiled,
+  tiledSettings,
 } from "./attention-problem.ts";
 import { backwardProducts } from "./attention-products.ts";
 import { sumRowsDispatches } from "./sum-rows.ts";
 
 /** Operands that have a gradient, in the order of the op's inputs. */
-const differentiable = ["query", "key", "value", "table"] as const;
+const differentiable = ["query", "keyValue", "table"] as const;
+
+type Differentiable = (typeof differentiable)[number];
 
 interface Attributes extends AttentionAttributes {
   /** What the outputs are gradients of. */
-  readonly wanted: readonly (typeof differentiable)[number][];
+  readonly wanted: readonly Differentiable[];
 }
 
 /** Gradients of an attention's operands, in the order of its inputs; only those that are needed. */
@@ -50,9 +53,11 @@ export function attentionGradients(
   outputGradient: Tensor,
   needed: readonly boolean[],
 ): (Tensor | undefined)[] {
-  const present = differentiable.filter((name) => operands[name]);
+  const present = differentiable.filter((name) =>
+    operands[name] && !(attributes.isSelf && name === "keyValue")
+  );
   const wanted = present.filter((_, i) => needed[i]);
-  const inputs = [...operandList(operands), output, statistics, outputGradient];
+  const inputs = [...operandList(operands, attributes), output, statistics, outputGradient];
   const gradients = applyAll(attentionGradientOp, inputs, { ...attributes, wanted });
   return present.map((name) => gradients[wanted.indexOf(name)]);
 }
@@ -67,11 +72,12 @@ const attentionGradientOp: Op<Attributes> = {
     const operands = attentionOperands(inputs, attributes);
     const [output, statistics, outputGradient] = inputs.slice(-3);
     const forward = { output, statistics };
-    const gradients: AttentionGradients = Object.fromEntries(
-      attributes.wanted.map((name, i) => [name, outputs[i]]),
-    );
+    const gradient = (name: Differentiable) => outputs[attributes.wanted.indexOf(name)];
+    const query = gradient("query"), table = gradient("table");
+    const keyValue = attributes.isSelf ? query : gradient("keyValue");
     const dispatches = gpu.isCpu ? backwardProducts : backwardTiles;
-    return dispatches(operands, attributes, forward, outputGradient, gradients, gpu);
+    const wanted: AttentionGradients = { query, keyValue, table };
+    return dispatches(operands, attributes, forward, outputGradient, wanted, gpu);
   },
 };
 
@@ -85,12 +91,12 @@ function backwardTiles(
   wanted: AttentionGradients,
   gpu: Gpu,
 ): Dispatch[] {
-  const { query, key, value, table } = operands;
+  const { query, keyValue, table } = operands;
   const { heads, positions } = attributes;
-  const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, attributes);
+  const { batch, queryLength, keyLength, headSize, inner } = attentionSizes(operands, attributes);
   const queryTiles = Math.ceil(queryLength / TILE), keyTiles = Math.ceil(keyLength / TILE);
   const context = contextOf(operands, attributes, forward, outputGradient);
-  const settings = attentionSettings(operands, attributes);
+  const settings = tiledSettings(operands, attributes);
   /** `products` are those of all queries and keys. */
   const dispatch = (
     shader: Shader,
@@ -103,15 +109,14 @@ function backwardTiles(
     entry: "backward",
     bindings: {
       query,
-      key,
-      value,
+      key_value: keyValue,
       output_gradient: outputGradient,
       context: context.bindings.context,
       ...(table && { table }),
       ...outputs,
     },
     workgroups: [tiles, heads, batch],
-    flops: 2 * products * size(key.shape) * queryLength,
+    flops: 2 * products * batch * queryLength * keyLength * inner,
   });
   const dispatches = [context];
   if (wanted.query || wanted.table) {
@@ -140,16 +145,9 @@ function backwardTiles(
       );
     }
   }
-  if (wanted.key || wanted.value) {
-    dispatches.push(dispatch(
-      { name: "attention-key-gradient", source: keySource },
-      {
-        key_gradient: wanted.key ?? { scratchBytes: byteLength(key) },
-        value_gradient: wanted.value ?? { scratchBytes: byteLength(value) },
-      },
-      keyTiles,
-      4,
-    ));
+  if (wanted.keyValue) {
+    const shader = { name: "attention-key-gradient", source: keySource };
+    dispatches.push(dispatch(shader, { key_value_gradient: wanted.keyValue }, keyTiles, 4));
   }
   return dispatches;
 }

@@ -6,8 +6,10 @@
 import { type Dispatch, type Shader, type Shape, ShapeError, type Tensor } from "../tensor.ts";
 import { bucketed, bucketProblem, type PositionBuckets } from "./position-buckets.ts";
 
-/** The problem as plain data; operands come in the order query, key, value, table, keyMask, seed. */
+/** The problem as plain data; operands come in the order query, keyValue, table, keyMask, seed. */
 export interface AttentionAttributes {
+  /** Whether queries, keys and values are in one operand, which comes once. */
+  readonly isSelf: boolean;
   readonly heads: number;
   readonly causal: boolean;
   readonly maskValue: number;
@@ -18,11 +20,15 @@ export interface AttentionAttributes {
   readonly dropout: { readonly rate: number; readonly site: number } | null;
 }
 
-/** Operands of an attention by name. */
+/**
+ * Operands of an attention by name. With `inner` = heads · headSize, queries are the first `inner` columns
+ * of theirs, keys and values the last 2 · `inner` of theirs.
+ */
 export interface AttentionOperands {
+  /** [batch, queryLength, inner] or, in self-attention, [batch, length, 3 · inner]. */
   readonly query: Tensor;
-  readonly key: Tensor;
-  readonly value: Tensor;
+  /** [batch, keyLength, 2 · inner] or, in self-attention, the same tensor as the query. */
+  readonly keyValue: Tensor;
   readonly table: Tensor | undefined;
   readonly keyMask: Tensor | undefined;
   readonly seed: Tensor | undefined;
@@ -35,67 +41,76 @@ export interface ForwardResults {
   readonly statistics: Tensor;
 }
 
-/** Where gradients of operands go; only those that are wanted. */
+/** Where gradients of operands go, laid out like these; only those that are wanted. */
 export interface AttentionGradients {
-  readonly query?: Tensor;
-  readonly key?: Tensor;
-  readonly value?: Tensor;
-  readonly table?: Tensor;
+  readonly query?: Tensor | undefined;
+  readonly keyValue?: Tensor | undefined;
+  readonly table?: Tensor | undefined;
 }
 
-/** Sizes of an attention; a query has heads · headSize features. */
+/** Sizes of an attention. */
 export interface AttentionSizes {
   readonly batch: number;
   readonly queryLength: number;
   readonly keyLength: number;
   readonly headSize: number;
+  /** Features of a query in all heads together. */
+  readonly inner: number;
 }
 
 /** The operands that lead a node's inputs, by name. */
 export function attentionOperands(
   inputs: readonly Tensor[],
-  { positions, hasKeyMask, dropout }: AttentionAttributes,
+  { isSelf, positions, hasKeyMask, dropout }: AttentionAttributes,
 ): AttentionOperands {
-  const [query, key, value, ...optional] = inputs;
+  const [query, keyValue, ...optional] = isSelf ? [inputs[0], ...inputs] : inputs;
   const table = positions ? optional.shift() : undefined;
   const keyMask = hasKeyMask ? optional.shift() : undefined;
   const seed = dropout ? optional.shift() : undefined;
-  return { query, key, value, table, keyMask, seed };
+  return { query, keyValue, table, keyMask, seed };
 }
 
 /** The operands that are there, in the order in which an op takes them. */
-export function operandList(operands: AttentionOperands): Tensor[] {
-  const { query, key, value, table, keyMask, seed } = operands;
-  return [query, key, value, table, keyMask, seed].filter((tensor) => tensor !== undefined);
+export function operandList(
+  { query, keyValue, table, keyMask, seed }: AttentionOperands,
+  { isSelf }: Pick<AttentionAttributes, "isSelf">,
+): Tensor[] {
+  const packed = isSelf ? [query] : [query, keyValue];
+  return [...packed, table, keyMask, seed].filter((tensor) => tensor !== undefined);
 }
 
 /** Sizes of a problem whose operands fit. */
 export function attentionSizes(
-  { query, key }: Pick<AttentionOperands, "query" | "key">,
-  { heads }: { readonly heads: number },
+  { query, keyValue }: Pick<AttentionOperands, "query" | "keyValue">,
+  { heads, isSelf }: Pick<AttentionAttributes, "heads" | "isSelf">,
 ): AttentionSizes {
   const [batch, queryLength, width] = query.shape;
-  return { batch, queryLength, keyLength: key.shape[1], headSize: width / heads };
+  const inner = isSelf ? width / 3 : width;
+  return { batch, queryLength, keyLength: keyValue.shape[1], headSize: inner / heads, inner };
 }
 
 /** Throws `ShapeError` unless the operands fit. */
 export function requireAttention(
   operands: AttentionOperands,
-  { heads, positions }: AttentionAttributes,
+  attributes: AttentionAttributes,
 ): void {
-  const { query, key, value, table, keyMask, seed } = operands;
+  const { heads, isSelf, positions } = attributes;
+  const { query, keyValue, table, keyMask, seed } = operands;
   const fail = (message: string): never => {
-    throw new ShapeError("attention", message, operandList(operands));
+    throw new ShapeError("attention", message, operandList(operands, attributes));
   };
-  if ([query, key, value].some(({ shape, dtype }) => shape.length !== 3 || dtype !== "f32")) {
-    fail("query, key and value must be f32 of 3 axes");
+  if ([query, keyValue].some(({ shape, dtype }) => shape.length !== 3 || dtype !== "f32")) {
+    fail("queries, keys and values must be f32 of 3 axes");
   }
-  const { batch, keyLength, headSize } = attentionSizes(operands, { heads });
+  const { batch, keyLength, headSize, inner } = attentionSizes(operands, attributes);
   const is = (tensor: Tensor, dtype: string, ...shape: Shape) =>
     tensor.dtype === dtype && tensor.shape.join() === shape.join();
-  if (!Number.isInteger(headSize)) fail(`the last axis cannot be cut into ${heads} heads`);
-  if (![key, value].every((t) => is(t, "f32", batch, keyLength, heads * headSize))) {
-    fail("key and value must have the batch and the last axis of the query, and one length");
+  if (!Number.isInteger(headSize)) {
+    const parts = isSelf ? "queries, keys and values of " : "";
+    fail(`the last axis cannot be cut into ${parts}${heads} heads`);
+  }
+  if (!isSelf && !is(keyValue, "f32", batch, keyLength, 2 * inner)) {
+    fail("keys and values must have the batch of the queries, and twice their last axis");
   }
   if (table && !is(table, "f32", table.shape[0], heads)) {
     fail(`the table of position biases must be f32[buckets, ${heads}]`);
@@ -124,9 +139,25 @@ export function tiled(
   }, positions);
 }
 
-/** The uniforms and override constants of every attention shader. */
+/** The uniforms and override constants of the kernels for GPUs. */
+export function tiledSettings(
+  operands: AttentionOperands,
+  attributes: AttentionAttributes,
+): Pick<Dispatch, "uniforms" | "constants"> {
+  const { uniforms, constants } = attentionSettings(operands, attributes);
+  const { inner } = attentionSizes(operands, attributes);
+  const queryStride = operands.query.shape[2], keyStride = operands.keyValue.shape[2];
+  const columns = {
+    query_stride: queryStride,
+    key_stride: keyStride,
+    key_offset: keyStride - 2 * inner,
+  };
+  return { uniforms: { ...uniforms, ...columns }, constants: constants! };
+}
+
+/** The uniforms and override constants that all attention shaders have. */
 export function attentionSettings(
-  operands: Pick<AttentionOperands, "query" | "key">,
+  operands: Pick<AttentionOperands, "query" | "keyValue">,
   attributes: AttentionAttributes,
 ): Pick<Dispatch, "uniforms" | "constants"> {
   const { heads, causal, maskValue, positions, hasKeyMask, dropout } = attributes;

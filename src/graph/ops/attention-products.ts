@@ -44,11 +44,11 @@ export function forwardProducts(
   { output, statistics }: ForwardResults,
   gpu: Gpu,
 ): Dispatch[] {
-  const { query, key, value } = operands;
+  const { query, keyValue } = operands;
   const { chunks, scratchBytes } = chunked(operands, attributes);
   const memory = { scratchBytes };
   return chunks.flatMap((chunk) => {
-    const { ofQueries, ofKeys, ofPairs, product, softmax } = within(
+    const { queries, keys, values, ofPairs, product, softmax } = within(
       chunk,
       operands,
       attributes,
@@ -56,9 +56,9 @@ export function forwardProducts(
     );
     const scores = ofPairs(memory);
     return [
-      product(ofQueries(query), transpose(ofKeys(key)), scores),
+      product(queries(query), transpose(keys(keyValue)), scores),
       softmax("forward", { scores: memory, statistics }),
-      product(scores, ofKeys(value), ofQueries(output)),
+      product(scores, values(keyValue), queries(output)),
     ];
   });
 }
@@ -72,13 +72,13 @@ export function backwardProducts(
   wanted: AttentionGradients,
   gpu: Gpu,
 ): Dispatch[] {
-  const { query, key, value } = operands;
+  const { query, keyValue } = operands;
   const { queryLength, keyLength } = attentionSizes(operands, attributes);
   const { chunks, scratchBytes } = chunked(operands, attributes);
   const memory = { scratchBytes }, gradientMemory = { scratchBytes };
   const diagonals = { scratchBytes: 4 * attributes.heads * (queryLength + keyLength - 1) };
   const dispatches = chunks.flatMap((chunk, i) => {
-    const { ofQueries, ofKeys, ofPairs, product, softmax, sumDiagonals } = within(
+    const { queries, keys, values, ofPairs, product, softmax, sumDiagonals } = within(
       chunk,
       operands,
       attributes,
@@ -86,19 +86,22 @@ export function backwardProducts(
     );
     const scores = ofPairs(memory), scoreGradients = ofPairs(gradientMemory);
     // The first queries of an element of the batch find no sum to add to.
-    const intoKeys = (tensor: Tensor | undefined, a: Matrices, b: Matrices) =>
-      tensor ? [product(a, b, ofKeys(tensor), chunk.firstQuery > 0)] : [];
+    const hasSum = chunk.firstQuery > 0;
     return [
-      product(ofQueries(query), transpose(ofKeys(key)), scores),
-      product(ofQueries(outputGradient), transpose(ofKeys(value)), scoreGradients),
+      product(queries(query), transpose(keys(keyValue)), scores),
+      product(queries(outputGradient), transpose(values(keyValue)), scoreGradients),
       softmax("backward", {
         scores: memory,
         score_gradients: gradientMemory,
         forward_statistics: statistics,
       }),
-      ...(wanted.query ? [product(scoreGradients, ofKeys(key), ofQueries(wanted.query))] : []),
-      ...intoKeys(wanted.key, transpose(scoreGradients), ofQueries(query)),
-      ...intoKeys(wanted.value, transpose(scores), ofQueries(outputGradient)),
+      ...(wanted.query ? [product(scoreGradients, keys(keyValue), queries(wanted.query))] : []),
+      ...(wanted.keyValue
+        ? [
+          product(transpose(scoreGradients), queries(query), keys(wanted.keyValue), hasSum),
+          product(transpose(scores), queries(outputGradient), values(wanted.keyValue), hasSum),
+        ]
+        : []),
       ...(wanted.table ? [sumDiagonals(gradientMemory, diagonals, i > 0)] : []),
     ];
   });
@@ -170,16 +173,16 @@ function within(
   gpu: Gpu,
 ) {
   const { heads } = attributes;
-  const { keyLength } = attentionSizes(operands, attributes);
+  const { keyLength, headSize, inner } = attentionSizes(operands, attributes);
   const { firstBatch, batch, firstQuery, queries } = chunk;
   const settings = softmaxSettings(chunk, operands, attributes);
 
-  /** Rows from `first` on of the heads in [batch, length, heads · headSize]. */
-  const headMatrices = (memory: Tensor, first: number, rows: number): Matrices => {
+  /** Rows from `first` on of the heads that begin at a column of [batch, length, columns]. */
+  const headMatrices = (memory: Tensor, first: number, rows: number, column: number): Matrices => {
     const [, length, rowStride] = memory.shape;
-    const columns = rowStride / heads, stride = length * rowStride;
-    const offset = firstBatch * stride + first * rowStride;
-    return { memory, rows, columns, offset, stride, headStride: columns, rowStride };
+    const stride = length * rowStride;
+    const offset = firstBatch * stride + first * rowStride + column;
+    return { memory, rows, columns: headSize, offset, stride, headStride: headSize, rowStride };
   };
 
   /** result = a · b in every head, or what the result holds + a · b. */
@@ -215,8 +218,11 @@ function within(
 
   return {
     product,
-    ofQueries: (memory: Tensor) => headMatrices(memory, firstQuery, queries),
-    ofKeys: (memory: Tensor) => headMatrices(memory, 0, keyLength),
+    /** Of an operand that begins with the queries, of its gradient, or of the result. */
+    queries: (memory: Tensor) => headMatrices(memory, firstQuery, queries, 0),
+    /** Of an operand that ends with keys and values, or of its gradient. */
+    keys: (memory: Tensor) => headMatrices(memory, 0, keyLength, memory.shape[2] - 2 * inner),
+    values: (memory: Tensor) => headMatrices(memory, 0, keyLength, memory.shape[2] - inner),
 
     /** The scores of the chunk, which fill memory of their own. */
     ofPairs(memory: Scratch): Matrices {

@@ -11,13 +11,13 @@ import {
   type AttentionAttributes,
   type AttentionOperands,
   attentionOperands,
-  attentionSettings,
   attentionSizes,
   type ForwardResults,
   operandList,
   requireAttention,
   TILE,
   tiled,
+  tiledSettings,
 } from "./attention-problem.ts";
 import { forwardProducts } from "./attention-products.ts";
 
@@ -41,7 +41,7 @@ export interface RelativePositions {
   readonly maxDistance?: number;
 }
 
-/** What `attention` may be given besides queries, keys and values. */
+/** What attention may be given besides queries, keys and values. */
 export interface AttentionOptions {
   readonly heads: number;
   /** Whose bias is added to the scores. */
@@ -61,9 +61,9 @@ const attentionOp: Op<AttentionAttributes> = {
   shape(inputs, attributes) {
     const operands = attentionOperands(inputs, attributes);
     requireAttention(operands, attributes);
-    const { batch, queryLength } = attentionSizes(operands, attributes);
+    const { batch, queryLength, inner } = attentionSizes(operands, attributes);
     return [
-      { shape: operands.query.shape, dtype: "f32" },
+      { shape: [batch, queryLength, inner], dtype: "f32" },
       { shape: [batch, attributes.heads, queryLength, 2], dtype: "f32" },
     ];
   },
@@ -85,17 +85,16 @@ function forwardTiles(
   attributes: AttentionAttributes,
   results: ForwardResults,
 ): Dispatch[] {
-  const { query, key, value, table, keyMask, seed } = operands;
+  const { query, keyValue, table, keyMask, seed } = operands;
   const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, attributes);
   const { heads } = attributes;
   return [{
-    ...attentionSettings(operands, attributes),
+    ...tiledSettings(operands, attributes),
     shader: tiled({ name: "attention-tiled", source: tiledSource }, headSize, attributes),
     entry: "forward",
     bindings: {
       query,
-      key,
-      value,
+      key_value: keyValue,
       ...(table && { table }),
       ...(keyMask && { key_mask: keyMask }),
       ...(seed && { seed }),
@@ -107,26 +106,43 @@ function forwardTiles(
 }
 
 /**
- * softmax(q·kᵀ + position bias + mask)·v per head, without the usual 1/√headSize (T5 has it in its initial values).
+ * Attention of a sequence to itself: softmax(q·kᵀ + position bias + mask)·v per head, without the usual
+ * 1/√headSize (T5 has it in its initial values).
  *
  * Masks are added, not put in place of the score: a query whose keys are all masked attends by the
  * softmax of its shifted scores.
  *
+ * @param queryKeyValue [batch, length, 3 · heads · headSize]: queries, keys and values side by side, as one
+ * product makes them
+ * @returns [batch, length, heads · headSize]
+ * @throws {ShapeError} when operands do not fit
+ */
+export function selfAttention(queryKeyValue: Tensor, options: AttentionOptions): Tensor {
+  return attention(queryKeyValue, queryKeyValue, true, options);
+}
+
+/**
+ * As {@linkcode selfAttention}, of one sequence to another.
+ *
  * @param query [batch, queryLength, heads · headSize]
- * @param key [batch, keyLength, heads · headSize]
- * @param value as key
+ * @param keyValue [batch, keyLength, 2 · heads · headSize]: keys and values side by side
  * @returns as query
  * @throws {ShapeError} when operands do not fit
  */
-export function attention(
+export function crossAttention(query: Tensor, keyValue: Tensor, options: AttentionOptions): Tensor {
+  return attention(query, keyValue, false, options);
+}
+
+function attention(
   query: Tensor,
-  key: Tensor,
-  value: Tensor,
+  keyValue: Tensor,
+  isSelf: boolean,
   options: AttentionOptions,
 ): Tensor {
   const { heads, positions, keyMask, causal = false, maskValue, dropout } = options;
   const table = positions?.table, seed = dropout?.seed;
-  return applyAll(attentionOp, operandList({ query, key, value, table, keyMask, seed }), {
+  return applyAll(attentionOp, operandList({ query, keyValue, table, keyMask, seed }, { isSelf }), {
+    isSelf,
     heads,
     causal,
     maskValue,

@@ -1,5 +1,6 @@
 import { apply, type Op, ShapeError, size, type Tensor } from "../tensor.ts";
 import { copyDispatch } from "./copy.ts";
+import { joinNeighbours } from "./neighbours.ts";
 
 const gatherOp: Op<{ offsets: readonly number[] }> = {
   name: "gather",
@@ -18,6 +19,12 @@ const gatherOp: Op<{ offsets: readonly number[] }> = {
     parts.map((part, i) =>
       copyDispatch(part, result, size(part.shape), { resultOffset: offsets[i] })
     ),
+  simpler({ inputs: [slab, ...given], attributes }) {
+    const { parts, offsets } = joinNeighbours({ parts: given, offsets: attributes.offsets });
+    return parts.length < given.length
+      ? [apply(gatherOp, [slab, ...parts], { offsets })]
+      : undefined;
+  },
 };
 
 /**

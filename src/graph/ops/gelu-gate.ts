@@ -1,51 +1,93 @@
 import source from "../../../shaders/gelu-gate.wgsl" with { type: "text" };
 import { elementGrid } from "../dispatch.ts";
-import { apply, applyAll, type Op, size, type Tensor } from "../tensor.ts";
-import { requireSameShape } from "./elementwise.ts";
+import { apply, type Dispatch, type Op, ShapeError, size, type Tensor } from "../tensor.ts";
+import type { DropoutOptions } from "./dropout.ts";
 
 const shader = { name: "gelu-gate", source };
 
-/** The op of `geluGate`, for ops that absorb it. */
-export const geluGateOp: Op<null> = {
+/** What dropout needs besides its seed, if there is any. */
+type Attributes = Omit<DropoutOptions, "seed"> | null;
+
+/** Inputs: x and, with dropout, the seed. */
+const geluGateOp: Op<Attributes> = {
   name: "gelu gate",
-  shape(inputs) {
-    requireSameShape("geluGate", inputs);
-    return [{ shape: inputs[0].shape, dtype: "f32" }];
+  shape([x, seed], dropout) {
+    const columns = x.shape.at(-1)! / 2;
+    if (x.dtype !== "f32" || !Number.isInteger(columns)) {
+      throw new ShapeError("geluGate", "it needs f32 with an even last axis", [x]);
+    }
+    if (dropout && (seed.dtype !== "u32" || size(seed.shape) !== 2)) {
+      throw new ShapeError("geluGate", "the seed must be u32 [2]", [x, seed]);
+    }
+    return [{ shape: [...x.shape.slice(0, -1), columns], dtype: "f32" }];
   },
-  gradient: ({ inputs: [a, b] }, [dy]) => [...applyAll(geluGateGradientOp, [a, b, dy!], null)],
-  kernel({ inputs: [a, b], outputs: [gated] }) {
-    const count = size(a.shape);
+  gradient: ({ inputs: [x, seed], attributes }, [dy]) => [
+    apply(geluGateGradientOp, seed ? [x, dy!, seed] : [x, dy!], attributes),
+    undefined,
+  ],
+  kernel: ({ inputs: [x, seed], outputs: [gated], attributes }) => [{
+    ...settings(gated, seed, attributes),
+    entry: "forward",
+    bindings: { ...read(x), ...(seed && { seed }), gated },
+    flops: 10 * size(gated.shape),
+  }],
+};
+
+/** Inputs: x, the result's gradient and, with dropout, the seed. */
+const geluGateGradientOp: Op<Attributes> = {
+  name: "gelu gate gradient",
+  shape: ([x]) => [{ shape: x.shape, dtype: "f32" }],
+  kernel({ inputs: [x, gradient, seed], outputs: [xGradient], attributes }) {
+    const written = isVector(x) ? { x_gradient_vec4: xGradient } : { x_gradient: xGradient };
     return [{
-      shader,
-      entry: "forward",
-      uniforms: { count },
-      bindings: { a, b, gated },
-      workgroups: elementGrid(gated, 4),
-      flops: 10 * count,
+      ...settings(gradient, seed, attributes),
+      entry: "backward",
+      bindings: { ...read(x), ...(seed && { seed }), gradient, ...written },
+      flops: 22 * size(gradient.shape),
     }];
   },
 };
 
-const geluGateGradientOp: Op<null> = {
-  name: "gelu gate gradient",
-  shape: ([a, b]) => [a, b].map(({ shape }) => ({ shape, dtype: "f32" })),
-  kernel({ inputs: [a, b, gradient], outputs: [aGradient, bGradient] }) {
-    const count = size(a.shape);
-    return [{
-      shader,
-      entry: "backward",
-      uniforms: { count },
-      bindings: { a, b, gradient, a_gradient: aGradient, b_gradient: bGradient },
-      workgroups: elementGrid(a, 4),
-      flops: 22 * count,
-    }];
-  },
-};
+/** What both directions have, for a tensor of the result's shape. */
+function settings(
+  result: Tensor,
+  seed: Tensor | undefined,
+  dropout: Attributes,
+): Pick<Dispatch, "shader" | "constants" | "uniforms" | "workgroups"> {
+  const columns = result.shape.at(-1)!, rate = dropout?.rate ?? 0;
+  return {
+    shader,
+    constants: { vectors: Number(columns % 4 === 0), has_dropout: Number(seed !== undefined) },
+    uniforms: {
+      count: size(result.shape),
+      columns,
+      dropout_rate: rate,
+      dropout_site: dropout?.site ?? 0,
+      kept_scale: 1 / (1 - rate),
+    },
+    workgroups: elementGrid(result, 4),
+  };
+}
+
+function read(x: Tensor): Dispatch["bindings"] {
+  return isVector(x) ? { x_vec4: x } : { x };
+}
+
+/** Whether rows of a and of b are whole vec4s. */
+function isVector({ shape }: Tensor): boolean {
+  return shape.at(-1)! % 8 === 0;
+}
 
 /**
- * Gated GELU (Shazeer 2020, "GLU Variants Improve Transformer"): gelu(a) · b, elementwise, with the tanh
- * form of the GELU that T5 v1.1 uses.
+ * Gated GELU (Shazeer 2020, "GLU Variants Improve Transformer") with the tanh form of the GELU that T5 v1.1
+ * uses: gelu(a) · b, elementwise, of the two halves of every row.
+ *
+ * @param x [..., 2 · columns]: a and b side by side, as one product makes them
+ * @param dropout what is done to the result, as `dropout` would
+ * @returns [..., columns]
  */
-export function geluGate(a: Tensor, b: Tensor): Tensor {
-  return apply(geluGateOp, [a, b], null);
+export function geluGate(x: Tensor, dropout?: DropoutOptions): Tensor {
+  if (!dropout || dropout.rate === 0) return apply(geluGateOp, [x], null);
+  const { rate, seed, site } = dropout;
+  return apply(geluGateOp, [x, seed], { rate, site });
 }

@@ -18,7 +18,6 @@ import {
 } from "../tensor.ts";
 import { addBiasOp } from "./add-bias.ts";
 import { addOp } from "./add.ts";
-import { geluGateOp } from "./gelu-gate.ts";
 import { matmulDispatches } from "./matmul-choice.ts";
 import { reluGradientOp, reluOp } from "./relu.ts";
 import { reshape } from "./reshape.ts";
@@ -36,7 +35,7 @@ interface Attributes {
   readonly transposeB: boolean;
   readonly bias: boolean;
   readonly relu: boolean;
-  readonly gate: "relu" | "gelu" | undefined;
+  readonly gate: "relu" | undefined;
   readonly residual: boolean;
 }
 
@@ -126,9 +125,6 @@ const matmulOp: Op<Attributes> = {
       case reluGradientOp:
         if (second !== product) return undefined;
         return fused([...inputs, first], { ...attributes, gate: "relu" });
-      case geluGateOp:
-        if (second !== product) return undefined;
-        return fused([...inputs, first], { ...attributes, gate: "gelu" });
       case addOp:
         return fused([...inputs, first === product ? second : first], {
           ...attributes,

@@ -8,7 +8,12 @@ export { addBias } from "./add-bias.ts";
 export { advance } from "./advance.ts";
 export { argmax } from "./argmax.ts";
 export { assign } from "./assign.ts";
-export { attention, type AttentionOptions, type RelativePositions } from "./attention.ts";
+export {
+  type AttentionOptions,
+  crossAttention,
+  type RelativePositions,
+  selfAttention,
+} from "./attention.ts";
 export { attentionStep, type AttentionStepOptions } from "./attention-step.ts";
 export { bannedTokens, type BannedTokensOptions } from "./banned-tokens.ts";
 export { type BeamState, beamStep, type BeamStepOptions } from "./beam-step.ts";

@@ -1,8 +1,17 @@
-import { apply, type Op, type Shape, ShapeError, size, type Tensor } from "../tensor.ts";
+import {
+  apply,
+  elementBytes,
+  type Op,
+  type Shape,
+  ShapeError,
+  size,
+  type Tensor,
+} from "../tensor.ts";
 import { copyDispatch } from "./copy.ts";
 
 const windowOp: Op<{ offset: number; shape: Shape }> = {
   name: "window",
+  halfInputs: [0],
   shape(inputs, { offset, shape }) {
     if (offset + size(shape) > size(inputs[0].shape)) {
       throw new ShapeError(
@@ -13,7 +22,9 @@ const windowOp: Op<{ offset: number; shape: Shape }> = {
     }
     return [{ shape, dtype: inputs[0].dtype }];
   },
-  alias: ({ attributes: { offset } }) => [{ input: 0, byteOffset: 4 * offset }],
+  alias: ({ inputs: [{ dtype }], attributes: { offset } }) => [
+    { input: 0, byteOffset: elementBytes(dtype) * offset },
+  ],
   kernel: ({ inputs: [x], outputs: [part], attributes: { offset, shape } }) => [
     copyDispatch(x, part, size(shape), { sourceOffset: offset }),
   ],

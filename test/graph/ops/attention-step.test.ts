@@ -2,13 +2,13 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { compile } from "../../../src/graph/compile.ts";
 import { input, read } from "../../../src/graph/leaves.ts";
-import { attention } from "../../../src/graph/ops/attention.ts";
+import { crossAttention, selfAttention } from "../../../src/graph/ops/attention.ts";
 import { attentionStep } from "../../../src/graph/ops/attention-step.ts";
 import { cacheWrite } from "../../../src/graph/ops/cache-write.ts";
 import { ShapeError } from "../../../src/graph/tensor.ts";
 import { createVariable, writeVariable } from "../../../src/graph/variables.ts";
 import { testDevice } from "../device.ts";
-import { assertClose, evaluate, operand, values } from "./check.ts";
+import { assertClose, evaluate, operand, sideBySide } from "./check.ts";
 import { variants } from "./variants.ts";
 
 const test = suite("attentionStep");
@@ -20,28 +20,28 @@ for (const [variant, gpu] of variants(device)) {
   ) {
     test(`${variant}: query ${position} of ${length}, ${headSize} features, is that row of attention`, async () => {
       const batch = 2, heads = 3, width = heads * headSize;
+      const query = operand([batch, length, width], 1);
+      const key = operand([batch, length, width], 2);
+      const value = operand([batch, length, width], 3);
       const operands = {
-        query: operand([batch, length, width], 1),
-        key: operand([batch, length, width], 2),
-        value: operand([batch, length, width], 3),
+        packed: sideBySide(query, key, value),
+        key,
+        value,
         table: operand([32, heads], 4),
         row: {
           shape: [batch, 1, width],
           values: Float32Array.from(
             { length: batch * width },
-            (_, i) =>
-              values([batch, length, width], 1)[
-                (Math.floor(i / width) * length + position) * width + i % width
-              ],
+            (_, i) => query.values[(Math.floor(i / width) * length + position) * width + i % width],
           ),
         },
         position: { shape: [1], values: Uint32Array.of(position) },
       };
       const { all, step } = await evaluate(gpu, operands, (leaves) => {
-        const { query, key, value, table, row, position } = leaves;
+        const { packed, key, value, table, row, position } = leaves;
         const positions = { table, bidirectional: false };
         return {
-          all: attention(query, key, value, { heads, positions, causal: true, maskValue: -1e4 }),
+          all: selfAttention(packed, { heads, positions, causal: true, maskValue: -1e4 }),
           step: attentionStep(row, key, value, { heads, position, table }),
         };
       });
@@ -58,16 +58,19 @@ for (const [variant, gpu] of variants(device)) {
       { length: batch * length },
       (_, i) => Number(i % length < [70, 3, 0][Math.floor(i / length)]),
     );
+    const key = operand([batch, length, width], 2), value = operand([batch, length, width], 3);
     const operands = {
       query: operand([batch, 1, width], 1),
-      key: operand([batch, length, width], 2),
-      value: operand([batch, length, width], 3),
+      key,
+      value,
+      packed: sideBySide(key, value),
       keyMask: { shape: [batch, length], values: mask },
     };
-    const { one, step } = await evaluate(gpu, operands, ({ query, key, value, keyMask }) => {
+    const { one, step } = await evaluate(gpu, operands, (leaves) => {
+      const { query, key, value, packed, keyMask } = leaves;
       const options = { heads, keyMask, maskValue: -1e9 };
       return {
-        one: attention(query, key, value, options),
+        one: crossAttention(query, packed, options),
         step: attentionStep(query, key, value, options),
       };
     });
@@ -125,8 +128,9 @@ for (const [variant, gpu] of variants(device)) {
       }));
       return result;
     };
-    const { one } = await evaluate(gpu, operands, ({ query, common }) => ({
-      one: attention(query, common, common, { heads, maskValue: 0 }),
+    const packed = sideBySide(operands.common, operands.common);
+    const { one } = await evaluate(gpu, { query: operands.query, packed }, (leaves) => ({
+      one: crossAttention(leaves.query, leaves.packed, { heads, maskValue: 0 }),
     }));
     assertClose(shared, one);
     for (let row = 0; row < batch * slots; row++) {

@@ -5,14 +5,25 @@ import fixture from "../../fixtures/relative-position-bucket.json" with { type: 
 import { compile } from "../../../src/graph/compile.ts";
 import { gradients } from "../../../src/graph/gradients.ts";
 import { input } from "../../../src/graph/leaves.ts";
-import { attention, type AttentionOptions } from "../../../src/graph/ops/attention.ts";
+import {
+  type AttentionOptions,
+  crossAttention,
+  selfAttention,
+} from "../../../src/graph/ops/attention.ts";
 import { attentionChunks, CHUNK_SCORES } from "../../../src/graph/ops/attention-chunks.ts";
 import { matmul } from "../../../src/graph/ops/matmul.ts";
 import { reshape } from "../../../src/graph/ops/reshape.ts";
 import { ShapeError, size, type Tensor } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
 import { referenceAttention, referenceBucket } from "./attention-reference.ts";
-import { assertClose, checkGradient, evaluate, type Operand, operand } from "./check.ts";
+import {
+  assertClose,
+  checkGradient,
+  evaluate,
+  type Operand,
+  operand,
+  sideBySide,
+} from "./check.ts";
 import { variants } from "./variants.ts";
 
 const test = suite("attention");
@@ -40,15 +51,24 @@ interface Case {
   readonly tolerance?: number;
 }
 
+/** The columns of one of `count` matrices that are side by side. */
+function columns(values: ArrayLike<number>, part: number, count: number, width: number) {
+  return Array.from(values).filter((_, i) => Math.floor(i / width) % count === part);
+}
+
 /** Runs a case forward and backward and compares everything with the f64 reference. */
-async function check(given: Case, gpu: Gpu): Promise<void> {
+async function check(given: Case, gpu: Gpu, isSelf = false): Promise<void> {
   const { batch = 2, heads = 2, queryLength, keyLength, headSize, rate, scale = 1 } = given;
   const { causal = false, maskValue = -1e4, tolerance = 1e-4, keyMask, positions } = given;
   const width = heads * headSize;
+  const query = operand([batch, queryLength, width], 1, scale);
+  const key = operand([batch, keyLength, width], 2, scale);
+  const value = operand([batch, keyLength, width], 3);
+  const packed: Record<string, Operand> = isSelf
+    ? { query: sideBySide(query, key, value) }
+    : { query, keyValue: sideBySide(key, value) };
   const operands: Record<string, Operand> = {
-    query: operand([batch, queryLength, width], 1, scale),
-    key: operand([batch, keyLength, width], 2, scale),
-    value: operand([batch, keyLength, width], 3),
+    ...packed,
     outputGradient: operand([batch * queryLength * width, 1], 4),
   };
   if (positions) operands.table = operand([positions.buckets, heads], 5);
@@ -57,18 +77,25 @@ async function check(given: Case, gpu: Gpu): Promise<void> {
   const site = 11;
 
   const results = await evaluate(gpu, operands, (leaves) => {
-    const { query, key, value, table, keyMask, seed, outputGradient } = leaves;
+    const { query, keyValue, table, keyMask, seed, outputGradient } = leaves;
     const dropout = seed && { rate: rate!, seed, site };
-    const output = attention(query, key, value, {
+    const options = {
       heads,
       positions: positions && { ...positions, table },
       keyMask,
       causal,
       maskValue,
       dropout,
-    });
+    };
+    const output = isSelf
+      ? selfAttention(query, options)
+      : crossAttention(query, keyValue, options);
     const loss = matmul(reshape(output, [1, size(output.shape)]), outputGradient);
-    const wanted: Record<string, Tensor> = { query, key, value, ...(table && { table }) };
+    const wanted: Record<string, Tensor> = {
+      query,
+      ...(keyValue && { keyValue }),
+      ...(table && { table }),
+    };
     const adjoints = gradients(loss, Object.values(wanted));
     return {
       output,
@@ -85,27 +112,33 @@ async function check(given: Case, gpu: Gpu): Promise<void> {
     causal,
     maskValue,
     keyMask,
-    query: operands.query.values,
-    key: operands.key.values,
-    value: operands.value.values,
+    query: query.values,
+    key: key.values,
+    value: value.values,
     positions: positions && {
       table: operands.table.values,
       bucket: referenceBucket(positions),
     },
     dropout: rate ? { rate, seed: operands.seed.values, site } : undefined,
   }, operands.outputGradient.values);
-  const compare = (name: string, reference: Float64Array) => {
+  const compare = (
+    name: string,
+    reference: Float64Array,
+    values: ArrayLike<number> = results[name],
+  ) => {
     const largest = reference.reduce((a, b) => Math.max(a, Math.abs(b)), 1e-6);
-    assertClose(results[name], reference, {
+    assertClose(values, reference, {
       absolute: tolerance * largest,
       relative: 0,
       what: name,
     });
   };
   compare("output", expected.output);
-  compare("d query", expected.query);
-  compare("d key", expected.key);
-  compare("d value", expected.value);
+  const gradient = results[isSelf ? "d query" : "d keyValue"], count = isSelf ? 3 : 2;
+  const queryGradient = isSelf ? columns(gradient, 0, 3, width) : results["d query"];
+  compare("d query", expected.query, queryGradient);
+  compare("d key", expected.key, columns(gradient, count - 2, count, width));
+  compare("d value", expected.value, columns(gradient, count - 1, count, width));
   if (positions) compare("d table", expected.table);
 }
 
@@ -129,6 +162,15 @@ const cases: Record<string, Case> = {
     headSize: 1,
   },
   "sizes that are multiples of no tile": { queryLength: 7, keyLength: 13, headSize: 5 },
+  "as many queries as keys, in heads of no multiple of 4": {
+    heads: 3,
+    queryLength: 35,
+    keyLength: 35,
+    headSize: 7,
+    positions: encoder,
+    keyMask: lengthMask(35, 35, 20),
+    rate: 0.2,
+  },
   "tiles that are just full": { queryLength: 32, keyLength: 64, headSize: 32, positions: encoder },
   "one key more than a tile": { queryLength: 33, keyLength: 33, headSize: 16, positions: encoder },
   "64 features": { heads: 3, queryLength: 18, keyLength: 35, headSize: 64, positions: encoder },
@@ -247,7 +289,10 @@ for (const [name, given] of Object.entries(chunkedCases)) {
 
 for (const [variant, gpu] of variants(device)) {
   for (const [name, given] of Object.entries(cases)) {
-    test(`${variant}, ${name}: result and gradients are the reference's`, () => check(given, gpu));
+    for (const isSelf of given.queryLength === given.keyLength ? [false, true] : [false]) {
+      const title = `${variant}, ${name}${isSelf ? ", in one tensor" : ""}`;
+      test(`${title}: result and gradients are the reference's`, () => check(given, gpu, isSelf));
+    }
   }
 }
 
@@ -256,12 +301,11 @@ test("a query that sees a single key has exactly no gradient", async () => {
     for (const headSize of [8, 11]) {
       const operands = {
         query: operand([2, 5, headSize], 1),
-        key: operand([2, 1, headSize], 2),
-        value: operand([2, 1, headSize], 3),
+        keyValue: operand([2, 1, 2 * headSize], 2),
         weights: operand([2 * 5 * headSize, 1], 4),
       };
-      const { gradient } = await evaluate(gpu, operands, ({ query, key, value, weights }) => {
-        const output = attention(query, key, value, { heads: 1, maskValue: -1e4 });
+      const { gradient } = await evaluate(gpu, operands, ({ query, keyValue, weights }) => {
+        const output = crossAttention(query, keyValue, { heads: 1, maskValue: -1e4 });
         const loss = matmul(reshape(output, [1, 2 * 5 * headSize]), weights);
         return { gradient: gradients(loss, [query])[0]! };
       });
@@ -290,13 +334,12 @@ for (const [variant, gpu] of variants(device)) {
       gpu,
       {
         query: operand([2, 7, 6], 1),
-        key: operand([2, 11, 6], 2),
-        value: operand([2, 11, 6], 3),
+        keyValue: operand([2, 11, 12], 2),
         table: operand([8, 2], 4),
       },
-      ["query", "key", "value", "table"],
-      ({ query, key, value, table }) =>
-        attention(query, key, value, {
+      ["query", "keyValue", "table"],
+      ({ query, keyValue, table }) =>
+        crossAttention(query, keyValue, {
           heads: 2,
           positions: { table, bidirectional: true, maxDistance: 9 },
           maskValue: -1e4,
@@ -306,18 +349,16 @@ for (const [variant, gpu] of variants(device)) {
   test(`${variant}: the same operands give the same bits`, async () => {
     const shape = [2, 70, 24];
     const operands = {
-      query: operand(shape, 1),
-      key: operand(shape, 2),
-      value: operand(shape, 3),
+      x: operand([2, 70, 72], 1),
       table: operand([32, 3], 4),
       weights: operand([size(shape), 1], 5),
     };
     const run = () =>
-      evaluate(gpu, operands, ({ query, key, value, table, weights }) => {
+      evaluate(gpu, operands, ({ x, table, weights }) => {
         const positions = { table, bidirectional: true };
-        const output = attention(query, key, value, { heads: 3, positions, maskValue: -1e4 });
+        const output = selfAttention(x, { heads: 3, positions, maskValue: -1e4 });
         const loss = matmul(reshape(output, [1, size(shape)]), weights);
-        const adjoints = gradients(loss, [query, key, value, table]);
+        const adjoints = gradients(loss, [x, table]);
         return Object.fromEntries(adjoints.map((gradient, i) => [i, gradient!]));
       });
     const first = await run();
@@ -327,12 +368,12 @@ for (const [variant, gpu] of variants(device)) {
   test(`${variant}: memory is linear in the length`, async () => {
     const bytes = async (length: number) => {
       const shape = [2, length, 128];
-      const query = input("query", shape), key = input("key", shape);
+      const x = input("x", [2, length, 384]);
       const positions = { table: input("table", [32, 4]), bidirectional: true };
-      const output = attention(query, key, key, { heads: 4, positions, maskValue: -1e4 });
+      const output = selfAttention(x, { heads: 4, positions, maskValue: -1e4 });
       const loss = matmul(reshape(output, [1, size(shape)]), input("weights", [size(shape), 1]));
-      const [dQuery, dKey, dTable] = gradients(loss, [query, key, positions.table]);
-      const outputs = { dQuery: dQuery!, dKey: dKey!, dTable: dTable! };
+      const [dx, dTable] = gradients(loss, [x, positions.table]);
+      const outputs = { dx: dx!, dTable: dTable! };
       const program = await compile(gpu, { outputs });
       program.destroy();
       return program.memory.workspaceBytes;
@@ -366,10 +407,10 @@ test("chunks cover every query of every element once, in order, and have about a
 
 test("a frozen operand costs no dispatch in the backward pass", async () => {
   const query = input("query", [1, 4, 8]), table = input("table", [32, 2]);
-  const key = input("key", [1, 4, 8]);
+  const keyValue = input("keyValue", [1, 4, 16]);
   for (const [variant, gpu] of variants(device)) {
     const dispatches = async (wanted: Tensor[], positions?: AttentionOptions["positions"]) => {
-      const output = attention(query, key, key, { heads: 2, positions, maskValue: -1e4 });
+      const output = crossAttention(query, keyValue, { heads: 2, positions, maskValue: -1e4 });
       const loss = matmul(reshape(output, [1, 32]), input("weights", [32, 1]));
       const adjoints = gradients(loss, wanted).map((gradient, i) => [i, gradient!]);
       const program = await compile(gpu, { outputs: Object.fromEntries(adjoints) });
@@ -379,7 +420,7 @@ test("a frozen operand costs no dispatch in the backward pass", async () => {
     const positions = { table, bidirectional: true };
     const frozen = await dispatches([query], positions);
     assert.is(frozen, await dispatches([query]), variant);
-    assert.ok(frozen < await dispatches([query, key], positions), variant);
+    assert.ok(frozen < await dispatches([query, keyValue], positions), variant);
     assert.ok(frozen < await dispatches([query, table], positions), variant);
   }
 });
@@ -387,10 +428,10 @@ test("a frozen operand costs no dispatch in the backward pass", async () => {
 test("NaN in one value reaches every query that can see it, and no other row", async () => {
   const value = operand([2, 4, 8], 3);
   value.values[0] = NaN;
-  const operands = { query: operand([2, 4, 8], 1), key: operand([2, 4, 8], 2), value };
+  const x = sideBySide(operand([2, 4, 8], 1), operand([2, 4, 8], 2), value);
   for (const [variant, gpu] of variants(device)) {
-    const { output } = await evaluate(gpu, operands, ({ query, key, value }) => ({
-      output: attention(query, key, value, { heads: 2, maskValue: -1e4 }),
+    const { output } = await evaluate(gpu, { x }, ({ x }) => ({
+      output: selfAttention(x, { heads: 2, maskValue: -1e4 }),
     }));
     const expected = Array.from(output, (_, i) => i < 32 && i % 8 === 0);
     assert.equal(Array.from(output, Number.isNaN), expected, variant);
@@ -398,13 +439,18 @@ test("NaN in one value reaches every query that can see it, and no other row", a
 });
 
 test("operands that do not fit are refused", () => {
-  const query = input("query", [2, 3, 8]), key = input("key", [2, 5, 8]);
+  const query = input("query", [2, 3, 8]), keys = input("keyValue", [2, 5, 16]);
   const refused = (f: () => unknown, message: RegExp) =>
     assert.throws(f, (error: Error) => error instanceof ShapeError && message.test(error.message));
-  const attend = (options: Partial<AttentionOptions>, value = key) => () =>
-    attention(query, key, value, { heads: 2, maskValue: -1e4, ...options });
+  const attend = (options: Partial<AttentionOptions>, keyValue = keys) => () =>
+    crossAttention(query, keyValue, { heads: 2, maskValue: -1e4, ...options });
   refused(attend({ heads: 3 }), /3 heads/);
-  refused(attend({}, input("value", [2, 4, 8])), /key and value/);
+  refused(attend({}, input("keyValue", [2, 5, 8])), /twice their last axis/);
+  refused(attend({}, input("keyValue", [3, 5, 16])), /the batch of the queries/);
+  const whole = (columns: number) => () =>
+    selfAttention(input("x", [2, 3, columns]), { heads: 2, maskValue: -1e4 });
+  refused(whole(16), /queries, keys and values of 2 heads/);
+  refused(whole(9), /queries, keys and values of 2 heads/);
   const positions = (shape: number[], bidirectional = true, maxDistance = 128) =>
     attend({ positions: { table: input("table", shape), bidirectional, maxDistance } });
   refused(positions([32, 3]), /f32\[buckets, 2\]/);

@@ -32,6 +32,22 @@ export function operand(shape: Shape, seed = 1, scale = 1): Operand {
   return { shape, values: values(shape, seed, scale) };
 }
 
+/** Matrices of the same rows side by side: how attention takes queries, keys and values. */
+export function sideBySide(...parts: Operand[]): Operand {
+  const widths = parts.map(({ shape }) => shape.at(-1)!);
+  const width = widths.reduce((sum, width) => sum + width, 0);
+  const shape = [...parts[0].shape.slice(0, -1), width];
+  const values = new Float32Array(size(shape));
+  let first = 0;
+  for (const [i, part] of parts.entries()) {
+    part.values.forEach((value, j) => {
+      values[Math.floor(j / widths[i]) * width + first + j % widths[i]] = value;
+    });
+    first += widths[i];
+  }
+  return { shape, values };
+}
+
 /** Builds a graph on inputs of the operands' shapes, runs it once and reads every output. */
 export async function evaluate(
   gpu: Gpu,

@@ -3,10 +3,11 @@ import * as assert from "uvu/assert";
 import fixture from "../../fixtures/gelu.json" with { type: "json" };
 import { gradients } from "../../../src/graph/gradients.ts";
 import { input } from "../../../src/graph/leaves.ts";
+import { dropout } from "../../../src/graph/ops/dropout.ts";
 import { geluGate } from "../../../src/graph/ops/gelu-gate.ts";
-import { ShapeError } from "../../../src/graph/tensor.ts";
+import { ShapeError, type Tensor } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
-import { assertClose, checkGradient, evaluate, operand } from "./check.ts";
+import { assertClose, checkGradient, evaluate, type Operand, operand } from "./check.ts";
 import { contraction } from "./contraction.ts";
 
 const test = suite("geluGate");
@@ -18,54 +19,81 @@ const geluSlope = (a: number) => {
   return 0.5 * (1 + tanh) + 0.5 * a * (1 - tanh ** 2) * SLOPE * (1 + 3 * 0.044715 * a * a);
 };
 
-for (const shape of [[1], [3], [4], [5, 7], [2, 33, 64]]) {
+/** Operands with a in the first half of every row of x, and b in the second. */
+function halves(shape: number[], a: ArrayLike<number>, b: ArrayLike<number>) {
+  const columns = shape.at(-1)!;
+  const values = new Float32Array(2 * a.length);
+  for (let i = 0; i < a.length; i++) {
+    const place = i + Math.floor(i / columns) * columns;
+    values[place] = a[i];
+    values[place + columns] = b[i];
+  }
+  return { shape: [...shape.slice(0, -1), 2 * columns], values };
+}
+
+/** The gate of a and b, and its gradients in both for the result's gradient `dy`. */
+async function gateOf(a: Operand, b: Operand, dy: Operand) {
+  const operands = { x: halves([...a.shape], a.values, b.values), dy };
+  const { y, dx } = await evaluate(await testDevice(), operands, ({ x, dy }) => {
+    const y = geluGate(x);
+    return { y, dx: gradients(contraction(y, dy), [x])[0]! };
+  });
+  const columns = a.shape.at(-1)!;
+  const half = (index: number) =>
+    Array.from(dx).filter((_, i) => Math.floor(i / columns) % 2 === index);
+  return { y, da: half(0), db: half(1) };
+}
+
+for (const shape of [[1], [3], [4], [5, 7], [3, 2], [9, 1], [2, 33, 64]]) {
   test(`computes and differentiates [${shape}] as the formula does`, async () => {
-    const operands = {
-      a: operand(shape, 1, 6),
-      b: operand(shape, 2, 2),
-      dy: operand(shape, 3),
-    };
-    const [a, b, g] = [operands.a.values, operands.b.values, operands.dy.values];
-    const { y, da, db } = await evaluate(await testDevice(), operands, ({ a, b, dy }) => {
-      const y = geluGate(a, b);
-      const [da, db] = gradients(contraction(y, dy), [a, b]);
-      return { y, da: da!, db: db! };
-    });
+    const operands = [operand(shape, 1, 6), operand(shape, 2, 2), operand(shape, 3)] as const;
+    const [a, b, g] = operands.map(({ values }) => values);
+    const { y, da, db } = await gateOf(...operands);
     assertClose(y, Array.from(a, (a, i) => gelu(a) * b[i]), { what: "y" });
     assertClose(da, Array.from(a, (a, i) => geluSlope(a) * b[i] * g[i]), { what: "da" });
     assertClose(db, Array.from(a, (a, i) => gelu(a) * g[i]), { what: "db" });
+  });
+
+  test(`drops of [${shape}] what dropout would, to the bit`, async () => {
+    const x = operand([...shape.slice(0, -1), 2 * shape.at(-1)!], 1, 3);
+    const seed = { shape: [2], values: Uint32Array.of(0xdeadbeef, 7) };
+    const operands = { x, seed, dy: operand(shape, 2) };
+    const results = await evaluate(await testDevice(), operands, ({ x, seed, dy }) => {
+      const options = { rate: 0.3, seed, site: 5 };
+      const results = [geluGate(x, options), dropout(geluGate(x), options)];
+      const [dx, dxApart] = results.map((y) => gradients(contraction(y, dy), [x])[0]!);
+      return { y: results[0], yApart: results[1], dx, dxApart };
+    });
+    assert.equal(results.y, results.yApart);
+    assert.equal(results.dx, results.dxApart);
+    const dropped = results.y.filter((value) => value === 0).length;
+    if (results.y.length > 100) assert.ok(Math.abs(dropped / results.y.length - 0.3) < 0.05);
   });
 }
 
 test("agrees with the reference implementation's gelu_new", async () => {
   const shape = [fixture.x.length];
-  const operands = {
-    a: { shape, values: Float32Array.from(fixture.x) },
-    b: { shape, values: new Float32Array(fixture.x.length).fill(1) },
-  };
-  const { y } = await evaluate(
-    await testDevice(),
-    operands,
-    ({ a, b }) => ({ y: geluGate(a, b) }),
-  );
+  const ones = { shape, values: new Float32Array(fixture.x.length).fill(1) };
+  const { y } = await gateOf({ shape, values: Float32Array.from(fixture.x) }, ones, ones);
   assertClose(y, fixture.y, { absolute: 1e-6, relative: 1e-6 });
 });
 
 test("agrees with finite differences", async () => {
-  const operands = { a: operand([2, 5], 4, 2), b: operand([2, 5], 5) };
-  await checkGradient(await testDevice(), operands, ["a", "b"], ({ a, b }) => geluGate(a, b));
+  for (const columns of [6, 8]) {
+    const x = operand([2, columns], 4, 2);
+    const seed = { shape: [2], values: Uint32Array.of(3, 4) };
+    await checkGradient(await testDevice(), { x }, ["x"], ({ x }) => geluGate(x));
+    const build = ({ x, seed }: Record<string, Tensor>) =>
+      geluGate(x, { rate: 0.4, seed, site: 1 });
+    await checkGradient(await testDevice(), { x, seed }, ["x"], build);
+  }
 });
 
 test("is the identity or zero for large values of either sign, with slope 1 or 0", async () => {
   const a = Float32Array.of(-1e30, -1e13, -1e4, -90, -11, 11, 90, 1e4, 1e13, 1e30);
   const shape = [a.length];
   const ones = { shape, values: new Float32Array(a.length).fill(1) };
-  const operands = { a: { shape, values: a }, b: ones, dy: ones };
-  const { y, da, db } = await evaluate(await testDevice(), operands, ({ a, b, dy }) => {
-    const y = geluGate(a, b);
-    const [da, db] = gradients(contraction(y, dy), [a, b]);
-    return { y, da: da!, db: db! };
-  });
+  const { y, da, db } = await gateOf({ shape, values: a }, ones, ones);
   const bounds = { absolute: 1e-6, relative: 1e-6 };
   assertClose(y, a.map((a) => Math.max(a, 0)), { ...bounds, what: "y" });
   assertClose(da, a.map((a) => a > 0 ? 1 : 0), { ...bounds, what: "da" });
@@ -75,21 +103,24 @@ test("is the identity or zero for large values of either sign, with slope 1 or 0
 test("shows a NaN", async () => {
   const nan = { shape: [1], values: Float32Array.of(NaN) };
   const one = { shape: [1], values: Float32Array.of(1) };
-  for (const operands of [{ a: nan, b: one }, { a: one, b: nan }]) {
-    const { y } = await evaluate(
-      await testDevice(),
-      operands,
-      ({ a, b }) => ({ y: geluGate(a, b) }),
-    );
+  for (const [a, b] of [[nan, one], [one, nan]]) {
+    const { y } = await gateOf(a, b, one);
     assert.ok(Number.isNaN(y[0]));
   }
 });
 
-test("refuses operands of different shapes", () => {
-  assert.throws(
-    () => geluGate(input("a", [2, 8]), input("b", [8, 2])),
-    (error: Error) => error instanceof ShapeError && error.message.startsWith("geluGate"),
-  );
+test("refuses what has no two halves, and a seed of another type", () => {
+  const refused = (f: () => unknown, message: RegExp) =>
+    assert.throws(
+      f,
+      (error: Error) =>
+        error instanceof ShapeError && error.message.startsWith("geluGate") &&
+        message.test(error.message),
+    );
+  refused(() => geluGate(input("x", [2, 7])), /even last axis/);
+  refused(() => geluGate(input("x", [2, 8], "i32")), /f32/);
+  const seed = input("seed", [2], "i32");
+  refused(() => geluGate(input("x", [2, 8]), { rate: 0.1, seed, site: 0 }), /u32 \[2\]/);
 });
 
 test.run();
