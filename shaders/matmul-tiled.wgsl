@@ -277,8 +277,9 @@ fn matmul(
   let rows = rows_from(a_offset, first_row + side * 4);
   let columns = columns_from(b_offset, first_column + side * 4);
 
-  let down = local / threads;
-  let across = local % threads;
+  // 32 neighbours have blocks of 4 rows by 8 columns: the fewest different vec4s for a subgroup to read.
+  let down = local / 32 / (threads / 8) * 4 + local / 8 % 4;
+  let across = local / 32 % (threads / 8) * 8 + local % 8;
   var sums: array<mat4x4f, 4>;
   let start = slice / params.batch * params.split_length;
   let end = min(params.k, start + params.split_length);
