@@ -32,21 +32,13 @@ override group_size: u32 = 64;
 override has_bias: bool = false;
 override has_relu: bool = false;
 override has_gate: bool = false;
-override has_gelu: bool = false;
 override has_residual: bool = false;
-
-// gelu(x), the tanh form (Hendrycks & Gimpel 2016), as in gelu-gate.wgsl.
-fn gelu(x: f32) -> f32 {
-  let clamped = clamp(x, -10.0, 10.0);
-  return x * (1.0 / (1.0 + exp(-1.5957691216057308 * clamped * (1.0 + 0.044715 * clamped * clamped))));
-}
 
 fn epilogue(sum: f32, i: u32) -> f32 {
   var value = params.alpha * sum;
   if (has_bias) { value += bias[i / params.matrix * params.bias_stride + i % params.n]; }
   if (has_relu) { value = select(value, 0.0, value < 0.0); }
   if (has_gate) { value = select(value, 0.0, residual[i] <= 0.0); }
-  if (has_gelu) { value *= gelu(residual[i]); }
   if (has_residual) { value += residual[i]; }
   return value;
 }

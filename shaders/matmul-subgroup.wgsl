@@ -84,19 +84,11 @@ override has_bias: bool = false;
 override has_relu: bool = false;
 // `residual` is a gate: the value where it is positive, else 0.
 override has_gate: bool = false;
-// `residual` is what a GELU gates the value with.
-override has_gelu: bool = false;
 override has_residual: bool = false;
 // Added to what the result holds.
 override accumulate: bool = false;
 
 const lanes = 8u;
-
-// gelu(x), the tanh form (Hendrycks & Gimpel 2016), as in gelu-gate.wgsl.
-fn gelu(x: vec4f) -> vec4f {
-  let clamped = clamp(x, vec4f(-10.0), vec4f(10.0));
-  return x * (1.0 / (1.0 + exp(-1.5957691216057308 * clamped * (1.0 + 0.044715 * clamped * clamped))));
-}
 
 fn residual_at(i: vec4u) -> vec4f {
   return vec4f(residual[i.x], residual[i.y], residual[i.z], residual[i.w]);
@@ -108,7 +100,6 @@ fn epilogue(sums: vec4f, i: vec4u, bias_i: vec4u) -> vec4f {
   if (has_bias) { values += vec4f(bias[bias_i.x], bias[bias_i.y], bias[bias_i.z], bias[bias_i.w]); }
   if (has_relu) { values = select(values, vec4f(), values < vec4f()); }
   if (has_gate) { values = select(values, vec4f(), residual_at(i) <= vec4f()); }
-  if (has_gelu) { values *= gelu(residual_at(i)); }
   if (has_residual) { values += residual_at(i); }
   if (accumulate && vector_result) { values += result_vec4[i.x / 4]; }
   if (accumulate && !vector_result) { values += vec4f(result[i.x], result[i.y], result[i.z], result[i.w]); }

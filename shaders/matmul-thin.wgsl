@@ -64,8 +64,6 @@ override has_bias: bool = false;
 override has_relu: bool = false;
 // `residual` is a gate: the value where it is positive, else 0.
 override has_gate: bool = false;
-// `residual` is what a GELU gates the value with.
-override has_gelu: bool = false;
 override has_residual: bool = false;
 // Added to what the result holds.
 override accumulate: bool = false;
@@ -77,19 +75,12 @@ const lanes = 16u;
 // Of every invocation: rows 0 … 3, and rows 4 … 7.
 var<workgroup> partials: array<vec4f, 128>;
 
-// gelu(x), the tanh form (Hendrycks & Gimpel 2016), as in gelu-gate.wgsl.
-fn gelu(x: f32) -> f32 {
-  let clamped = clamp(x, -10.0, 10.0);
-  return x * (1.0 / (1.0 + exp(-1.5957691216057308 * clamped * (1.0 + 0.044715 * clamped * clamped))));
-}
-
 // The value to store at `i` of the result from its finished sum; the bias to add lies at `bias_i`.
 fn epilogue(sum: f32, i: u32, bias_i: u32) -> f32 {
   var value = params.alpha * sum;
   if (has_bias) { value += bias[bias_i]; }
   if (has_relu) { value = select(value, 0.0, value < 0.0); }
   if (has_gate) { value = select(value, 0.0, residual[i] <= 0.0); }
-  if (has_gelu) { value *= gelu(residual[i]); }
   if (has_residual) { value += residual[i]; }
   if (accumulate) { value += result[i]; }
   return value;

@@ -202,7 +202,7 @@ function products({ batch, rows, shared }: AdapterProblem, gpu: Gpu, backward = 
       bias: bias !== undefined,
       biasStride: shared ? 0 : n,
       activation,
-      gate: gate && "relu",
+      gate: gate !== undefined,
       residual: residual !== undefined,
     };
     const problem = {

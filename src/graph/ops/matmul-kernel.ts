@@ -154,8 +154,7 @@ function epilogueConstants({ bias, activation, gate, residual }: MatmulEpilogue)
   return {
     has_bias: !!bias,
     has_relu: activation === "relu",
-    has_gate: gate === "relu",
-    has_gelu: gate === "gelu",
+    has_gate: !!gate,
     has_residual: !!residual,
   };
 }

@@ -37,10 +37,10 @@ export interface MatmulEpilogue {
   biasStride?: number;
   activation?: "relu" | undefined;
   /**
-   * The operand `residual`, of the result's shape, decides what passes: `relu` where it is positive and
-   * nothing elsewhere (the gradient of a ReLU from its result), `gelu` by the factor gelu(residual).
+   * The operand `residual`, of the result's shape, decides what passes: what is where it is positive (the
+   * gradient of a ReLU from its result).
    */
-  gate?: "relu" | "gelu" | undefined;
+  gate?: boolean;
   /** Adds `residual`; not together with a gate. */
   residual?: boolean;
   /** With a layout alone: adds what the result holds already. */

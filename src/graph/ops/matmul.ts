@@ -35,11 +35,11 @@ interface Attributes {
   readonly transposeB: boolean;
   readonly bias: boolean;
   readonly relu: boolean;
-  readonly gate: "relu" | undefined;
+  readonly gate: boolean;
   readonly residual: boolean;
 }
 
-const PLAIN = { bias: false, relu: false, gate: undefined, residual: false } as const;
+const PLAIN = { bias: false, relu: false, gate: false, residual: false } as const;
 
 /**
  * op(a) · op(b) over the last two axes.
@@ -124,7 +124,7 @@ const matmulOp: Op<Attributes> = {
         return relu ? undefined : fused(inputs, { ...attributes, relu: true });
       case reluGradientOp:
         if (second !== product) return undefined;
-        return fused([...inputs, first], { ...attributes, gate: "relu" });
+        return fused([...inputs, first], { ...attributes, gate: true });
       case addOp:
         return fused([...inputs, first === product ? second : first], {
           ...attributes,

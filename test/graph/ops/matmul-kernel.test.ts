@@ -226,10 +226,9 @@ function epilogues(n: number): MatmulEpilogue[] {
     { bias: true, biasStride: n },
     { activation: "relu" },
     { residual: true },
-    { gate: "relu" },
-    { gate: "gelu" },
+    { gate: true },
     { bias: true, biasStride: n, activation: "relu", residual: true },
-    { bias: true, gate: "gelu" },
+    { bias: true, gate: true },
   ];
 }
 
@@ -358,16 +357,11 @@ function reference(problem: MatmulProblem, operands: Operands): Float64Array {
     if (epilogue.activation === "relu") sum = Math.max(sum, 0);
     const at = strides.resultOffset + outer * strides.resultStride +
       head * strides.resultHeadStride + row * strides.resultRowStride + column;
-    if (epilogue.gate === "relu") sum = residual[at] > 0 ? sum : 0;
-    if (epilogue.gate === "gelu") sum *= gelu(residual[at]);
+    if (epilogue.gate) sum = residual[at] > 0 ? sum : 0;
     result[at] = sum + (epilogue.residual ? residual[at] : 0) +
       (epilogue.accumulate ? initially(problem) : 0);
   }
   return result;
-}
-
-function gelu(x: number): number {
-  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
 }
 
 /** Runs the plan of a problem as its own little runtime. */
