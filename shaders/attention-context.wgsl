@@ -24,8 +24,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> output: array<f32>;
-@group(0) @binding(2) var<storage, read> output_gradient: array<f32>;
+@group(0) @binding(1) var<storage, read> output: array<vec4f>;
+@group(0) @binding(2) var<storage, read> output_gradient: array<vec4f>;
 @group(0) @binding(3) var<storage, read> statistics: array<u32>;
 @group(0) @binding(4) var<storage, read> key_mask: array<i32>;
 @group(0) @binding(5) var<storage, read> seed: array<u32>;
@@ -35,6 +35,8 @@ override has_table: bool = false;
 override has_key_mask: bool = false;
 override has_dropout: bool = false;
 override causal: bool = false;
+// Whether heads begin at a vector and fill their last.
+override whole_vectors: bool = false;
 
 @compute @workgroup_size(64)
 fn main(
@@ -48,15 +50,20 @@ fn main(
     let head = index / params.query_length % params.heads;
     let batch = index / (params.query_length * params.heads);
     let offset = ((batch * params.query_length + q) * params.heads + head) * params.head_size;
-    // Four features at a time, as backward attention sums ∂output · value: where a query sees a single key, and
-    // output is its value, the two must be equal to the last bit, or a gradient of 0 becomes noise.
+    // One feature after the other by fused multiply-adds, as backward attention sums ∂output · value: where a query
+    // sees a single key, and output is its value, the two must be equal to the last bit, or a gradient of 0 becomes
+    // noise.
     var sum = 0.0;
-    for (var first = 0u; first < params.head_size; first += 4u) {
-      var four = 0.0;
-      for (var i = first; i < min(first + 4u, params.head_size); i++) {
-        four += output[offset + i] * output_gradient[offset + i];
+    if (whole_vectors) {
+      for (var i = offset / 4u; i < (offset + params.head_size) / 4u; i++) {
+        let x = output[i];
+        let y = output_gradient[i];
+        sum = fma(x.w, y.w, fma(x.z, y.z, fma(x.y, y.y, fma(x.x, y.x, sum))));
       }
-      sum += four;
+    } else {
+      for (var i = offset; i < offset + params.head_size; i++) {
+        sum = fma(output[i / 4u][i % 4u], output_gradient[i / 4u][i % 4u], sum);
+      }
     }
     context[2u + 3u * index] = statistics[2u * index];
     context[3u + 3u * index] = statistics[2u * index + 1u];

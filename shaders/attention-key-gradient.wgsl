@@ -46,10 +46,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> query: array<f32>;
-@group(0) @binding(2) var<storage, read> key_value: array<f32>;
+@group(0) @binding(1) var<storage, read> query: array<vec4f>;
+@group(0) @binding(2) var<storage, read> key_value: array<vec4f>;
 @group(0) @binding(3) var<storage, read> table: array<f32>;
-@group(0) @binding(4) var<storage, read> output_gradient: array<f32>;
+@group(0) @binding(4) var<storage, read> output_gradient: array<vec4f>;
 @group(0) @binding(5) var<storage, read> context: array<u32>;
 @group(0) @binding(6) var<storage, read_write> key_value_gradient: array<f32>;
 
@@ -57,15 +57,18 @@ override has_table: bool = false;
 override has_key_mask: bool = false;
 override has_dropout: bool = false;
 override causal: bool = false;
+// Whether heads begin at a vector and fill their last.
+override whole_vectors: bool = false;
 
-// Vectors from one row of a tile to the next: one more than the eight that hold a chunk, so that a column's rows
-// lie in different banks.
-const STRIDE = 9u;
+// A tile: rows of the eight vectors of a chunk, and one more, so that a column's rows lie in different banks. An
+// array of arrays, because WebGPU clamps every index that is not a constant: that of a row is then clamped once for all
+// its vectors.
+alias Tile = array<array<vec4f, 9>, 32>;
 
-var<workgroup> left: array<vec4f, 288>;
-var<workgroup> right: array<vec4f, 288>;
+var<workgroup> left: Tile;
+var<workgroup> right: Tile;
 // Weights of the pairs: vector g of row holds columns g, g + 8, g + 16 and g + 24.
-var<workgroup> weights: array<vec4f, 288>;
+var<workgroup> weights: Tile;
 
 // Biases of a pair of tiles: element i is that of key − query = first_key − first_query + i − 31.
 var<workgroup> position_biases: array<f32, 64>;
@@ -75,75 +78,86 @@ const KEY = 1u;
 const VALUE = 2u;
 const OUTPUT_GRADIENT = 3u;
 
-// Features 4·vector … 4·vector + 3 of a row of one of the operands, for which rows beyond the last are copies of it;
-// zeros beyond the head.
-fn features(operand: u32, batch: u32, head: u32, row: u32, vector: u32) -> vec4f {
+fn vector_at(operand: u32, i: u32) -> vec4f {
+  switch operand {
+    case QUERY: { return query[i]; }
+    case KEY, VALUE: { return key_value[i]; }
+    default: { return output_gradient[i]; }
+  }
+}
+
+// Features 4·vector … 4·vector + 3 of a head that begins at `offset`; zeros beyond the head.
+fn features(operand: u32, offset: u32, vector: u32) -> vec4f {
+  if (whole_vectors) {
+    let last = params.head_size / 4u - 1u;
+    return select(vec4f(), vector_at(operand, offset / 4u + min(vector, last)), vector <= last);
+  }
+  let feature = 4u * vector + vec4u(0, 1, 2, 3);
+  let i = offset + min(feature, vec4u(params.head_size - 1u));
+  let x = vec4f(
+    vector_at(operand, i.x / 4u)[i.x % 4u], vector_at(operand, i.y / 4u)[i.y % 4u],
+    vector_at(operand, i.z / 4u)[i.z % 4u], vector_at(operand, i.w / 4u)[i.w % 4u]
+  );
+  return select(vec4f(), x, feature < vec4u(params.head_size));
+}
+
+// Where the head begins in rows y, y + 8, y + 16 and y + 24 of a tile of an operand; rows beyond the last are it again.
+fn heads_of(operand: u32, batch: u32, head: u32, first_row: u32, y: u32) -> vec4u {
   let of_keys = operand == KEY || operand == VALUE;
   let length = select(params.query_length, params.key_length, of_keys);
   let inner = params.heads * params.head_size;
   let stride = select(select(inner, params.query_stride, operand == QUERY), params.key_stride, of_keys);
   let column = select(0u, params.key_offset, of_keys) + select(0u, inner, operand == VALUE);
-  let offset = (batch * length + min(row, length - 1u)) * stride + column + head * params.head_size;
-  let feature = 4u * vector + vec4u(0, 1, 2, 3);
-  let i = offset + min(feature, vec4u(params.head_size - 1u));
-  var x: vec4f;
-  switch operand {
-    case QUERY: { x = vec4f(query[i.x], query[i.y], query[i.z], query[i.w]); }
-    case KEY, VALUE: { x = vec4f(key_value[i.x], key_value[i.y], key_value[i.z], key_value[i.w]); }
-    default: { x = vec4f(output_gradient[i.x], output_gradient[i.y], output_gradient[i.z], output_gradient[i.w]); }
-  }
-  return select(vec4f(), x, feature < vec4u(params.head_size));
+  let rows = min(first_row + y + vec4u(0, 8, 16, 24), vec4u(length - 1u));
+  return (batch * length + rows) * stride + column + head * params.head_size;
 }
 
-// A chunk of 32 rows of one head into a tile.
-fn load_left(operand: u32, batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
-  for (var i = lane; i < 256u; i += 64u) {
-    left[i / 8u * STRIDE + i % 8u] = features(operand, batch, head, first_row + i / 8u, 8u * chunk + i % 8u);
-  }
+// A chunk of a head's rows y, y + 8, y + 16 and y + 24 into a tile.
+fn load_left(operand: u32, heads: vec4u, chunk: u32, y: u32, g: u32) {
+  for (var r = 0u; r < 4u; r++) { left[y + 8u * r][g] = features(operand, heads[r], 8u * chunk + g); }
 }
 
-fn load_right(operand: u32, batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
-  for (var i = lane; i < 256u; i += 64u) {
-    right[i / 8u * STRIDE + i % 8u] = features(operand, batch, head, first_row + i / 8u, 8u * chunk + i % 8u);
-  }
+fn load_right(operand: u32, heads: vec4u, chunk: u32, y: u32, g: u32) {
+  for (var r = 0u; r < 4u; r++) { right[y + 8u * r][g] = features(operand, heads[r], 8u * chunk + g); }
 }
 
-// Products of this invocation's four rows of `left` and four rows of `right`, over one chunk.
-fn tile_product(y: u32, g: u32) -> mat4x4f {
-  var products = mat4x4f();
+// sum + m · x, one feature or pair after the other: a chain of fused multiply-adds.
+fn plus_product(sum: vec4f, m: mat4x4f, x: vec4f) -> vec4f {
+  return fma(m[3], x.wwww, fma(m[2], x.zzzz, fma(m[1], x.yyyy, fma(m[0], x.xxxx, sum))));
+}
+
+// The sums, and m · each column of x.
+fn plus_products(sums: mat4x4f, m: mat4x4f, x: mat4x4f) -> mat4x4f {
+  return mat4x4f(
+    plus_product(sums[0], m, x[0]), plus_product(sums[1], m, x[1]),
+    plus_product(sums[2], m, x[2]), plus_product(sums[3], m, x[3])
+  );
+}
+
+// The sums, and products of this invocation's four rows of `left` and four rows of `right` over one chunk.
+fn plus_tile_product(sums: mat4x4f, y: u32, g: u32) -> mat4x4f {
+  var products = sums;
   for (var v = 0u; v < 8u; v++) {
-    let rows = mat4x4f(
-      left[y * STRIDE + v], left[(y + 8u) * STRIDE + v],
-      left[(y + 16u) * STRIDE + v], left[(y + 24u) * STRIDE + v]
-    );
-    let columns = mat4x4f(
-      right[g * STRIDE + v], right[(g + 8u) * STRIDE + v],
-      right[(g + 16u) * STRIDE + v], right[(g + 24u) * STRIDE + v]
-    );
-    products += transpose(columns) * rows;
+    let rows = mat4x4f(left[y][v], left[y + 8u][v], left[y + 16u][v], left[y + 24u][v]);
+    let columns = mat4x4f(right[g][v], right[g + 8u][v], right[g + 16u][v], right[g + 24u][v]);
+    products = plus_products(products, transpose(columns), rows);
   }
   return products;
 }
 
-// Rows of `right` summed by the weights of this invocation's four rows: features 4·g … 4·g + 3 of the chunk.
-fn weighted_sum(y: u32, g: u32) -> mat4x4f {
-  var sum = mat4x4f();
+// The sums, and rows of `right` by the weights of this invocation's four rows: features 4·g … 4·g + 3 of the chunk.
+fn plus_weighted_sum(sums: mat4x4f, y: u32, g: u32) -> mat4x4f {
+  var result = sums;
   for (var j = 0u; j < 8u; j++) {
-    let values = mat4x4f(
-      right[j * STRIDE + g], right[(j + 8u) * STRIDE + g],
-      right[(j + 16u) * STRIDE + g], right[(j + 24u) * STRIDE + g]
-    );
-    let factors = mat4x4f(
-      weights[y * STRIDE + j], weights[(y + 8u) * STRIDE + j],
-      weights[(y + 16u) * STRIDE + j], weights[(y + 24u) * STRIDE + j]
-    );
-    sum += values * factors;
+    let values = mat4x4f(right[j][g], right[j + 8u][g], right[j + 16u][g], right[j + 24u][g]);
+    let factors = mat4x4f(weights[y][j], weights[y + 8u][j], weights[y + 16u][j], weights[y + 24u][j]);
+    result = plus_products(result, values, factors);
   }
-  return sum;
+  return result;
 }
 
 fn set_weights(y: u32, g: u32, values: mat4x4f) {
-  for (var r = 0u; r < 4u; r++) { weights[(y + 8u * r) * STRIDE + g] = values[r]; }
+  for (var r = 0u; r < 4u; r++) { weights[y + 8u * r][g] = values[r]; }
 }
 
 // Which of four elements of [batch, heads, query_length, key_length] dropout keeps, times 1 / (1 − rate).
@@ -235,24 +249,29 @@ fn backward(
   let owned = first_key + y + vec4u(0, 8, 16, 24);
   let k = min(owned, vec4u(params.key_length - 1u));
 
+  let keys = heads_of(KEY, batch, head, first_key, y);
+  let values = heads_of(VALUE, batch, head, first_key, y);
+
   var key_sums: array<mat4x4f, CHUNKS>;
   var value_sums: array<mat4x4f, CHUNKS>;
   for (var first_query = 0u; first_query < params.query_length; first_query += 32u) {
     let columns = first_query + g + vec4u(0, 8, 16, 24);
     let q = min(columns, vec4u(params.query_length - 1u));
     if (has_table) { load_positions(head, first_query, first_key, lane); }
+    let queries = heads_of(QUERY, batch, head, first_query, y);
+    let output_gradients = heads_of(OUTPUT_GRADIENT, batch, head, first_query, y);
     var scores = mat4x4f();
     var weight_gradients = mat4x4f();
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      load_left(KEY, batch, head, first_key, chunk, lane);
-      load_right(QUERY, batch, head, first_query, chunk, lane);
+      load_left(KEY, keys, chunk, y, g);
+      load_right(QUERY, queries, chunk, y, g);
       workgroupBarrier();
-      scores += tile_product(y, g);
+      scores = plus_tile_product(scores, y, g);
       workgroupBarrier();
-      load_left(VALUE, batch, head, first_key, chunk, lane);
-      load_right(OUTPUT_GRADIENT, batch, head, first_query, chunk, lane);
+      load_left(VALUE, values, chunk, y, g);
+      load_right(OUTPUT_GRADIENT, output_gradients, chunk, y, g);
       workgroupBarrier();
-      weight_gradients += tile_product(y, g);
+      weight_gradients = plus_tile_product(weight_gradients, y, g);
       workgroupBarrier();
     }
     // Products come as [key][query].
@@ -264,16 +283,16 @@ fn backward(
     }
     set_weights(y, g, transpose(pair.weights));
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      load_right(OUTPUT_GRADIENT, batch, head, first_query, chunk, lane);
+      load_right(OUTPUT_GRADIENT, output_gradients, chunk, y, g);
       workgroupBarrier();
-      value_sums[chunk] += weighted_sum(y, g);
+      value_sums[chunk] = plus_weighted_sum(value_sums[chunk], y, g);
       workgroupBarrier();
     }
     set_weights(y, g, transpose(pair.score_gradients));
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      load_right(QUERY, batch, head, first_query, chunk, lane);
+      load_right(QUERY, queries, chunk, y, g);
       workgroupBarrier();
-      key_sums[chunk] += weighted_sum(y, g);
+      key_sums[chunk] = plus_weighted_sum(key_sums[chunk], y, g);
       workgroupBarrier();
     }
   }

@@ -47,8 +47,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> query: array<f32>;
-@group(0) @binding(2) var<storage, read> key_value: array<f32>;
+@group(0) @binding(1) var<storage, read> query: array<vec4f>;
+@group(0) @binding(2) var<storage, read> key_value: array<vec4f>;
 @group(0) @binding(3) var<storage, read> table: array<f32>;
 @group(0) @binding(4) var<storage, read> key_mask: array<i32>;
 @group(0) @binding(5) var<storage, read> seed: array<u32>;
@@ -59,17 +59,20 @@ override has_table: bool = false;
 override has_key_mask: bool = false;
 override has_dropout: bool = false;
 override causal: bool = false;
+// Whether heads begin at a vector and fill their last.
+override whole_vectors: bool = false;
 
 const LOWEST = -3.4028234e38;
 
-// Vectors from one row of a tile to the next: one more than the eight that hold a chunk, so that a column's rows
-// lie in different banks.
-const STRIDE = 9u;
+// A tile: rows of the eight vectors of a chunk, and one more, so that a column's rows lie in different banks. An
+// array of arrays, because WebGPU clamps every index that is not a constant: that of a row is then clamped once for all
+// its vectors.
+alias Tile = array<array<vec4f, 9>, 32>;
 
-var<workgroup> left: array<vec4f, 288>;
-var<workgroup> right: array<vec4f, 288>;
+var<workgroup> left: Tile;
+var<workgroup> right: Tile;
 // Weights of the pairs: vector g of row holds columns g, g + 8, g + 16 and g + 24.
-var<workgroup> weights: array<vec4f, 288>;
+var<workgroup> weights: Tile;
 // Biases of a pair of tiles: element i is that of key − query = first_key − first_query + i − 31.
 var<workgroup> position_biases: array<f32, 64>;
 // One vector over an invocation's four rows, per invocation.
@@ -77,73 +80,77 @@ var<workgroup> partial: array<vec4f, 64>;
 
 // Features 4·vector … 4·vector + 3 of a head that begins at `offset`; zeros beyond the head.
 fn query_vector(offset: u32, vector: u32) -> vec4f {
-  let i = 4u * vector + vec4u(0, 1, 2, 3);
-  let j = offset + min(i, vec4u(params.head_size - 1u));
-  let x = vec4f(query[j.x], query[j.y], query[j.z], query[j.w]);
-  return select(vec4f(), x, i < vec4u(params.head_size));
+  if (whole_vectors) {
+    let last = params.head_size / 4u - 1u;
+    return select(vec4f(), query[offset / 4u + min(vector, last)], vector <= last);
+  }
+  let feature = 4u * vector + vec4u(0, 1, 2, 3);
+  let i = offset + min(feature, vec4u(params.head_size - 1u));
+  let x = vec4f(
+    query[i.x / 4u][i.x % 4u], query[i.y / 4u][i.y % 4u], query[i.z / 4u][i.z % 4u], query[i.w / 4u][i.w % 4u]
+  );
+  return select(vec4f(), x, feature < vec4u(params.head_size));
 }
 
 fn key_value_vector(offset: u32, vector: u32) -> vec4f {
-  let i = 4u * vector + vec4u(0, 1, 2, 3);
-  let j = offset + min(i, vec4u(params.head_size - 1u));
-  let x = vec4f(key_value[j.x], key_value[j.y], key_value[j.z], key_value[j.w]);
-  return select(vec4f(), x, i < vec4u(params.head_size));
-}
-
-// A chunk of 32 rows of one head into a tile. Rows beyond the last one are copies of it.
-fn load_queries(batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
-  for (var i = lane; i < 256u; i += 64u) {
-    let row = min(first_row + i / 8u, params.query_length - 1u);
-    let offset = (batch * params.query_length + row) * params.query_stride + head * params.head_size;
-    left[i / 8u * STRIDE + i % 8u] = query_vector(offset, 8u * chunk + i % 8u);
+  if (whole_vectors) {
+    let last = params.head_size / 4u - 1u;
+    return select(vec4f(), key_value[offset / 4u + min(vector, last)], vector <= last);
   }
+  let feature = 4u * vector + vec4u(0, 1, 2, 3);
+  let i = offset + min(feature, vec4u(params.head_size - 1u));
+  let x = vec4f(
+    key_value[i.x / 4u][i.x % 4u], key_value[i.y / 4u][i.y % 4u], key_value[i.z / 4u][i.z % 4u], key_value[i.w / 4u][i.w % 4u]
+  );
+  return select(vec4f(), x, feature < vec4u(params.head_size));
 }
 
-// The same of the keys or the values, which begin at `column`.
-fn load_right(column: u32, batch: u32, head: u32, first_row: u32, chunk: u32, lane: u32) {
-  for (var i = lane; i < 256u; i += 64u) {
-    let row = min(first_row + i / 8u, params.key_length - 1u);
-    let offset = (batch * params.key_length + row) * params.key_stride + column + head * params.head_size;
-    right[i / 8u * STRIDE + i % 8u] = key_value_vector(offset, 8u * chunk + i % 8u);
-  }
+// A chunk of a head's rows y, y + 8, y + 16 and y + 24 into a tile; the head begins in them at `heads`.
+fn load_queries(heads: vec4u, chunk: u32, y: u32, g: u32) {
+  for (var r = 0u; r < 4u; r++) { left[y + 8u * r][g] = query_vector(heads[r], 8u * chunk + g); }
 }
 
-// Products of this invocation's four rows of `left` and four rows of `right`, over one chunk.
-fn tile_product(y: u32, g: u32) -> mat4x4f {
-  var products = mat4x4f();
+fn load_right(heads: vec4u, chunk: u32, y: u32, g: u32) {
+  for (var r = 0u; r < 4u; r++) { right[y + 8u * r][g] = key_value_vector(heads[r], 8u * chunk + g); }
+}
+
+// sum + m · x, one feature or pair after the other: a chain of fused multiply-adds.
+fn plus_product(sum: vec4f, m: mat4x4f, x: vec4f) -> vec4f {
+  return fma(m[3], x.wwww, fma(m[2], x.zzzz, fma(m[1], x.yyyy, fma(m[0], x.xxxx, sum))));
+}
+
+// The sums, and m · each column of x.
+fn plus_products(sums: mat4x4f, m: mat4x4f, x: mat4x4f) -> mat4x4f {
+  return mat4x4f(
+    plus_product(sums[0], m, x[0]), plus_product(sums[1], m, x[1]),
+    plus_product(sums[2], m, x[2]), plus_product(sums[3], m, x[3])
+  );
+}
+
+// The sums, and products of this invocation's four rows of `left` and four rows of `right` over one chunk.
+fn plus_tile_product(sums: mat4x4f, y: u32, g: u32) -> mat4x4f {
+  var products = sums;
   for (var v = 0u; v < 8u; v++) {
-    let rows = mat4x4f(
-      left[y * STRIDE + v], left[(y + 8u) * STRIDE + v],
-      left[(y + 16u) * STRIDE + v], left[(y + 24u) * STRIDE + v]
-    );
-    let columns = mat4x4f(
-      right[g * STRIDE + v], right[(g + 8u) * STRIDE + v],
-      right[(g + 16u) * STRIDE + v], right[(g + 24u) * STRIDE + v]
-    );
-    products += transpose(columns) * rows;
+    let rows = mat4x4f(left[y][v], left[y + 8u][v], left[y + 16u][v], left[y + 24u][v]);
+    let columns = mat4x4f(right[g][v], right[g + 8u][v], right[g + 16u][v], right[g + 24u][v]);
+    products = plus_products(products, transpose(columns), rows);
   }
   return products;
 }
 
-// Rows of `right` summed by the weights of this invocation's four rows: features 4·g … 4·g + 3 of the chunk.
-fn weighted_sum(y: u32, g: u32) -> mat4x4f {
-  var sum = mat4x4f();
+// The sums, and rows of `right` by the weights of this invocation's four rows: features 4·g … 4·g + 3 of the chunk.
+fn plus_weighted_sum(sums: mat4x4f, y: u32, g: u32) -> mat4x4f {
+  var result = sums;
   for (var j = 0u; j < 8u; j++) {
-    let values = mat4x4f(
-      right[j * STRIDE + g], right[(j + 8u) * STRIDE + g],
-      right[(j + 16u) * STRIDE + g], right[(j + 24u) * STRIDE + g]
-    );
-    let factors = mat4x4f(
-      weights[y * STRIDE + j], weights[(y + 8u) * STRIDE + j],
-      weights[(y + 16u) * STRIDE + j], weights[(y + 24u) * STRIDE + j]
-    );
-    sum += values * factors;
+    let values = mat4x4f(right[j][g], right[j + 8u][g], right[j + 16u][g], right[j + 24u][g]);
+    let factors = mat4x4f(weights[y][j], weights[y + 8u][j], weights[y + 16u][j], weights[y + 24u][j]);
+    result = plus_products(result, values, factors);
   }
-  return sum;
+  return result;
 }
 
 fn set_weights(y: u32, g: u32, values: mat4x4f) {
-  for (var r = 0u; r < 4u; r++) { weights[(y + 8u * r) * STRIDE + g] = values[r]; }
+  for (var r = 0u; r < 4u; r++) { weights[y + 8u * r][g] = values[r]; }
 }
 
 // Which of four elements of [batch, heads, query_length, key_length] dropout keeps, times 1 / (1 − rate).
@@ -207,7 +214,7 @@ fn forward(
   let own_rows = first_query + y + vec4u(0, 8, 16, 24);
   let q = min(own_rows, vec4u(params.query_length - 1u));
   let rows = (batch * params.heads + head) * params.query_length + q;
-  let value_offset = params.key_offset + params.heads * params.head_size;
+  let own_heads = (batch * params.query_length + q) * params.query_stride + head * params.head_size;
 
   var sums: array<mat4x4f, CHUNKS>;
   var maximum = vec4f(LOWEST);
@@ -219,12 +226,17 @@ fn forward(
     let k = min(columns, vec4u(params.key_length - 1u));
     if (has_table) { load_positions(head, first_query, first_key, lane); }
 
+    // Rows beyond the last are copies of it.
+    let right_rows = min(first_key + y + vec4u(0, 8, 16, 24), vec4u(params.key_length - 1u));
+    let key_column = params.key_offset + head * params.head_size;
+    let keys = (batch * params.key_length + right_rows) * params.key_stride + key_column;
+    let values = keys + params.heads * params.head_size;
     var scores = mat4x4f();
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      load_queries(batch, head, first_query, chunk, lane);
-      load_right(params.key_offset, batch, head, first_key, chunk, lane);
+      load_queries(own_heads, chunk, y, g);
+      load_right(keys, chunk, y, g);
       workgroupBarrier();
-      scores += tile_product(y, g);
+      scores = plus_tile_product(scores, y, g);
       workgroupBarrier();
     }
 
@@ -250,12 +262,12 @@ fn forward(
     set_weights(y, g, scores);
 
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
-      load_right(value_offset, batch, head, first_key, chunk, lane);
+      load_right(values, chunk, y, g);
       workgroupBarrier();
       let old = sums[chunk];
-      sums[chunk] = mat4x4f(
+      sums[chunk] = plus_weighted_sum(mat4x4f(
         old[0] * rescale.x, old[1] * rescale.y, old[2] * rescale.z, old[3] * rescale.w
-      ) + weighted_sum(y, g);
+      ), y, g);
       workgroupBarrier();
     }
   }

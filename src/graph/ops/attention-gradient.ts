@@ -164,7 +164,8 @@ function contextOf(
   const rows = batch * attributes.heads * queryLength, keys = batch * keyLength;
   const context: Scratch = { scratchBytes: 4 * (2 + 3 * rows + keys) };
   return {
-    ...attentionSettings(operands, attributes),
+    uniforms: attentionSettings(operands, attributes).uniforms,
+    constants: tiledSettings(operands, attributes).constants,
     shader: { name: "attention-context", source: contextSource },
     bindings: {
       output,

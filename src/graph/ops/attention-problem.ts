@@ -143,23 +143,26 @@ export function tiled(
 export function tiledSettings(
   operands: AttentionOperands,
   attributes: AttentionAttributes,
-): Pick<Dispatch, "uniforms" | "constants"> {
+): Required<Pick<Dispatch, "uniforms" | "constants">> {
   const { uniforms, constants } = attentionSettings(operands, attributes);
-  const { inner } = attentionSizes(operands, attributes);
+  const { inner, headSize } = attentionSizes(operands, attributes);
   const queryStride = operands.query.shape[2], keyStride = operands.keyValue.shape[2];
   const columns = {
     query_stride: queryStride,
     key_stride: keyStride,
     key_offset: keyStride - 2 * inner,
   };
-  return { uniforms: { ...uniforms, ...columns }, constants: constants! };
+  return {
+    uniforms: { ...uniforms, ...columns },
+    constants: { ...constants, whole_vectors: Number(headSize % 4 === 0) },
+  };
 }
 
 /** The uniforms and override constants that all attention shaders have. */
 export function attentionSettings(
   operands: Pick<AttentionOperands, "query" | "keyValue">,
   attributes: AttentionAttributes,
-): Pick<Dispatch, "uniforms" | "constants"> {
+): Required<Pick<Dispatch, "uniforms" | "constants">> {
   const { heads, causal, maskValue, positions, hasKeyMask, dropout } = attributes;
   const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, attributes);
   return {

@@ -153,7 +153,7 @@ function softmaxSettings(
   const { uniforms, constants } = attentionSettings(operands, attributes);
   return {
     shader: bucketed({ name: "attention-softmax", source }, attributes.positions),
-    constants: constants!,
+    constants,
     uniforms: {
       ...uniforms,
       batch,
