@@ -36,7 +36,7 @@ export interface Slab {
 
 /** What is needed to make room for a parameter. */
 export interface ParameterDescription {
-  /** Parameters whose names differ in the last two parts alone, as in "attention.q.weight", are of one module. */
+  /** Neighbours whose names differ in the last two parts alone, as in "attention.q.weight", are of one module. */
   readonly name: string;
   readonly shape: Shape;
   readonly trainable: boolean;
@@ -116,15 +116,15 @@ export class Parameters {
 
   /** The values of the named parameters, or of all, in f32 however they are stored. */
   async read(names?: readonly string[]): Promise<Map<string, Float32Array>> {
-    const wanted = names ?? this.descriptions.map(({ name }) => name);
-    const places = new Map(wanted.map((name) => [name, this.#find(name)]));
+    const wanted = new Set(names ?? this.descriptions.map(({ name }) => name));
+    const slabs = new Set(Array.from(wanted, (name) => this.#find(name).slab));
     const values = new Map<string, Float32Array>();
-    for (const slab of this.#all) {
-      const entries = slab.entries.filter(({ name }) => places.has(name));
-      const parts = await readEntries(this.gpu, slab.variable, entries);
+    for (const { variable, entries } of slabs) {
+      const found = entries.filter(({ name }) => wanted.has(name));
+      const parts = await readEntries(this.gpu, variable, found);
       for (const [name, part] of parts) values.set(name, part);
     }
-    return new Map(wanted.map((name) => [name, values.get(name)!]));
+    return new Map(Array.from(wanted, (name) => [name, values.get(name)!]));
   }
 
   /** The parts of any variable that is laid out like a slab (its gradients, its moments). */
