@@ -105,11 +105,18 @@ fn gelu(x: vec4f) -> vec4f {
   return x * (1.0 / (1.0 + exp(-1.5957691216057308 * clamped * (1.0 + 0.044715 * clamped * clamped))));
 }
 
+// What does not differ between elements, set before the first of them is dropped.
+var<private> dropout_key: vec2u;
+
+fn key_of_dropout() -> vec2u {
+  return vec2u(params.dropout_site ^ bias_or_seed[0], bias_or_seed[1]) * 1664525u + 1013904223u;
+}
+
 // What dropout multiplies elements of the result by, as in dropout.wgsl.
 fn kept(element: vec4u) -> vec4f {
   var x = element * 1664525u + 1013904223u;
-  var y = vec4u((params.dropout_site ^ bias_or_seed[0]) * 1664525u + 1013904223u);
-  var z = vec4u(bias_or_seed[1] * 1664525u + 1013904223u);
+  var y = vec4u(dropout_key.x);
+  var z = vec4u(dropout_key.y);
   x += y * z; y += z * x; z += x * y;
   x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
   x += y * z;
@@ -309,6 +316,7 @@ fn matmul(
     }
   }
 
+  if (has_dropout) { dropout_key = key_of_dropout(); }
   store(c00, result_offset, bias_row, row, column, 0, 0);
   store(c01, result_offset, bias_row, row, column, 0, 4);
   store(c10, result_offset, bias_row, row, column, 4, 0);
