@@ -1,14 +1,14 @@
 // Bottleneck adapter, forward and backward, both products in one dispatch. For GPUs.
 //
 //   forward:   hidden = relu(x · down + down_bias)        result = residual + hidden · up + up_bias
-//   backward:  hidden = dy · upᵀ where gate > 0, else 0   result = hidden · downᵀ     (gate: hidden of forward)
+//   backward:  hidden = dy · upᵀ where gate > 0, else 0   result = residual + hidden · downᵀ
 //
 //   values           [instances, rows, width]       x or dy
 //   first, second    a matrix [width, bottleneck] and one [bottleneck, width], per instance or shared by all
 //                    (weight_stride 0); both stored the other way round where `transposed`
 //   biases           [bottleneck] and [width], per instance or shared
 //   residual, result [instances, rows, width]
-//   gate, hidden     [instances, rows, bottleneck]
+//   gate, hidden     [instances, rows, bottleneck]  gate: hidden of forward
 //
 // A workgroup takes up to sixteen rows of one instance through both products; an item of work is one
 // column of four rows, and neighbouring lanes have neighbouring columns. The first product is long and
@@ -213,7 +213,10 @@ fn backward(
     let sums = second_sums(rows, base, column);
     let count = min(4u, params.rows - start - 4u * group);
     for (var r = 0u; r < count; r++) {
-      result[(first_row + r) * params.width + column] = sums[r];
+      let at = (first_row + r) * params.width + column;
+      var sum = sums[r];
+      if (has_residual) { sum += residual[at]; }
+      result[at] = sum;
     }
   }
 }
