@@ -3,7 +3,8 @@
 //
 //   x, normalized, gradient, input_gradient  [rows, columns]
 //   residual                                 as x, added to input_gradient if has_residual
-//   dropped                                  input_gradient after dropout, if has_dropout; for vectors only
+//   dropped                                  for vectors only, if has_dropout: input_gradient after dropout, or
+//                                            normalized, which then is not written
 //   seed                                     [2], of dropout
 //   scale                                    [columns]
 //   rstd                                     [rows]
@@ -90,7 +91,10 @@ fn forward(
   let row_rstd = inverseSqrt(row_mean(squares, local) + params.epsilon);
   if (row >= params.rows) { return; }
   for (var column = lane; column < params.columns; column += lanes) {
-    normalized[start + column] = x[start + column] * row_rstd * scale[column];
+    let index = start + column;
+    let value = x[index] * row_rstd * scale[column];
+    if (has_dropout) { dropped[index] = vec4f(value) * kept(4 * index + vec4u(0, 1, 2, 3)); }
+    if (!has_dropout) { normalized[index] = value; }
   }
   if (lane == 0) { rstd[row] = row_rstd; }
 }

@@ -24,9 +24,13 @@ const scaleGradientShader = { name: "rms-norm-scale-gradient", source: scaleGrad
 
 interface Attributes {
   readonly epsilon: number;
+  readonly dropout?: DropoutMask;
 }
 
-/** Outputs: the normalized x, and 1 / rms of every row, kept for the gradient. */
+/**
+ * Inputs: x, scale and, where a dropout was absorbed, its seed. Outputs: the normalized x, and 1 / rms of
+ * every row, kept for the gradient.
+ */
 const rmsNormOp: Op<Attributes> = {
   name: "rms norm",
   shape([x, scale]) {
@@ -42,8 +46,13 @@ const rmsNormOp: Op<Attributes> = {
       needed[1] ? apply(scaleGradientOp, [x, rstd, dy!], null) : undefined,
     ];
   },
-  kernel({ inputs: [x, scale], outputs: [normalized, rstd], attributes: { epsilon } }, gpu) {
-    return [rowsDispatch("forward", x, { epsilon }, gpu, { x, scale, normalized, rstd })];
+  kernel({ inputs: [x, scale, seed], outputs: [normalized, rstd], attributes }, gpu) {
+    const result = seed ? { seed, dropped: normalized } : { normalized };
+    return [rowsDispatch("forward", x, attributes, gpu, { x, scale, ...result, rstd })];
+  },
+  absorb({ inputs, attributes }, { op, inputs: [, seed, ...sum], attributes: dropout }) {
+    if (!dropsInPlace(op, sum, inputs[0]) || attributes.dropout) return undefined;
+    return applyAll(rmsNormOp, [...inputs, seed], { ...attributes, dropout })[0].node;
   },
 };
 
@@ -80,11 +89,15 @@ const inputGradientOp: Op<InputGradientAttributes> = {
     return other && apply(inputGradientOp, [...inputs, other], { residual: true }).node;
   },
   accompany({ inputs, attributes }, { op, inputs: [, seed, ...sum], attributes: dropout }) {
-    const vectors = widthOf(inputs[0].shape.at(-1)!) === 4;
-    if (op !== dropoutOp || sum.length > 0 || attributes.dropout || !vectors) return undefined;
+    if (!dropsInPlace(op, sum, inputs[0]) || attributes.dropout) return undefined;
     return applyAll(inputGradientOp, [...inputs, seed], { ...attributes, dropout })[0].node;
   },
 };
+
+/** Whether an op is a dropout, with nothing added, that the kernel of the rows of `x` can do. */
+function dropsInPlace(op: unknown, sum: readonly Tensor[], x: Tensor): boolean {
+  return op === dropoutOp && sum.length === 0 && widthOf(x.shape.at(-1)!) === 4;
+}
 
 const scaleGradientOp: Op<null> = {
   name: "rms norm scale gradient",

@@ -6,7 +6,7 @@ import { input } from "../../../src/graph/leaves.ts";
 import { add } from "../../../src/graph/ops/add.ts";
 import { dropout, dropoutAdd } from "../../../src/graph/ops/dropout.ts";
 import { rmsNorm } from "../../../src/graph/ops/rms-norm.ts";
-import { ShapeError } from "../../../src/graph/tensor.ts";
+import { ShapeError, type Tensor } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
 import { assertClose, checkGradient, evaluate, operand, values } from "./check.ts";
 import { contraction } from "./contraction.ts";
@@ -161,6 +161,42 @@ for (const columns of [5, 128]) {
     assert.is(program.dispatchCount, 2);
     const expected = reference(given.x, given.scale, given.dy).dx;
     assertClose(actual.dx, expected.map((value, i) => value + given.passing[i]));
+  });
+}
+
+for (const [columns, dispatches] of [[5, 2], [128, 1]]) {
+  test(`joins the dropout of its result of ${columns} columns, and keeps its gradients`, async () => {
+    const shape = [9, columns];
+    const operands = {
+      x: operand(shape, 1, 3),
+      scale: operand([columns], 2),
+      seed: { shape: [2], values: Uint32Array.of(3, 4) },
+    };
+    const build = (drops: boolean) => ({ x, scale, seed }: Record<string, Tensor>) => {
+      const normed = rmsNorm(x, scale);
+      return drops ? dropout(normed, { rate: 0.3, seed, site: 6 }) : normed;
+    };
+    for (const [, gpu] of variants(await testDevice())) {
+      const { normed } = await evaluate(gpu, operands, (leaves) => ({
+        normed: build(false)(leaves),
+      }));
+      const { expected } = await evaluate(
+        gpu,
+        { normed: { shape, values: normed }, seed: operands.seed },
+        ({ normed, seed }) => ({ expected: dropout(normed, { rate: 0.3, seed, site: 6 }) }),
+      );
+      const leaves = {
+        x: input("x", shape),
+        scale: input("scale", [columns]),
+        seed: input("seed", [2], "u32"),
+      };
+      const program = await compile(gpu, { outputs: { y: build(true)(leaves) } });
+      assert.is(program.dispatchCount, dispatches);
+      program.destroy();
+      const { y } = await evaluate(gpu, operands, (leaves) => ({ y: build(true)(leaves) }));
+      assert.equal(y, expected);
+      await checkGradient(gpu, operands, ["x", "scale"], build(true));
+    }
   });
 }
 
