@@ -194,8 +194,8 @@ function splitCount(work: number, { k, layout }: MatmulProblem): number {
 }
 
 /**
- * The same for a GPU: enough workgroups for a large one, of no less than 256 steps each, because fewer take
- * about as long as the dispatch that adds their sums.
+ * The same for a GPU: enough workgroups for a large one, of no less than 256 steps each: what a split saves of
+ * fewer is about what the dispatch that adds the sums costs (estimated, not measured).
  */
 function gpuSplits(workgroups: number, { k, layout }: MatmulProblem): number {
   return layout ? 1 : clamp(Math.floor(256 / workgroups), Math.floor(k / 256));
