@@ -1,14 +1,14 @@
 // Bottleneck adapter, forward and backward, both products in one dispatch. For GPUs, where few rows share weights.
 //
 //   forward:   hidden = relu(x · down + down_bias)        result = residual + hidden · up + up_bias
-//   backward:  hidden = dy · upᵀ where gate > 0, else 0   result = hidden · downᵀ     (gate: hidden of forward)
+//   backward:  hidden = dy · upᵀ where gate > 0, else 0   result = residual + hidden · downᵀ
 //
 //   values           [instances, rows, width]       x or dy
 //   first, second    a matrix [width, bottleneck] and one [bottleneck, width], per instance or shared by all
 //                    (weight_stride 0); both stored the other way round where `transposed`
 //   biases           [bottleneck] and [width], per instance or shared
 //   residual, result [instances, rows, width]
-//   gate, hidden     [instances, rows, bottleneck]
+//   gate, hidden     [instances, rows, bottleneck]  gate: hidden of forward
 //
 // A workgroup takes TILE_ROWS rows of one instance through both products. An invocation has a block of 4 rows by 4
 // columns and sums every so many of its products, SPLITS invocations next to one another a block: so neighbours read
@@ -276,7 +276,10 @@ fn backward(
       let row = tile.first_row + item / SECOND_COLUMNS;
       let column = first_column + item % SECOND_COLUMNS;
       if (row >= tile.end || column >= params.width) { continue; }
-      result[row * params.width + column] = finished(item, SECOND_SPLITS, SECOND_COLUMNS);
+      let i = row * params.width + column;
+      var sum = finished(item, SECOND_SPLITS, SECOND_COLUMNS);
+      if (has_residual) { sum += residual[i]; }
+      result[i] = sum;
     }
     workgroupBarrier();
   }

@@ -12,8 +12,8 @@
 struct Params {
   // In floats.
   count: u32,
-  site: u32,
-  rate: f32,
+  dropout_site: u32,
+  dropout_rate: f32,
   // 1 / (1 - rate).
   kept_scale: f32,
 }
@@ -41,9 +41,9 @@ fn pcg3d(words: vec3u) -> vec3u {
 
 // What element number `element` is multiplied by.
 fn factor(element: u32) -> f32 {
-  let word = pcg3d(vec3u(element, params.site ^ seed[0], seed[1])).x;
+  let word = pcg3d(vec3u(element, params.dropout_site ^ seed[0], seed[1])).x;
   let uniform_number = f32(word >> 8u) * (1.0 / 16777216.0);
-  return select(0.0, params.kept_scale, uniform_number >= params.rate);
+  return select(0.0, params.kept_scale, uniform_number >= params.dropout_rate);
 }
 
 @compute @workgroup_size(64)

@@ -2,6 +2,7 @@
 //
 //   partials  [splits, batch, m, n]
 //   bias      [n] for all, or [batch, n]
+//   seed      [2], of dropout; not together with a bias
 //   residual  [batch, m, n]: added to the result, or what gates it
 //   result    [batch, m, n]
 //
@@ -17,12 +18,17 @@ struct Params {
   matrix: u32,
   // Elements from one batch element's bias to the next one's; 0 shares one.
   bias_stride: u32,
+  // Of dropout.wgsl.
+  dropout_site: u32,
+  dropout_rate: f32,
+  kept_scale: f32,
   alpha: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> partials: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
+// The bias as bits of f32, or the seed of dropout, as in the products.
+@group(0) @binding(2) var<storage, read> bias_or_seed: array<u32>;
 @group(0) @binding(3) var<storage, read> residual: array<f32>;
 @group(0) @binding(4) var<storage, read_write> result: array<f32>;
 
@@ -31,13 +37,27 @@ override group_size: u32 = 64;
 // As in the products' own epilogues.
 override has_bias: bool = false;
 override has_relu: bool = false;
+override has_dropout: bool = false;
 override has_gate: bool = false;
 override has_residual: bool = false;
 
+// What dropout multiplies an element of the result by, as in dropout.wgsl.
+fn kept(element: u32) -> f32 {
+  var v = vec3u(element, params.dropout_site ^ bias_or_seed[0], bias_or_seed[1]) * 1664525u + 1013904223u;
+  v.x += v.y * v.z;
+  v.y += v.z * v.x;
+  v.z += v.x * v.y;
+  v ^= v >> vec3u(16u);
+  v.x += v.y * v.z;
+  let uniform_number = f32(v.x >> 8u) * (1.0 / 16777216.0);
+  return select(0.0, params.kept_scale, uniform_number >= params.dropout_rate);
+}
+
 fn epilogue(sum: f32, i: u32) -> f32 {
   var value = params.alpha * sum;
-  if (has_bias) { value += bias[i / params.matrix * params.bias_stride + i % params.n]; }
+  if (has_bias) { value += bitcast<f32>(bias_or_seed[i / params.matrix * params.bias_stride + i % params.n]); }
   if (has_relu) { value = select(value, 0.0, value < 0.0); }
+  if (has_dropout) { value *= kept(i); }
   if (has_gate) { value = select(value, 0.0, residual[i] <= 0.0); }
   if (has_residual) { value += residual[i]; }
   return value;

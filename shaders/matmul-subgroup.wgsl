@@ -3,6 +3,7 @@
 //   a         [m, k], or [k, m] when transpose_a
 //   b         [k, n], or [n, k] when transpose_b
 //   bias      [n] ([m] when transpose_result), for all or for each batch element
+//   seed      [2], of dropout; not together with a bias
 //   residual  as result: added to it, or what gates it
 //   result    [batch, m, n], or [batch, n, m] when transpose_result; with splits > 1, partial sums
 //             [splits, batch, m, n] or [splits, batch, n, m]
@@ -40,6 +41,10 @@ struct Params {
   alpha: f32,
   // Elements from one batch element's bias to the next one's; 0 shares one.
   bias_stride: u32,
+  // Of dropout.wgsl.
+  dropout_site: u32,
+  dropout_rate: f32,
+  kept_scale: f32,
   result_stride: u32,
   // Matrices in a group, and elements from one of them to the next.
   heads: u32,
@@ -61,7 +66,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> a_vec4: array<vec4f>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read> b_vec4: array<vec4f>;
-@group(0) @binding(5) var<storage, read> bias: array<f32>;
+// The bias as bits of f32, or the seed of dropout: a stage may bind only eight.
+@group(0) @binding(5) var<storage, read> bias_or_seed: array<u32>;
 @group(0) @binding(6) var<storage, read> residual: array<f32>;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
 @group(0) @binding(8) var<storage, read_write> result_vec4: array<vec4f>;
@@ -82,6 +88,7 @@ override whole: bool = false;
 // an epilogue costs its loads, taken or not.
 override has_bias: bool = false;
 override has_relu: bool = false;
+override has_dropout: bool = false;
 // `residual` is a gate: the value where it is positive, else 0.
 override has_gate: bool = false;
 override has_residual: bool = false;
@@ -90,6 +97,29 @@ override accumulate: bool = false;
 
 const lanes = 8u;
 
+// What does not differ between elements, set before the first of them is dropped.
+var<private> dropout_key: vec2u;
+
+fn key_of_dropout() -> vec2u {
+  return vec2u(params.dropout_site ^ bias_or_seed[0], bias_or_seed[1]) * 1664525u + 1013904223u;
+}
+
+// What dropout multiplies elements of the result by, as in dropout.wgsl.
+fn kept(element: vec4u) -> vec4f {
+  var x = element * 1664525u + 1013904223u;
+  var y = vec4u(dropout_key.x);
+  var z = vec4u(dropout_key.y);
+  x += y * z; y += z * x; z += x * y;
+  x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
+  x += y * z;
+  let uniform_numbers = vec4f(x >> vec4u(8u)) * (1.0 / 16777216.0);
+  return select(vec4f(), vec4f(params.kept_scale), uniform_numbers >= vec4f(params.dropout_rate));
+}
+
+fn bias_at(i: vec4u) -> vec4f {
+  return bitcast<vec4f>(vec4u(bias_or_seed[i.x], bias_or_seed[i.y], bias_or_seed[i.z], bias_or_seed[i.w]));
+}
+
 fn residual_at(i: vec4u) -> vec4f {
   return vec4f(residual[i.x], residual[i.y], residual[i.z], residual[i.w]);
 }
@@ -97,8 +127,9 @@ fn residual_at(i: vec4u) -> vec4f {
 // The values to store at `i` of the result from their finished sums; the biases to add lie at `bias_i`.
 fn epilogue(sums: vec4f, i: vec4u, bias_i: vec4u) -> vec4f {
   var values = params.alpha * sums;
-  if (has_bias) { values += vec4f(bias[bias_i.x], bias[bias_i.y], bias[bias_i.z], bias[bias_i.w]); }
+  if (has_bias) { values += bias_at(bias_i); }
   if (has_relu) { values = select(values, vec4f(), values < vec4f()); }
+  if (has_dropout) { values *= kept(i); }
   if (has_gate) { values = select(values, vec4f(), residual_at(i) <= vec4f()); }
   if (has_residual) { values += residual_at(i); }
   if (accumulate && vector_result) { values += result_vec4[i.x / 4]; }
@@ -276,6 +307,7 @@ fn matmul(
     }
   }
 
+  if (has_dropout) { dropout_key = key_of_dropout(); }
   store(c00, result_offset, bias_row, row, column, 0, 0);
   store(c01, result_offset, bias_row, row, column, 0, 4);
   store(c10, result_offset, bias_row, row, column, 4, 0);

@@ -3,6 +3,7 @@
 //   a         [m, k]
 //   b         [n, k]: the layout of a Linear layer's weight
 //   bias      [n] for all, or [batch, n]
+//   seed      [2], of dropout; not together with a bias
 //   residual  as result: added to it, or what gates it
 //   result    [batch, m, n]; with splits > 1, partial sums [splits, batch, m, n]
 //
@@ -30,6 +31,10 @@ struct Params {
   alpha: f32,
   // Elements from one batch element's bias to the next one's; 0 shares one.
   bias_stride: u32,
+  // Of dropout.wgsl.
+  dropout_site: u32,
+  dropout_rate: f32,
+  kept_scale: f32,
   result_stride: u32,
   // Matrices in a group, and elements from one of them to the next.
   heads: u32,
@@ -51,7 +56,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> a_vec4: array<vec4f>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read> b_vec4: array<vec4f>;
-@group(0) @binding(5) var<storage, read> bias: array<f32>;
+// The bias as bits of f32, or the seed of dropout: a stage may bind only eight.
+@group(0) @binding(5) var<storage, read> bias_or_seed: array<u32>;
 @group(0) @binding(6) var<storage, read> residual: array<f32>;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
 
@@ -62,6 +68,7 @@ override vector_b: bool = false;
 // What is done with a finished sum, in this order.
 override has_bias: bool = false;
 override has_relu: bool = false;
+override has_dropout: bool = false;
 // `residual` is a gate: the value where it is positive, else 0.
 override has_gate: bool = false;
 override has_residual: bool = false;
@@ -75,11 +82,24 @@ const lanes = 16u;
 // Of every invocation: rows 0 … 3, and rows 4 … 7.
 var<workgroup> partials: array<vec4f, 128>;
 
+// What dropout multiplies an element of the result by, as in dropout.wgsl.
+fn kept(element: u32) -> f32 {
+  var v = vec3u(element, params.dropout_site ^ bias_or_seed[0], bias_or_seed[1]) * 1664525u + 1013904223u;
+  v.x += v.y * v.z;
+  v.y += v.z * v.x;
+  v.z += v.x * v.y;
+  v ^= v >> vec3u(16u);
+  v.x += v.y * v.z;
+  let uniform_number = f32(v.x >> 8u) * (1.0 / 16777216.0);
+  return select(0.0, params.kept_scale, uniform_number >= params.dropout_rate);
+}
+
 // The value to store at `i` of the result from its finished sum; the bias to add lies at `bias_i`.
 fn epilogue(sum: f32, i: u32, bias_i: u32) -> f32 {
   var value = params.alpha * sum;
-  if (has_bias) { value += bias[bias_i]; }
+  if (has_bias) { value += bitcast<f32>(bias_or_seed[bias_i]); }
   if (has_relu) { value = select(value, 0.0, value < 0.0); }
+  if (has_dropout) { value *= kept(i); }
   if (has_gate) { value = select(value, 0.0, residual[i] <= 0.0); }
   if (has_residual) { value += residual[i]; }
   if (accumulate) { value += result[i]; }

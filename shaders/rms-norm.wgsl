@@ -3,6 +3,9 @@
 //
 //   x, normalized, gradient, input_gradient  [rows, columns]
 //   residual                                 as x, added to input_gradient if has_residual
+//   dropped                                  for vectors only, if has_dropout: input_gradient after dropout, or
+//                                            normalized, which then is not written
+//   seed                                     [2], of dropout
 //   scale                                    [columns]
 //   rstd                                     [rows]
 //
@@ -18,6 +21,10 @@ struct Params {
   // Elements per row.
   columns: u32,
   epsilon: f32,
+  // Of dropout.wgsl.
+  dropout_site: u32,
+  dropout_rate: f32,
+  kept_scale: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -29,10 +36,13 @@ struct Params {
 @group(0) @binding(6) var<storage, read> gradient: array<Element>;
 @group(0) @binding(7) var<storage, read_write> input_gradient: array<Element>;
 @group(0) @binding(8) var<storage, read> residual: array<Element>;
+@group(0) @binding(9) var<storage, read> seed: array<u32>;
+@group(0) @binding(10) var<storage, read_write> dropped: array<vec4f>;
 
 // Invocations per row: a power of two, at most 64.
 override lanes: u32 = 1;
 override has_residual: bool = false;
+override has_dropout: bool = false;
 
 var<workgroup> totals: array<f32, 64>;
 
@@ -49,6 +59,18 @@ fn row_mean(sum: Element, local: u32) -> f32 {
   }
   workgroupBarrier();
   return totals[local - local % lanes] / length;
+}
+
+// What dropout multiplies four elements by, as in dropout.wgsl.
+fn kept(element: vec4u) -> vec4f {
+  var x = element * 1664525u + 1013904223u;
+  var y = vec4u((params.dropout_site ^ seed[0]) * 1664525u + 1013904223u);
+  var z = vec4u(seed[1] * 1664525u + 1013904223u);
+  x += y * z; y += z * x; z += x * y;
+  x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
+  x += y * z;
+  let uniform_numbers = vec4f(x >> vec4u(8u)) * (1.0 / 16777216.0);
+  return select(vec4f(), vec4f(params.kept_scale), uniform_numbers >= vec4f(params.dropout_rate));
 }
 
 @compute @workgroup_size(64)
@@ -69,7 +91,10 @@ fn forward(
   let row_rstd = inverseSqrt(row_mean(squares, local) + params.epsilon);
   if (row >= params.rows) { return; }
   for (var column = lane; column < params.columns; column += lanes) {
-    normalized[start + column] = x[start + column] * row_rstd * scale[column];
+    let index = start + column;
+    let value = x[index] * row_rstd * scale[column];
+    if (has_dropout) { dropped[index] = vec4f(value) * kept(4 * index + vec4u(0, 1, 2, 3)); }
+    if (!has_dropout) { normalized[index] = value; }
   }
   if (lane == 0) { rstd[row] = row_rstd; }
 }
@@ -98,5 +123,6 @@ fn backward_input(
     var sum = (gradient[index] * scale[column] - along) * row_rstd;
     if (has_residual) { sum += residual[index]; }
     input_gradient[index] = sum;
+    if (has_dropout) { dropped[index] = vec4f(sum) * kept(4 * index + vec4u(0, 1, 2, 3)); }
   }
 }

@@ -9,9 +9,9 @@ import { isLeaf } from "./leaves.ts";
 import { topologicalOrder } from "./order.ts";
 import { applyAll, type Node, type Tensor } from "./tensor.ts";
 
-/** The same tensors, computed by less: by fewer and simpler nodes, then with epilogues fused. */
+/** The same tensors, computed by less: simpler nodes and none twice, then fused epilogues, then paired readers. */
 export function simplify(roots: readonly Tensor[]): Tensor[] {
-  return fuse(reduce(roots));
+  return pair(fuse(reduce(roots)));
 }
 
 /**
@@ -41,26 +41,73 @@ function simplest(node: Node): readonly Tensor[] {
   return node.op.simpler?.(node) ?? node.outputs;
 }
 
+/** How often each tensor is read. */
+function usesOf(order: readonly Node[], roots: readonly Tensor[]): Map<Tensor, number> {
+  const uses = new Map<Tensor, number>();
+  for (const tensor of [...order.flatMap(({ inputs }) => inputs), ...roots]) {
+    uses.set(tensor, (uses.get(tensor) ?? 0) + 1);
+  }
+  return uses;
+}
+
 /** Epilogue fusion: a node whose only reader can be computed in the same kernel absorbs it. */
 function fuse(roots: readonly Tensor[]): Tensor[] {
   const order = topologicalOrder(roots);
-  const uses = new Map<Tensor, number>();
-  const count = (tensor: Tensor) => uses.set(tensor, (uses.get(tensor) ?? 0) + 1);
-  for (const node of order) node.inputs.forEach(count);
-  roots.forEach(count);
-
+  const uses = usesOf(order, roots);
   const replacement = new Map<Tensor, Tensor>();
   for (const node of order) {
     let current = rebuilt(node, replacement);
     for (const [i, original] of node.inputs.entries()) {
       if (uses.get(original) !== 1) continue;
       const producer = current.inputs[i].node;
+      // Other outputs have readers that may come first: see `pair`.
+      if (producer.outputs.length > 1) continue;
       const fused = producer.op.absorb?.(producer, current);
       if (!fused) continue;
       current = fused;
       break; // the operands have moved; what is left is fused through the new node's own readers
     }
     node.outputs.forEach((output, i) => replacement.set(output, current.outputs[i]));
+  }
+  return roots.map((root) => replacement.get(root)!);
+}
+
+/**
+ * Pairing: a node of several outputs or readers is computed together with one of the readers, where a kernel
+ * does both. All else that the reader needs must be there when the node runs.
+ */
+function pair(roots: readonly Tensor[]): Tensor[] {
+  const order = topologicalOrder(roots);
+  const uses = usesOf(order, roots);
+  const readers = new Map<Node, Set<Node>>(order.map((node) => [node, new Set()]));
+  const replacement = new Map<Tensor, Tensor>();
+  for (const node of order) {
+    for (const tensor of node.inputs) readers.get(tensor.node)!.add(node);
+    // A reader that is moved forward may need leaves that nothing before it reads.
+    if (isLeaf(node)) { for (const output of node.outputs) replacement.set(output, output); }
+  }
+  for (const node of order) {
+    if (replacement.has(node.outputs[0])) continue;
+    const current = rebuilt(node, replacement);
+    const replace = (tensors: readonly Tensor[], { outputs }: Node) =>
+      tensors.forEach((tensor, i) => replacement.set(tensor, outputs[i]));
+    replace(node.outputs, current);
+    for (const reader of readers.get(node)!) {
+      if (!reader.inputs.every((tensor) => replacement.has(tensor))) continue;
+      const consumer = rebuilt(reader, replacement);
+      const read = node.outputs.findIndex((output) => reader.inputs.includes(output));
+      const only = uses.get(node.outputs[read]) === 1;
+      const absorbed = only && node.op.absorb?.(current, consumer);
+      if (absorbed) {
+        replace(node.outputs.with(read, reader.outputs[0]), absorbed);
+        break;
+      }
+      const both = node.op.accompany?.(current, consumer);
+      if (both) {
+        replace([...node.outputs, ...reader.outputs], both);
+        break;
+      }
+    }
   }
   return roots.map((root) => replacement.get(root)!);
 }

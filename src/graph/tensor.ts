@@ -106,11 +106,17 @@ export interface Op<Attributes> {
   inPlace?: readonly (number | undefined)[];
   /**
    * The node that computes `consumer` (which reads an output of `producer`) in one step with
-   * `producer`, or undefined. Called only if nothing else reads that output.
+   * `producer`, or undefined: its outputs are the producer's, with the consumer's in place of the one that
+   * it reads. Called only if nothing else reads that output.
    */
   absorb?(producer: Node<Attributes>, consumer: Node): Node | undefined;
   /** Tensors of the same values as the outputs that cost less, or undefined where there are none. */
   simpler?(node: Node<Attributes>): readonly Tensor[] | undefined;
+  /**
+   * The node that computes both `producer` and `consumer`, one of several readers of the producer's output:
+   * its outputs are the producer's and then the consumer's. Or undefined.
+   */
+  accompany?(producer: Node<Attributes>, consumer: Node): Node | undefined;
 }
 
 /** Operand shapes that an op cannot combine. */

@@ -59,6 +59,8 @@ export interface BackwardTensors {
   readonly hidden: Tensor;
   readonly down: Tensor;
   readonly up: Tensor;
+  /** Added to dx. */
+  readonly residual: Tensor | undefined;
   /** The adjoint of what went into the ReLU. */
   readonly dHidden: Tensor;
   /** Undefined where nobody wants it. */
@@ -94,7 +96,7 @@ export function forwardDispatches(
   })];
 }
 
-/** dHidden = dy · upᵀ where hidden > 0, else 0; dx = dHidden · downᵀ. */
+/** dHidden = dy · upᵀ where hidden > 0, else 0; dx = residual + dHidden · downᵀ. */
 export function backwardDispatches(
   problem: AdapterProblem,
   t: BackwardTensors,
@@ -105,16 +107,21 @@ export function backwardDispatches(
     const product = products(problem, gpu, true);
     return [
       ...product(t.dy, t.up, t.dHidden, { gate: t.hidden }),
-      ...t.dx ? product(t.dHidden, t.down, t.dx) : [],
+      ...t.dx ? product(t.dHidden, t.down, t.dx, { residual: t.residual }) : [],
     ];
   }
   return [fused("backward", problem, {
-    constants: { transposed: Number(!shared), has_result: Number(t.dx !== undefined) },
+    constants: {
+      transposed: Number(!shared),
+      has_result: Number(t.dx !== undefined),
+      has_residual: Number(t.residual !== undefined),
+    },
     bindings: {
       values: t.dy,
       first: t.up,
       second: t.down,
       gate: t.hidden,
+      ...(t.residual && { residual: t.residual }),
       hidden: t.dHidden,
       ...(t.dx && { result: t.dx }),
     },

@@ -6,11 +6,12 @@
  * the same two products the other way round. Which kernels run is decided in adapter-kernel.ts.
  */
 
-import { apply, applyAll, type Op, sameShape, ShapeError, size, type Tensor } from "../tensor.ts";
+import { apply, applyAll, type Op, sameShape, ShapeError, type Tensor } from "../tensor.ts";
 import { type AdapterProblem, backwardDispatches, forwardDispatches } from "./adapter-kernel.ts";
+import { addOp } from "./add.ts";
 import { matmul } from "./matmul.ts";
 import { reshape } from "./reshape.ts";
-import { sumInstanceRows, sumRows } from "./sum-rows.ts";
+import { sumInstanceRows } from "./sum-rows.ts";
 
 /**
  * An adapter's parameters, D the model's width, A the bottleneck's.
@@ -58,8 +59,11 @@ const adapterOp: Op<null> = {
     const operands = [dy!, hidden, downWeight, upWeight];
     const [dHidden, dx] = applyAll(adapterGradientOp, operands, { inputNeeded });
     if (!weightsNeeded) return [dx, ...Array(4).fill(undefined), residual];
-    const weights = downWeight.shape.length === 2 ? sharedGradients : instanceGradients;
-    return [dx, ...weights(x, dHidden), ...weights(hidden, dy!), residual];
+    const [weight, biases] = downWeight.shape.length === 2
+      ? [sharedWeightGradient, sharedBiasGradients]
+      : [instanceWeightGradient, sumInstanceRows];
+    const [downBias, upBias] = biases(dHidden, dy!);
+    return [dx, weight(x, dHidden), downBias, weight(hidden, dy!), upBias, residual];
   },
 
   kernel(node, gpu) {
@@ -70,29 +74,49 @@ const adapterOp: Op<null> = {
   },
 };
 
+/**
+ * Inputs: the adjoint, what went through the ReLU, both weights and, where an addition was absorbed, the other
+ * summand. Outputs: the adjoint of what went into the ReLU and that of x (and sum).
+ */
 const adapterGradientOp: Op<{ inputNeeded: boolean }> = {
   name: "adapter gradient",
   shape: ([dy, hidden], { inputNeeded }) => [
     { shape: hidden.shape, dtype: "f32" },
     ...(inputNeeded ? [{ shape: dy.shape, dtype: "f32" as const }] : []),
   ],
-  kernel({ inputs: [dy, hidden, down, up], outputs: [dHidden, dx] }, gpu) {
+  kernel({ inputs: [dy, hidden, down, up, residual], outputs: [dHidden, dx] }, gpu) {
     const [batch, rows, width] = dy.shape;
     const shared = down.shape.length === 2;
     const problem = { batch, rows, width, bottleneck: hidden.shape[2], shared };
-    return backwardDispatches(problem, { dy, hidden, down, up, dHidden, dx }, gpu);
+    return backwardDispatches(problem, { dy, hidden, down, up, residual, dHidden, dx }, gpu);
+  },
+  absorb({ inputs, outputs: [, dx], attributes }, { op, inputs: summands }) {
+    const other = summands.find((tensor) => tensor !== dx);
+    if (op !== addOp || !summands.includes(dx) || !other || inputs.length === 5) return undefined;
+    return applyAll(adapterGradientOp, [...inputs, other], attributes)[0].node;
   },
 };
 
-/** Weight and bias gradient of `left · weight + bias` with adjoint `right`, weight [B, in, out]. */
-function instanceGradients(left: Tensor, right: Tensor): [weight: Tensor, bias: Tensor] {
-  return [matmul(left, right, { transposeA: true }), sumInstanceRows(right)];
+/** Gradient of the weight [B, in, out] of `left · weight + bias` with adjoint `right`. */
+function instanceWeightGradient(left: Tensor, right: Tensor): Tensor {
+  return matmul(left, right, { transposeA: true });
 }
 
-/** The same for one weight [out, in]. */
-function sharedGradients(left: Tensor, right: Tensor): [weight: Tensor, bias: Tensor] {
-  const flat = (t: Tensor) => reshape(t, [size(t.shape) / t.shape[2], t.shape[2]]);
-  return [matmul(flat(right), flat(left), { transposeA: true }), sumRows(right)];
+/** The same of one weight [out, in]. */
+function sharedWeightGradient(left: Tensor, right: Tensor): Tensor {
+  const flat = (t: Tensor) => reshape(t, flatShape(t));
+  return matmul(flat(right), flat(left), { transposeA: true });
+}
+
+/** Gradients of two shared biases from the adjoints of what they were added to. */
+function sharedBiasGradients(...adjoints: [Tensor, Tensor]): [Tensor, Tensor] {
+  const [first, second] = adjoints.map((t) => reshape(t, [1, ...flatShape(t)]));
+  const [a, b] = sumInstanceRows(first, second);
+  return [reshape(a, a.shape.slice(1)), reshape(b, b.shape.slice(1))];
+}
+
+function flatShape({ shape }: Tensor): [rows: number, columns: number] {
+  return [shape[0] * shape[1], shape[2]];
 }
 
 /** Sizes of the adapter that these operands make, or a `ShapeError`. */

@@ -135,14 +135,8 @@ function backwardTiles(
     const constants = { ...settings.constants, wants_table: Number(wanted.table !== undefined) };
     dispatches.push({ ...queryGradient, constants });
     if (wanted.table) {
-      dispatches.push(
-        ...sumRowsDispatches(
-          table_parts,
-          { instances: 1, rows: parts, columns },
-          wanted.table,
-          gpu,
-        ),
-      );
+      const sums = [{ values: table_parts, columns, sums: wanted.table }];
+      dispatches.push(...sumRowsDispatches(sums, { instances: 1, rows: parts }, gpu));
     }
   }
   if (wanted.keyValue) {

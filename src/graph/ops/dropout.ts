@@ -21,13 +21,18 @@ export interface DropoutOptions {
   readonly site: number;
 }
 
-interface Attributes {
-  readonly rate: number;
-  readonly site: number;
+/** Which mask, for a seed. */
+export type DropoutMask = Pick<DropoutOptions, "rate" | "site">;
+
+/** What the shaders that drop elements are given; zeros where nothing is dropped. */
+export function dropoutUniforms(
+  { rate, site }: DropoutMask = { rate: 0, site: 0 },
+): Record<"dropout_site" | "dropout_rate" | "kept_scale", number> {
+  return { dropout_site: site, dropout_rate: rate, kept_scale: 1 / (1 - rate) };
 }
 
 /** Inputs: x, the seed and, where an addition was absorbed, the residual. */
-const dropoutOp: Op<Attributes> = {
+export const dropoutOp: Op<DropoutMask> = {
   name: "dropout",
   shape([x, seed, ...residual], { rate }) {
     if (!(rate > 0 && rate < 1)) {
@@ -44,12 +49,12 @@ const dropoutOp: Op<Attributes> = {
     undefined,
     dy,
   ],
-  kernel({ inputs: [x, seed, residual], outputs: [result], attributes: { rate, site } }) {
+  kernel({ inputs: [x, seed, residual], outputs: [result], attributes }) {
     const count = size(x.shape);
     return [{
       shader,
       constants: { has_residual: residual ? 1 : 0 },
-      uniforms: { count, site, rate, kept_scale: 1 / (1 - rate) },
+      uniforms: { count, ...dropoutUniforms(attributes) },
       bindings: { x, seed, result, ...(residual && { residual }) },
       workgroups: elementGrid(result, 4),
       flops: (residual ? 2 : 1) * count,

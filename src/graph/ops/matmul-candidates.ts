@@ -193,9 +193,12 @@ function splitCount(work: number, { k, layout }: MatmulProblem): number {
   return layout ? 1 : clamp(Math.floor(VECTORS / work), Math.floor(k / 256));
 }
 
-/** The same for a GPU: enough workgroups for a large one, of no less than 128 steps each. */
+/**
+ * The same for a GPU: enough workgroups for a large one, of no less than 256 steps each: what a split saves of
+ * fewer is about what the dispatch that adds the sums costs (estimated, not measured).
+ */
 function gpuSplits(workgroups: number, { k, layout }: MatmulProblem): number {
-  return layout ? 1 : clamp(Math.floor(256 / workgroups), Math.floor(k / 128));
+  return layout ? 1 : clamp(Math.floor(256 / workgroups), Math.floor(k / 256));
 }
 
 function clamp(...bounds: number[]): number {

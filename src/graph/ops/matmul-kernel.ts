@@ -3,6 +3,7 @@
  * adapter to plain data, so that all of it can be tested without a GPU.
  */
 
+import { dropoutUniforms } from "./dropout.ts";
 import {
   type MatmulAdapter,
   type MatmulCandidate,
@@ -12,7 +13,7 @@ import {
 import { exchanged, layoutOf, type MatmulEpilogue, type MatmulProblem } from "./matmul-problem.ts";
 
 /** Operands of the product that a binding can be. */
-export type MatmulOperand = "a" | "b" | "bias" | "residual" | "result" | "scratch";
+export type MatmulOperand = "a" | "b" | "bias" | "seed" | "residual" | "result" | "scratch";
 
 /** One dispatch as plain data. Bindings that are not named are unused by this pipeline. */
 export interface MatmulDispatch {
@@ -92,7 +93,7 @@ export function planMatmul(
       splits,
       split_length: splitLength(k, splits),
       alpha: whole ? alpha : 1,
-      bias_stride: epilogue.biasStride ?? 0,
+      ...epilogueUniforms(epilogue),
       heads: layout.heads,
       a_head_stride: aHeadStride,
       a_row_stride: aRowStride,
@@ -127,7 +128,7 @@ export function planMatmul(
       matrix: m * n,
       splits,
       alpha,
-      bias_stride: epilogue.biasStride ?? 0,
+      ...epilogueUniforms(epilogue),
     },
     workgroups: grid(Math.ceil(count / 64), adapter),
     bindings: { partials: "scratch", ...epilogueBindings(epilogue) },
@@ -150,20 +151,26 @@ function blockConstants(candidate: MatmulCandidate, m: number, n: number, k: num
   }
 }
 
-function epilogueConstants({ bias, activation, gate, residual }: MatmulEpilogue) {
+function epilogueConstants({ bias, activation, dropout, gate, residual }: MatmulEpilogue) {
   return {
     has_bias: !!bias,
     has_relu: activation === "relu",
+    has_dropout: !!dropout,
     has_gate: !!gate,
     has_residual: !!residual,
   };
 }
 
+function epilogueUniforms({ biasStride = 0, dropout }: MatmulEpilogue) {
+  return { bias_stride: biasStride, ...dropoutUniforms(dropout) };
+}
+
 function epilogueBindings(
-  { bias, gate, residual }: MatmulEpilogue,
+  { bias, dropout, gate, residual }: MatmulEpilogue,
 ): Record<string, MatmulOperand> & { result: MatmulOperand } {
   return {
-    ...(bias && { bias: "bias" }),
+    ...(bias && { bias_or_seed: "bias" }),
+    ...(dropout && { bias_or_seed: "seed" }),
     ...((gate || residual) && { residual: "residual" }),
     result: "result",
   };

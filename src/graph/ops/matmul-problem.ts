@@ -31,11 +31,13 @@ export interface MatmulProblem {
 
 /** What is done with every finished sum, in this order. */
 export interface MatmulEpilogue {
-  /** Adds bias[n]. */
+  /** Adds bias[n]; not together with dropout. */
   bias?: boolean;
   /** Elements from one batch element's bias to the next one's; 0, the default, shares one. */
   biasStride?: number;
   activation?: "relu" | undefined;
+  /** Multiplies by dropout's mask (dropout.ts), of which the operand `seed` is the seed. */
+  dropout?: { rate: number; site: number } | undefined;
   /**
    * The operand `residual`, of the result's shape, decides what passes: what is where it is positive (the
    * gradient of a ReLU from its result).
@@ -50,8 +52,8 @@ export interface MatmulEpilogue {
 /**
  * Places and distances in elements. A batch is groups of `heads` matrices: `aStride`, `bStride` and `resultStride` are
  * between groups, the head strides between the matrices of a group. Rows are those in memory, before
- * transposition. Such a product has no bias, activation, gate or residual, and its k is never split; it may
- * accumulate.
+ * transposition. Such a product has no bias, activation, dropout, gate or residual, and its k is never split; it
+ * may accumulate.
  */
 export interface MatmulLayout {
   heads: number;

@@ -1,5 +1,5 @@
 /**
- * Matrix products, with the work around them (bias, ReLU, gates, residual) absorbed as an epilogue.
+ * Matrix products, with the work around them (bias, ReLU, dropout, gates, residual) absorbed as an epilogue.
  *
  * This file is the op: shapes, gradients, fusion. Its kernels are chosen in matmul-choice.ts.
  */
@@ -18,6 +18,7 @@ import {
 } from "../tensor.ts";
 import { addBiasOp } from "./add-bias.ts";
 import { addOp } from "./add.ts";
+import { type DropoutMask, dropoutOp } from "./dropout.ts";
 import { matmulDispatches } from "./matmul-choice.ts";
 import { reluGradientOp, reluOp } from "./relu.ts";
 import { reshape } from "./reshape.ts";
@@ -35,11 +36,18 @@ interface Attributes {
   readonly transposeB: boolean;
   readonly bias: boolean;
   readonly relu: boolean;
+  readonly dropout: DropoutMask | undefined;
   readonly gate: boolean;
   readonly residual: boolean;
 }
 
-const PLAIN = { bias: false, relu: false, gate: false, residual: false } as const;
+const PLAIN = {
+  bias: false,
+  relu: false,
+  dropout: undefined,
+  gate: false,
+  residual: false,
+} as const;
 
 /**
  * op(a) · op(b) over the last two axes.
@@ -57,7 +65,10 @@ export function linear(x: Tensor, weight: Tensor): Tensor {
   return matmul(x, weight, { transposeB: true });
 }
 
-/** Inputs: a, b and, where they were absorbed, the bias and the residual or what gates the product. */
+/**
+ * Inputs: a, b and, where they were absorbed, the bias or dropout's seed, and the residual or what gates the
+ * product.
+ */
 const matmulOp: Op<Attributes> = {
   name: "matmul",
   halfInputs: [0, 1],
@@ -95,15 +106,17 @@ const matmulOp: Op<Attributes> = {
   kernel(node, gpu) {
     const { attributes, inputs, outputs } = node;
     const { m, n, k, batch, aStride, bStride } = problem(inputs, attributes);
-    const { transposeA, transposeB, bias, relu, gate, residual } = attributes;
-    const epilogue = { bias, activation: relu ? "relu" as const : undefined, gate, residual };
+    const { transposeA, transposeB, bias, relu, dropout, gate, residual } = attributes;
+    const activation = relu ? "relu" as const : undefined;
+    const epilogue = { bias, activation, dropout, gate, residual };
     return matmulDispatches(
       { batch, m, n, k, transposeA, transposeB, aStride, bStride, epilogue },
       {
         a: inputs[0],
         b: inputs[1],
         bias: inputs[2],
-        residual: inputs[bias ? 3 : 2],
+        seed: inputs[2],
+        residual: inputs[bias || dropout ? 3 : 2],
         result: outputs[0],
       },
       gpu,
@@ -112,16 +125,26 @@ const matmulOp: Op<Attributes> = {
 
   absorb(producer, consumer) {
     const { attributes, inputs, outputs: [product] } = producer;
-    const { bias, relu, gate, residual } = attributes;
+    const { bias, relu, dropout, gate, residual } = attributes;
     // Gates and sums come last, and share a binding.
     if (gate || residual) return undefined;
     const [first, second] = consumer.inputs;
     switch (consumer.op) {
       case addBiasOp:
-        if (first !== product || bias || relu) return undefined;
+        if (first !== product || bias || relu || dropout) return undefined;
         return fused([...inputs, second], { ...attributes, bias: true });
       case reluOp:
-        return relu ? undefined : fused(inputs, { ...attributes, relu: true });
+        return relu || dropout ? undefined : fused(inputs, { ...attributes, relu: true });
+      case dropoutOp: {
+        const [, seed, ...sum] = consumer.inputs;
+        // A bias and a seed share a binding too.
+        if (first !== product || bias || dropout) return undefined;
+        return fused([...inputs, seed, ...sum], {
+          ...attributes,
+          dropout: consumer.attributes,
+          residual: sum.length > 0,
+        });
+      }
       case reluGradientOp:
         if (second !== product) return undefined;
         return fused([...inputs, first], { ...attributes, gate: true });

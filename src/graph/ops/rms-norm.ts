@@ -16,6 +16,7 @@ import {
   type Tensor,
 } from "../tensor.ts";
 import { addOp } from "./add.ts";
+import { type DropoutMask, dropoutOp, dropoutUniforms } from "./dropout.ts";
 import { sliceRowsFor, sumRowsDispatches } from "./sum-rows.ts";
 
 const shader = { name: "rms-norm", source };
@@ -23,9 +24,13 @@ const scaleGradientShader = { name: "rms-norm-scale-gradient", source: scaleGrad
 
 interface Attributes {
   readonly epsilon: number;
+  readonly dropout?: DropoutMask;
 }
 
-/** Outputs: the normalized x, and 1 / rms of every row, kept for the gradient. */
+/**
+ * Inputs: x, scale and, where a dropout was absorbed, its seed. Outputs: the normalized x, and 1 / rms of
+ * every row, kept for the gradient.
+ */
 const rmsNormOp: Op<Attributes> = {
   name: "rms norm",
   shape([x, scale]) {
@@ -37,36 +42,62 @@ const rmsNormOp: Op<Attributes> = {
   },
   gradient({ inputs: [x, scale], outputs: [, rstd] }, [dy], needed) {
     return [
-      needed[0] ? apply(inputGradientOp, [x, scale, rstd, dy!], null) : undefined,
+      needed[0] ? apply(inputGradientOp, [x, scale, rstd, dy!], {}) : undefined,
       needed[1] ? apply(scaleGradientOp, [x, rstd, dy!], null) : undefined,
     ];
   },
-  kernel({ inputs: [x, scale], outputs: [normalized, rstd], attributes: { epsilon } }, gpu) {
-    return [rowsDispatch("forward", x, epsilon, gpu, { x, scale, normalized, rstd })];
+  kernel({ inputs: [x, scale, seed], outputs: [normalized, rstd], attributes }, gpu) {
+    const result = seed ? { seed, dropped: normalized } : { normalized };
+    return [rowsDispatch("forward", x, attributes, gpu, { x, scale, ...result, rstd })];
+  },
+  absorb({ inputs, attributes }, { op, inputs: [, seed, ...sum], attributes: dropout }) {
+    if (!dropsInPlace(op, sum, inputs[0]) || attributes.dropout) return undefined;
+    return applyAll(rmsNormOp, [...inputs, seed], { ...attributes, dropout })[0].node;
   },
 };
 
-/** Inputs: x, scale, 1 / rms, the adjoint and, where an addition was absorbed, the other summand. */
-const inputGradientOp: Op<null> = {
+interface InputGradientAttributes {
+  readonly residual?: boolean;
+  readonly dropout?: DropoutMask;
+}
+
+/**
+ * Inputs: x, scale, 1 / rms, the adjoint and, where they were taken in, the other summand of an addition and
+ * the seed of a dropout. Outputs: the gradient (and sum), and the same after dropout.
+ */
+const inputGradientOp: Op<InputGradientAttributes> = {
   name: "rms norm input gradient",
-  shape: ([x]) => [{ shape: x.shape, dtype: "f32" }],
-  kernel({ inputs: [x, scale, rstd, gradient, residual], outputs: [result] }, gpu) {
+  shape: ([{ shape }], { dropout }) => Array(dropout ? 2 : 1).fill({ shape, dtype: "f32" }),
+  kernel({ inputs, outputs: [input_gradient, dropped], attributes }, gpu) {
+    const [x, scale, forward_rstd, gradient, ...others] = inputs;
+    const residual = attributes.residual ? others.shift() : undefined;
+    const [seed] = others;
     const bindings = {
       x,
       scale,
-      forward_rstd: rstd,
+      forward_rstd,
       gradient,
-      input_gradient: result,
+      input_gradient,
       ...(residual && { residual }),
+      ...(dropped && { seed, dropped }),
     };
-    return [rowsDispatch("backward_input", x, 0, gpu, bindings)];
+    return [rowsDispatch("backward_input", x, attributes, gpu, bindings)];
   },
-  absorb({ inputs, outputs: [dx] }, consumer) {
-    if (consumer.op !== addOp || inputs.length === 5) return undefined;
+  absorb({ inputs, outputs: [dx], attributes }, consumer) {
+    if (consumer.op !== addOp || attributes.residual || attributes.dropout) return undefined;
     const other = consumer.inputs.find((tensor) => tensor !== dx);
-    return other && apply(inputGradientOp, [...inputs, other], null).node;
+    return other && apply(inputGradientOp, [...inputs, other], { residual: true }).node;
+  },
+  accompany({ inputs, attributes }, { op, inputs: [, seed, ...sum], attributes: dropout }) {
+    if (!dropsInPlace(op, sum, inputs[0]) || attributes.dropout) return undefined;
+    return applyAll(inputGradientOp, [...inputs, seed], { ...attributes, dropout })[0].node;
   },
 };
+
+/** Whether an op is a dropout, with nothing added, that the kernel of the rows of `x` can do. */
+function dropsInPlace(op: unknown, sum: readonly Tensor[], x: Tensor): boolean {
+  return op === dropoutOp && sum.length === 0 && widthOf(x.shape.at(-1)!) === 4;
+}
 
 const scaleGradientOp: Op<null> = {
   name: "rms norm scale gradient",
@@ -87,7 +118,11 @@ const scaleGradientOp: Op<null> = {
     if (slices === 1) return [products];
     return [
       products,
-      ...sumRowsDispatches(sums, { instances: 1, rows: slices, columns }, result, gpu),
+      ...sumRowsDispatches(
+        [{ values: sums, columns, sums: result }],
+        { instances: 1, rows: slices },
+        gpu,
+      ),
     ];
   },
 };
@@ -112,7 +147,7 @@ export function lanesFor(elements: number, isCpu: boolean): number {
 function rowsDispatch(
   entry: string,
   x: Tensor,
-  epsilon: number,
+  { epsilon = 0, dropout }: { readonly epsilon?: number; readonly dropout?: DropoutMask },
   gpu: Gpu,
   bindings: Readonly<Record<string, Tensor>>,
 ): Dispatch {
@@ -122,8 +157,12 @@ function rowsDispatch(
   return {
     shader: widen(shader, width),
     entry,
-    constants: { lanes, ...(bindings.residual && { has_residual: 1 }) },
-    uniforms: { rows, columns: columns / width, epsilon },
+    constants: {
+      lanes,
+      ...(bindings.residual && { has_residual: 1 }),
+      ...(bindings.dropped && { has_dropout: 1 }),
+    },
+    uniforms: { rows, columns: columns / width, epsilon, ...dropoutUniforms(dropout) },
     bindings,
     workgroups: linearGrid(rows * lanes),
     flops: (entry === "forward" ? 4 : 8) * size(x.shape),

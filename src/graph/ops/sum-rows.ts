@@ -12,6 +12,7 @@ import { widen, widthOf } from "../element.ts";
 import { withLanes } from "../lanes.ts";
 import {
   apply,
+  applyAll,
   type Dispatch,
   matrixShape,
   type Op,
@@ -45,22 +46,32 @@ const sumRowsOp: Op<null> = {
     return [{ shape: x.shape.slice(-1), dtype: "f32" }];
   },
   gradient: ({ inputs: [x] }, [dy]) => [broadcastRows(dy!, x.shape.slice(0, -1))],
-  kernel: ({ inputs: [x], outputs: [sums] }, gpu) => {
-    return sumRowsDispatches(x, { instances: 1, ...matrixShape(x) }, sums, gpu);
+  kernel: ({ inputs: [values], outputs: [sums] }, gpu) => {
+    const { rows, columns } = matrixShape(values);
+    return sumRowsDispatches([{ values, columns, sums }], { instances: 1, rows }, gpu);
   },
 };
 
 const sumInstanceRowsOp: Op<null> = {
   name: "sum instance rows",
-  shape([x]) {
-    if (x.dtype !== "f32" || x.shape.length !== 3) {
-      throw new ShapeError("sumInstanceRows", "needs f32 [instances, rows, columns]", [x]);
+  shape(inputs) {
+    const [instances, rows] = inputs[0].shape;
+    const fits = ({ shape, dtype }: Tensor) =>
+      dtype === "f32" && shape.length === 3 && shape[0] === instances && shape[1] === rows;
+    if (!inputs.every(fits)) {
+      const message = "needs f32 [instances, rows, columns], the same of both but for the columns";
+      throw new ShapeError("sumInstanceRows", message, inputs);
     }
-    return [{ shape: [x.shape[0], x.shape[2]], dtype: "f32" }];
+    return inputs.map(({ shape }) => ({ shape: [instances, shape[2]], dtype: "f32" }));
   },
-  kernel: ({ inputs: [x], outputs: [sums] }, gpu) => {
-    const [instances, rows, columns] = x.shape;
-    return sumRowsDispatches(x, { instances, rows, columns }, sums, gpu);
+  kernel: ({ inputs, outputs }, gpu) => {
+    const [instances, rows] = inputs[0].shape;
+    const sums = inputs.map((values, i) => ({
+      values,
+      columns: values.shape[2],
+      sums: outputs[i],
+    }));
+    return sumRowsDispatches(sums, { instances, rows }, gpu);
   },
 };
 
@@ -69,33 +80,60 @@ export function sumRows(x: Tensor): Tensor {
   return apply(sumRowsOp, [x], null);
 }
 
-/** x [B, T, N] → [B, N]: the sum over the rows of each instance. */
-export function sumInstanceRows(x: Tensor): Tensor {
-  return apply(sumInstanceRowsOp, [x], null);
+/** x [B, T, N], y [B, T, M] → [B, N], [B, M]: the sums over the rows of each instance, in one dispatch. */
+export function sumInstanceRows(x: Tensor, y: Tensor): [Tensor, Tensor] {
+  const [xSums, ySums] = applyAll(sumInstanceRowsOp, [x, y], null);
+  return [xSums, ySums];
 }
 
-/** The dispatches that write the column sums of `values` [instances, rows, columns] to `sums` [instances, columns]. */
+/** Rows to be summed: `values` [instances, rows, columns], `sums` [instances, columns]. */
+interface Sum {
+  readonly values: Tensor | Scratch;
+  readonly columns: number;
+  readonly sums: Tensor;
+}
+
+/** The dispatches that write the column sums of one tensor, or of two. */
 export function sumRowsDispatches(
-  values: Tensor | Scratch,
-  { instances, rows, columns }: { instances: number; rows: number; columns: number },
-  sums: Tensor,
+  sums: readonly Sum[],
+  { instances, rows }: { instances: number; rows: number },
   gpu: Gpu,
 ): Dispatch[] {
-  const width = widthOf(columns);
-  const elements = columns / width;
+  const width = sums.some(({ columns }) => widthOf(columns) === 1) ? 1 : 4;
+  const elements = sums.map(({ columns }) => columns / width);
   const limit = gpu.isCpu ? GROUP_ROWS.cpu : GROUP_ROWS.gpu;
   const sliceRows = rows > limit ? limit / 8 : rows;
   const slices = Math.ceil(rows / sliceRows);
-  const target = slices === 1 ? sums : { scratchBytes: 4 * instances * slices * columns };
+  const targets = sums.map(({ columns, sums }) =>
+    slices === 1 ? sums : { scratchBytes: 4 * instances * slices * columns }
+  );
+  const groups = total(elements.map((count) => Math.ceil(count / GROUP_COLUMNS)));
+  const [first, other] = sums;
   const dispatch: Dispatch = {
     shader: withLanes(widen(shader, width), gpu),
-    uniforms: { instances, rows, columns: elements, slices, slice_rows: sliceRows },
-    bindings: { values, sums: target },
-    workgroups: linearGrid(instances * slices * Math.ceil(elements / GROUP_COLUMNS), 1),
-    flops: instances * rows * columns,
+    uniforms: {
+      instances,
+      rows,
+      columns: elements[0],
+      other_columns: elements[1] ?? 0,
+      slices,
+      slice_rows: sliceRows,
+    },
+    bindings: {
+      values: first.values,
+      sums: targets[0],
+      ...(other && { other_values: other.values, other_sums: targets[1] }),
+    },
+    workgroups: linearGrid(instances * slices * groups, 1),
+    flops: instances * rows * total(sums.map(({ columns }) => columns)),
   };
   if (slices === 1) return [dispatch];
-  return [dispatch, ...sumRowsDispatches(target, { instances, rows: slices, columns }, sums, gpu)];
+  const rest = sums.map((sum, i) => ({ ...sum, values: targets[i] }));
+  return [dispatch, ...sumRowsDispatches(rest, { instances, rows: slices }, gpu)];
+}
+
+function total(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /**

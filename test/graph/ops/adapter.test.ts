@@ -1,6 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Gpu } from "../../../src/gpu/device.ts";
+import { compile } from "../../../src/graph/compile.ts";
 import { gradients } from "../../../src/graph/gradients.ts";
 import { input } from "../../../src/graph/leaves.ts";
 import { adapter } from "../../../src/graph/ops/adapter.ts";
@@ -146,6 +147,33 @@ for (const [name, gpu] of devices) {
     });
   }
 }
+
+test("its gradient takes in what else is added to x's", async () => {
+  for (const shared of [false, true]) {
+    for (const [name, gpu] of devices) {
+      for (const sizes of [[2, 5, 7, 3], [2, 18, 36, 20]] as const) {
+        const { residual: _, ...operands } = operandsOf(sizes, shared);
+        const dy = operand(operands.x.shape, 9);
+        const apart = await run(gpu, operands, dy);
+        const dxOf = (passes: boolean) => ({ dy, x, ...leaves }: Record<string, Tensor>) => {
+          const y = build({ x, ...leaves, ...(passes && { residual: x }) });
+          return { dx: gradients(contraction(y, dy), [x])[0]! };
+        };
+        const [passing, plain] = [true, false].map(async (passes) => {
+          const leaves = Object.fromEntries(
+            Object.entries({ dy, ...operands }).map(([k, { shape }]) => [k, input(k, shape)]),
+          );
+          const program = await compile(gpu, { outputs: dxOf(passes)(leaves) });
+          program.destroy();
+          return program.dispatchCount;
+        });
+        assert.is(await passing, await plain, `dispatches of the ${name}`);
+        const { dx } = await evaluate(gpu, { dy, ...operands }, dxOf(true));
+        assert.equal(dx, apart.x.map((value, i) => value + dy.values[i]));
+      }
+    }
+  }
+});
 
 test("frozen parts cost nothing: only what is wanted is computed", async () => {
   for (const shared of [false, true]) {

@@ -3,12 +3,16 @@ import * as assert from "uvu/assert";
 import { compile } from "../../../src/graph/compile.ts";
 import { gradients } from "../../../src/graph/gradients.ts";
 import { input } from "../../../src/graph/leaves.ts";
+import { addBias } from "../../../src/graph/ops/add-bias.ts";
 import { add } from "../../../src/graph/ops/add.ts";
 import { dropout, dropoutAdd } from "../../../src/graph/ops/dropout.ts";
+import { linear } from "../../../src/graph/ops/matmul.ts";
+import { relu } from "../../../src/graph/ops/relu.ts";
 import { ShapeError } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
-import { assertClose, evaluate, operand } from "./check.ts";
+import { assertClose, checkGradient, evaluate, operand } from "./check.ts";
 import { contraction } from "./contraction.ts";
+import { variants } from "./variants.ts";
 
 const test = suite("dropout");
 
@@ -106,6 +110,105 @@ test("an addition after it joins its kernel, on either side, with the same value
     const program = await compile(gpu, { outputs: { y } });
     assert.is(program.dispatchCount, 1);
     assertClose((await program.run(given, ["y"])).y, expected);
+  }
+});
+
+/** [batch, rows, k, n]: a few rows, awkward ones, whole vec4s, a split k. */
+const products = [[1, 1, 3, 1], [2, 2, 8, 12], [3, 5, 7, 13], [1, 33, 70, 65], [2, 16, 2050, 12]];
+for (const [name, gpu] of variants(await testDevice())) {
+  test(`${name}: joins the product before it, with the same mask`, async () => {
+    for (const [batch, rows, k, n] of products) {
+      const operands = {
+        x: operand([batch, rows, k], 1),
+        weight: operand([n, k], 2),
+        residual: operand([batch, rows, n], 3),
+        seed: seedOf(5, 6),
+      };
+      const given = Object.fromEntries(
+        Object.entries(operands).map(([name, { values }]) => [name, values]),
+      );
+      const leaves = {
+        x: input("x", [batch, rows, k]),
+        weight: input("weight", [n, k]),
+        residual: input("residual", [batch, rows, n]),
+        seed: input("seed", [2], "u32"),
+      };
+      const product = linear(leaves.x, leaves.weight);
+      const options = { rate: 0.4, seed: leaves.seed, site: 2 };
+      const sum = dropoutAdd(product, leaves.residual, options);
+      const alone = await compile(gpu, { outputs: { product } });
+      const joint = await compile(gpu, { outputs: { sum } });
+      // What is read for itself cannot be absorbed.
+      const separate = await compile(gpu, { outputs: { product, sum } });
+      assert.is(joint.dispatchCount, alone.dispatchCount);
+      assert.is(separate.dispatchCount, alone.dispatchCount + 1);
+      const [actual, expected] = [
+        await joint.run(given, ["sum"]),
+        await separate.run(given, ["product", "sum"]),
+      ];
+      assertClose(actual.sum, expected.sum, { what: `[${batch}, ${rows}, ${k}, ${n}]` });
+
+      const { residual: _, ...others } = given;
+      const dropped = dropout(product, options);
+      const masked = await compile(gpu, { outputs: { dropped } });
+      const apart = await compile(gpu, { outputs: { product, dropped } });
+      const [bits, same] = [
+        await masked.run(others, ["dropped"]),
+        await apart.run(others, ["product", "dropped"]),
+      ];
+      assert.equal(bits.dropped, same.dropped);
+      for (const program of [alone, joint, separate, masked, apart]) program.destroy();
+    }
+  });
+}
+
+test("does not join a product that has a bias, nor one before a ReLU", async () => {
+  const x = input("x", [3, 4]), weight = input("weight", [5, 4]), bias = input("bias", [5]);
+  const options = { rate: 0.4, seed: input("seed", [2], "u32"), site: 2 };
+  const values = {
+    x: operand([3, 4], 1).values,
+    weight: operand([5, 4], 2).values,
+    seed: Uint32Array.of(7, 8),
+  };
+  const device = await testDevice();
+  const product = linear(x, weight);
+  const { mask } = await evaluate(
+    device,
+    { one: { shape: [3, 5], values: new Float32Array(15).fill(1) }, seed: seedOf(7, 8) },
+    ({ one, seed }) => ({ mask: dropout(one, { ...options, seed }) }),
+  );
+  const plain = (await (await compile(device, { outputs: { product } }))
+    .run({ x: values.x, weight: values.weight }, ["product"])).product;
+  const biased = await compile(device, {
+    outputs: { y: dropout(addBias(product, bias), options) },
+  });
+  const biases = operand([5], 3).values;
+  assertClose(
+    (await biased.run({ ...values, bias: biases }, ["y"])).y,
+    plain.map((value, i) => (value + biases[i % 5]) * mask[i]),
+  );
+  const clipped = await compile(device, { outputs: { y: relu(dropout(product, options)) } });
+  assertClose(
+    (await clipped.run(values, ["y"])).y,
+    plain.map((value, i) => Math.max(value * mask[i], 0)),
+  );
+});
+
+test("the gradients of a product that it joined agree with finite differences", async () => {
+  const operands = {
+    x: operand([2, 3, 6], 1),
+    weight: operand([8, 6], 2),
+    residual: operand([2, 3, 8], 3),
+    seed: seedOf(1, 2),
+  };
+  for (const [, gpu] of variants(await testDevice())) {
+    await checkGradient(
+      gpu,
+      operands,
+      ["x", "weight", "residual"],
+      ({ x, weight, residual, seed }) =>
+        dropoutAdd(linear(x, weight), residual, { rate: 0.3, seed, site: 4 }),
+    );
   }
 });
 

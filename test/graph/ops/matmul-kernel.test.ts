@@ -37,6 +37,8 @@ const adapter: MatmulAdapter = {
 const variants: MatmulVariant[] = adapter.subgroups && adapter.subgroupSize === 8
   ? ["register", "tiled", "thin", "subgroup"]
   : ["register", "tiled", "thin"];
+/** Of dropout. */
+const SEED = Uint32Array.of(0x7fc0_1234, 56);
 /** Of the operands: whether a, and whether b is transposed. */
 const layoutsOf = (variant: MatmulVariant) =>
   variant === "thin"
@@ -79,7 +81,7 @@ for (const variant of variants) {
     });
   }
 
-  test(`${variant} scales, adds the bias, clips, gates or adds the residual, in this order`, async () => {
+  test(`${variant} scales, adds the bias, clips, drops, gates or adds the residual, in this order`, async () => {
     const layout = { transposeA: false, transposeB: true };
     for (const [batch, m, n, k] of [[2, 19, 23, 29], [3, 8, 16, 4], [1, 16, 12, 1024]]) {
       const sizes = { batch, m, n, k, aStride: m * k, bStride: n * k };
@@ -180,6 +182,16 @@ test("chooses by the kind of adapter", () => {
   assert.is(shaderOn(false, true, 32), "matmul-tiled");
 });
 
+test("a GPU splits only sums that are long enough to pay for the second dispatch", () => {
+  for (const [k, splits] of [[256, 1], [511, 1], [512, 2], [4096, 16]]) {
+    const problem = { batch: 1, m: 32, n: 32, k, transposeA: false, transposeB: true };
+    for (const variant of ["tiled", "thin"] as const) {
+      const [first] = candidatesOf[variant]({ ...problem, aStride: 0, bStride: 0 });
+      assert.is(first.splits, variant === "thin" ? Math.min(splits, 8) : splits);
+    }
+  }
+});
+
 test("every division has a name of its own", () => {
   const sizes = { batch: 1, m: 16, n: 512, k: 4096, transposeA: false, transposeB: true };
   const problem = { ...sizes, aStride: 0, bStride: 0 };
@@ -229,6 +241,9 @@ function epilogues(n: number): MatmulEpilogue[] {
     { gate: true },
     { bias: true, biasStride: n, activation: "relu", residual: true },
     { bias: true, gate: true },
+    { dropout: { rate: 0.4, site: 7 } },
+    { activation: "relu", dropout: { rate: 0.4, site: 7 }, residual: true },
+    { dropout: { rate: 0.1, site: 0 }, gate: true },
   ];
 }
 
@@ -323,6 +338,7 @@ function operandsOf(problem: MatmulProblem): Operands {
     b: values(bOffset + (bStride === 0 ? 1 : batch) * k * n),
     bias: values(batch * n),
     residual: values(batch * m * n),
+    seed: new Float32Array(SEED.buffer),
   };
 }
 
@@ -355,6 +371,7 @@ function reference(problem: MatmulProblem, operands: Operands): Float64Array {
     sum *= alpha;
     if (epilogue.bias) sum += bias[z * (epilogue.biasStride ?? 0) + column];
     if (epilogue.activation === "relu") sum = Math.max(sum, 0);
+    if (epilogue.dropout) sum *= kept(i, epilogue.dropout);
     const at = strides.resultOffset + outer * strides.resultStride +
       head * strides.resultHeadStride + row * strides.resultRowStride + column;
     if (epilogue.gate) sum = residual[at] > 0 ? sum : 0;
@@ -362,6 +379,18 @@ function reference(problem: MatmulProblem, operands: Operands): Float64Array {
       (epilogue.accumulate ? initially(problem) : 0);
   }
   return result;
+}
+
+/** What dropout multiplies an element by, as shaders/dropout.wgsl has it. */
+function kept(element: number, { rate, site }: { rate: number; site: number }): number {
+  const step = (word: number) => Math.imul(word, 1_664_525) + 1_013_904_223;
+  let [x, y, z] = [element, site ^ SEED[0], SEED[1]].map(step);
+  x += Math.imul(y, z);
+  y += Math.imul(z, x);
+  z += Math.imul(x, y);
+  [x, y, z] = [x, y, z].map((word) => word ^ (word >>> 16));
+  const uniform = ((x + Math.imul(y, z)) >>> 8) / 2 ** 24;
+  return uniform >= Math.fround(rate) ? Math.fround(1 / (1 - rate)) : 0;
 }
 
 /** Runs the plan of a problem as its own little runtime. */

@@ -4,8 +4,9 @@ import { compile } from "../../../src/graph/compile.ts";
 import { gradients } from "../../../src/graph/gradients.ts";
 import { input } from "../../../src/graph/leaves.ts";
 import { add } from "../../../src/graph/ops/add.ts";
+import { dropout, dropoutAdd } from "../../../src/graph/ops/dropout.ts";
 import { rmsNorm } from "../../../src/graph/ops/rms-norm.ts";
-import { ShapeError } from "../../../src/graph/tensor.ts";
+import { ShapeError, type Tensor } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
 import { assertClose, checkGradient, evaluate, operand, values } from "./check.ts";
 import { contraction } from "./contraction.ts";
@@ -160,6 +161,97 @@ for (const columns of [5, 128]) {
     assert.is(program.dispatchCount, 2);
     const expected = reference(given.x, given.scale, given.dy).dx;
     assertClose(actual.dx, expected.map((value, i) => value + given.passing[i]));
+  });
+}
+
+for (const [columns, dispatches] of [[5, 2], [128, 1]]) {
+  test(`joins the dropout of its result of ${columns} columns, and keeps its gradients`, async () => {
+    const shape = [9, columns];
+    const operands = {
+      x: operand(shape, 1, 3),
+      scale: operand([columns], 2),
+      seed: { shape: [2], values: Uint32Array.of(3, 4) },
+    };
+    const build = (drops: boolean) => ({ x, scale, seed }: Record<string, Tensor>) => {
+      const normed = rmsNorm(x, scale);
+      return drops ? dropout(normed, { rate: 0.3, seed, site: 6 }) : normed;
+    };
+    for (const [, gpu] of variants(await testDevice())) {
+      const { normed } = await evaluate(gpu, operands, (leaves) => ({
+        normed: build(false)(leaves),
+      }));
+      const { expected } = await evaluate(
+        gpu,
+        { normed: { shape, values: normed }, seed: operands.seed },
+        ({ normed, seed }) => ({ expected: dropout(normed, { rate: 0.3, seed, site: 6 }) }),
+      );
+      const leaves = {
+        x: input("x", shape),
+        scale: input("scale", [columns]),
+        seed: input("seed", [2], "u32"),
+      };
+      const program = await compile(gpu, { outputs: { y: build(true)(leaves) } });
+      assert.is(program.dispatchCount, dispatches);
+      program.destroy();
+      const { y } = await evaluate(gpu, operands, (leaves) => ({ y: build(true)(leaves) }));
+      assert.equal(y, expected);
+      await checkGradient(gpu, operands, ["x", "scale"], build(true));
+    }
+  });
+}
+
+/** Columns, and dispatches in all: only whole vec4s drop in the same dispatch. */
+for (const [columns, dispatches] of [[5, 4], [12, 3], [128, 3]]) {
+  test(`writes its gradient for ${columns} columns after dropout too`, async () => {
+    const shape = [9, columns];
+    const rate = 0.4, site = 3;
+    const given = {
+      x: values(shape, 1, 3),
+      residual: values(shape, 2),
+      scale: values([columns], 3),
+      dy: values(shape, 4),
+      passing: values(shape, 5),
+      seed: Uint32Array.of(8, 9),
+    };
+    for (const [, gpu] of variants(await testDevice())) {
+      for (const passes of [false, true]) {
+        const x = input("x", shape), residual = input("residual", shape);
+        const scale = input("scale", [columns]), dy = input("dy", shape);
+        const passing = input("passing", shape), seed = input("seed", [2], "u32");
+        const h = dropoutAdd(x, residual, { rate, seed, site });
+        const normed = contraction(rmsNorm(h, scale), dy);
+        const loss = passes ? add(normed, contraction(h, passing)) : normed;
+        const [dx, dResidual] = gradients(loss, [x, residual]);
+        const program = await compile(gpu, { outputs: { dx: dx!, dResidual: dResidual! } });
+        assert.is(program.dispatchCount, dispatches);
+        const { passing: _, ...others } = given;
+        const actual = await program.run(passes ? given : others, ["dx", "dResidual"]);
+        program.destroy();
+        const { dropped } = await evaluate(
+          gpu,
+          {
+            gradient: { shape, values: actual.dResidual },
+            seed: { shape: [2], values: given.seed },
+          },
+          ({ gradient, seed }) => ({ dropped: dropout(gradient, { rate, seed, site }) }),
+        );
+        assert.equal(actual.dx, dropped);
+        const { sum } = await evaluate(
+          gpu,
+          {
+            x: { shape, values: given.x },
+            residual: { shape, values: given.residual },
+            seed: { shape: [2], values: given.seed },
+          },
+          ({ x, residual, seed }) => ({ sum: dropoutAdd(x, residual, { rate, seed, site }) }),
+        );
+        const expected = reference(sum, given.scale, given.dy).dx;
+        assertClose(
+          actual.dResidual,
+          expected.map((value, i) => value + (passes ? given.passing[i] : 0)),
+        );
+      }
+    }
   });
 }
 

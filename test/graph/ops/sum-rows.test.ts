@@ -2,7 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { gradients } from "../../../src/graph/gradients.ts";
 import { input } from "../../../src/graph/leaves.ts";
-import { sliceRowsFor, sumRows } from "../../../src/graph/ops/sum-rows.ts";
+import { sliceRowsFor, sumInstanceRows, sumRows } from "../../../src/graph/ops/sum-rows.ts";
 import { ShapeError, size } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
 import { assertClose, checkGradient, evaluate, operand } from "./check.ts";
@@ -34,6 +34,32 @@ for (const shape of shapes) {
     for (const [, gpu] of variants(await testDevice())) {
       const { y } = await evaluate(gpu, { x }, ({ x }) => ({ y: sumRows(x) }));
       assertClose(y, expected, { absolute: 1e-6 * Math.sqrt(size(shape)) + 1e-5 });
+    }
+  });
+}
+
+/** Instances, rows, and columns of both. */
+const pairs = [[1, 1, 1, 1], [3, 5, 4, 7], [2, 65, 16, 8], [5, 33, 1, 3], [2, 20_000, 4, 2]];
+for (const [instances, rows, ...columns] of pairs) {
+  test(`adds the rows of ${instances} instances of [${rows}, ${columns}] in one go`, async () => {
+    const [x, y] = columns.map((count, i) => operand([instances, rows, count], i));
+    for (const [, gpu] of variants(await testDevice())) {
+      const sums = await evaluate(gpu, { x, y }, ({ x, y }) => {
+        const [xSums, ySums] = sumInstanceRows(x, y);
+        return { xSums, ySums };
+      });
+      for (
+        const [{ values, shape: [, , count] }, actual] of [[x, sums.xSums], [
+          y,
+          sums.ySums,
+        ]] as const
+      ) {
+        const expected = new Float64Array(instances * count);
+        values.forEach((value, i) =>
+          expected[Math.floor(i / (rows * count)) * count + i % count] += value
+        );
+        assertClose(actual, expected, { absolute: 1e-6 * Math.sqrt(rows) + 1e-5 });
+      }
     }
   });
 }
@@ -75,6 +101,15 @@ test("a NaN spoils its own column only", async () => {
     const x = { shape: [200, 3], values };
     const { y } = await evaluate(gpu, { x }, ({ x }) => ({ y: sumRows(x) }));
     assert.equal(Array.from(y), [0, NaN, 0]);
+  }
+});
+
+test("refuses two tensors of different instances or rows", () => {
+  for (const shape of [[3, 3, 4], [2, 4, 4], [6, 4]]) {
+    assert.throws(
+      () => sumInstanceRows(input("x", [2, 3, 4]), input("y", shape)),
+      (error: Error) => error instanceof ShapeError && error.message.startsWith("sumInstanceRows"),
+    );
   }
 });
 
