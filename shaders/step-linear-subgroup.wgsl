@@ -9,9 +9,10 @@
 //   y_p = norm(x) · w_pᵀ;  result = y_0 | y_1 | y_2,  or gelu(y_0) · y_1,  or y_0 + residual
 //
 // For CPU adapters with subgroups of 8, one to a workgroup, where a load is a gather that costs more than ten
-// multiply-adds. A lane has four columns of every part, so that x is read once for all parts. Of a single row, and of
-// the scale, each lane loads a different vector; of more rows, a different row; subgroupBroadcast hands them round.
-// Every subgroup sums up the squares that the norm needs as they come by: 1 / rms is a factor of finished sums.
+// multiply-adds. A lane has four columns of every part, so that x is read once for all parts. Of a single row each lane
+// loads a different vector, of more rows a different row; subgroupBroadcast hands them round. Only the loop over a single
+// row is unrolled: with more, its code would not fit into the CPU's cache. Every subgroup sums up the squares that the
+// norm needs as they come by: 1 / rms is a factor of finished sums.
 //
 // The loader puts `enable subgroups;` before this file where the implementation wants that line.
 //
@@ -38,6 +39,9 @@ struct Params {
 override parts: u32 = 1;
 // Rows of a workgroup: 1, 4, 8 or 16.
 override block_rows: u32 = 16;
+// Of a single part without gate and residual: a lane has four more columns, those of the lane 8 on. Columns are then a
+// multiple of 64.
+override wide: bool = false;
 override has_norm: bool = false;
 override has_gate: bool = false;
 override has_residual: bool = false;
@@ -57,12 +61,13 @@ fn w0_at(i: u32) -> vec4f { return w0[i]; }
 fn w1_at(i: u32) -> vec4f { return w1[i]; }
 fn w2_at(i: u32) -> vec4f { return w2[i]; }
 
-// Vector `k` of four columns of a part, a matrix column for each.
+// Vector `k` of four columns of a part, a matrix column for each; the second part of a wide one are its other columns.
 fn block0(columns: vec4u, k: u32) -> mat4x4f {
   return mat4x4f(w0_at(columns.x + k), w0_at(columns.y + k), w0_at(columns.z + k), w0_at(columns.w + k));
 }
 
 fn block1(columns: vec4u, k: u32) -> mat4x4f {
+  if (wide) { return block0(columns + 4 * lanes * params.vectors, k); }
   return mat4x4f(w1_at(columns.x + k), w1_at(columns.y + k), w1_at(columns.z + k), w1_at(columns.w + k));
 }
 
@@ -74,7 +79,7 @@ fn block2(columns: vec4u, k: u32) -> mat4x4f {
 fn add_row(columns: vec4u, step: u32, values: vec4f) {
   let k = min(step, params.vectors - 1);
   row_sums[0] += values * block0(columns, k);
-  if (parts > 1) { row_sums[1] += values * block1(columns, k); }
+  if (parts > 1 || wide) { row_sums[1] += values * block1(columns, k); }
   if (parts > 2) { row_sums[2] += values * block2(columns, k); }
 }
 
@@ -91,36 +96,35 @@ fn upper_four(mine: vec4f) -> mat4x4f {
   );
 }
 
-// Adds vector `step` of up to sixteen rows, of which this lane loads two.
-fn add_rows(columns: vec4u, step: u32, rows: vec2u, scales: vec4f) {
-  let k = min(step, params.vectors - 1);
-  let mine = select(vec4f(), x[rows.x + k], step < params.vectors);
+// Adds vector `k` of up to sixteen rows, of which this lane loads two.
+fn add_rows(columns: vec4u, k: u32, rows: vec2u, scales: vec4f) {
+  let mine = x[rows.x + k];
   squares.x += dot(mine, mine);
   let b0 = transpose(block0(columns, k));
   var b1 = mat4x4f();
   var b2 = mat4x4f();
-  if (parts > 1) { b1 = transpose(block1(columns, k)); }
+  if (parts > 1 || wide) { b1 = transpose(block1(columns, k)); }
   if (parts > 2) { b2 = transpose(block2(columns, k)); }
   let scaled = mine * scales;
   let a0 = lower_four(scaled);
   sums0[0] += b0 * a0;
-  if (parts > 1) { sums1[0] += b1 * a0; }
+  if (parts > 1 || wide) { sums1[0] += b1 * a0; }
   if (parts > 2) { sums2[0] += b2 * a0; }
   if (block_rows > 4) {
     let a1 = upper_four(scaled);
     sums0[1] += b0 * a1;
-    if (parts > 1) { sums1[1] += b1 * a1; }
+    if (parts > 1 || wide) { sums1[1] += b1 * a1; }
     if (parts > 2) { sums2[1] += b2 * a1; }
   }
   if (block_rows > 8) {
-    let more = select(vec4f(), x[rows.y + k], step < params.vectors);
+    let more = x[rows.y + k];
     squares.y += dot(more, more);
     let scaled_more = more * scales;
     let a2 = lower_four(scaled_more);
     let a3 = upper_four(scaled_more);
     sums0[2] += b0 * a2;
     sums0[3] += b0 * a3;
-    if (parts > 1) {
+    if (parts > 1 || wide) {
       sums1[2] += b1 * a2;
       sums1[3] += b1 * a3;
     }
@@ -148,6 +152,7 @@ fn store(row: u32, column: u32, y0: vec4f, y1: vec4f, y2: vec4f) {
     let start = row * parts * width + column / 4;
     result[start] = y0;
     if (parts > 1) { result[start + width] = y1; }
+    if (wide) { result[start + lanes] = y1; }
     if (parts > 2) { result[start + 2 * width] = y2; }
   }
 }
@@ -172,55 +177,48 @@ fn main(
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let number = group.y * workgroups.x + group.x;
-  let blocks_across = (params.columns + 4 * lanes - 1) / (4 * lanes);
+  let span = select(4 * lanes, 8 * lanes, wide);
+  let blocks_across = (params.columns + span - 1) / span;
   let row = number / blocks_across * block_rows;
   if (row >= params.rows) { return; }
-  let column = (number % blocks_across * lanes + lane) * 4;
+  let column = number % blocks_across * span + lane * 4;
   let columns = min(column + vec4u(0, 1, 2, 3), vec4u(params.columns - 1)) * params.vectors;
   let rows = min(row + vec2u(lane, 8 + lane), vec2u(params.rows - 1)) * params.vectors;
 
-  for (var k = 0u; k < params.vectors; k += lanes) {
-    let own = min(k + lane, params.vectors - 1);
-    var scales = vec4f(1.0);
-    if (has_norm) { scales = scale[own]; }
-    if (block_rows == 1) {
-      let mine = select(vec4f(), x[row * params.vectors + own], k + lane < params.vectors);
-      squares.x += dot(mine, mine);
-      let scaled = mine * scales;
-      add_row(columns, k, subgroupBroadcast(scaled, 0u));
-      add_row(columns, k + 1, subgroupBroadcast(scaled, 1u));
-      add_row(columns, k + 2, subgroupBroadcast(scaled, 2u));
-      add_row(columns, k + 3, subgroupBroadcast(scaled, 3u));
-      add_row(columns, k + 4, subgroupBroadcast(scaled, 4u));
-      add_row(columns, k + 5, subgroupBroadcast(scaled, 5u));
-      add_row(columns, k + 6, subgroupBroadcast(scaled, 6u));
-      add_row(columns, k + 7, subgroupBroadcast(scaled, 7u));
-    } else {
-      add_rows(columns, k, rows, subgroupBroadcast(scales, 0u));
-      add_rows(columns, k + 1, rows, subgroupBroadcast(scales, 1u));
-      add_rows(columns, k + 2, rows, subgroupBroadcast(scales, 2u));
-      add_rows(columns, k + 3, rows, subgroupBroadcast(scales, 3u));
-      add_rows(columns, k + 4, rows, subgroupBroadcast(scales, 4u));
-      add_rows(columns, k + 5, rows, subgroupBroadcast(scales, 5u));
-      add_rows(columns, k + 6, rows, subgroupBroadcast(scales, 6u));
-      add_rows(columns, k + 7, rows, subgroupBroadcast(scales, 7u));
+  if (block_rows > 1) {
+    for (var k = 0u; k < params.vectors; k++) {
+      var scales = vec4f(1.0);
+      if (has_norm) { scales = scale[k]; }
+      add_rows(columns, k, rows, scales);
     }
-  }
-
-  if (block_rows == 1) {
-    let f = factor(vec2f(subgroupAdd(squares.x))).x;
-    store(row, column, f * row_sums[0], f * row_sums[1], f * row_sums[2]);
+    let mine = factor(squares);
+    // Columns: rows from 0 on, and rows from 8 on.
+    let lower = transpose(lower_four(vec4f(mine, 0.0, 0.0)));
+    let upper = transpose(upper_four(vec4f(mine, 0.0, 0.0)));
+    store_rows(row, column, sums0[0], sums1[0], sums2[0], lower[0]);
+    if (block_rows > 4) { store_rows(row + 4, column, sums0[1], sums1[1], sums2[1], upper[0]); }
+    if (block_rows > 8) {
+      store_rows(row + 8, column, sums0[2], sums1[2], sums2[2], lower[1]);
+      store_rows(row + 12, column, sums0[3], sums1[3], sums2[3], upper[1]);
+    }
     return;
   }
-  let mine = factor(squares);
-  let lower = lower_four(vec4f(mine, 0.0, 0.0)); // x: rows from 0 on, y: rows from 8 on
-  let upper = upper_four(vec4f(mine, 0.0, 0.0));
-  let factors = transpose(lower);
-  let more_factors = transpose(upper);
-  store_rows(row, column, sums0[0], sums1[0], sums2[0], factors[0]);
-  if (block_rows > 4) { store_rows(row + 4, column, sums0[1], sums1[1], sums2[1], more_factors[0]); }
-  if (block_rows > 8) {
-    store_rows(row + 8, column, sums0[2], sums1[2], sums2[2], factors[1]);
-    store_rows(row + 12, column, sums0[3], sums1[3], sums2[3], more_factors[1]);
+
+  for (var k = 0u; k < params.vectors; k += lanes) {
+    let own = min(k + lane, params.vectors - 1);
+    let mine = select(vec4f(), x[row * params.vectors + own], k + lane < params.vectors);
+    squares.x += dot(mine, mine);
+    var scaled = mine;
+    if (has_norm) { scaled *= scale[own]; }
+    add_row(columns, k, subgroupBroadcast(scaled, 0u));
+    add_row(columns, k + 1, subgroupBroadcast(scaled, 1u));
+    add_row(columns, k + 2, subgroupBroadcast(scaled, 2u));
+    add_row(columns, k + 3, subgroupBroadcast(scaled, 3u));
+    add_row(columns, k + 4, subgroupBroadcast(scaled, 4u));
+    add_row(columns, k + 5, subgroupBroadcast(scaled, 5u));
+    add_row(columns, k + 6, subgroupBroadcast(scaled, 6u));
+    add_row(columns, k + 7, subgroupBroadcast(scaled, 7u));
   }
+  let f = factor(vec2f(subgroupAdd(squares.x))).x;
+  store(row, column, f * row_sums[0], f * row_sums[1], f * row_sums[2]);
 }

@@ -118,6 +118,9 @@ function stepDispatch(step: Step, gpu: Gpu): Dispatch {
   const blockRows = sizes.find((size) => rows <= size) ?? sizes.at(-1)!;
   const blocksOf = (blockColumns: number) =>
     Math.ceil(rows / blockRows) * Math.ceil(columns / blockColumns);
+  // With a few columns there would be too few workgroups for the cores to share.
+  const isWide = gpu.isCpu && weights.length === 1 && !hasResidual && columns % 64 === 0 &&
+    columns >= 512;
   const plain: Shader = gpu.isCpu ? { name: "step-linear-subgroup", source: subgroupSource } : {
     name: `step-linear-${blockRows}`,
     source: source.replace("const BLOCK_ROWS = 8u;", `const BLOCK_ROWS = ${blockRows}u;`),
@@ -132,7 +135,7 @@ function stepDispatch(step: Step, gpu: Gpu): Dispatch {
       has_norm: Number(scale !== undefined),
       has_gate: Number(isGated),
       has_residual: Number(hasResidual),
-      ...(gpu.isCpu && { block_rows: blockRows }),
+      ...(gpu.isCpu && { block_rows: blockRows, wide: Number(isWide) }),
     },
     uniforms: { rows, columns, vectors: depth / 4, epsilon },
     bindings: {
@@ -142,7 +145,7 @@ function stepDispatch(step: Step, gpu: Gpu): Dispatch {
       ...(residual && { residual }),
       result,
     },
-    workgroups: linearGrid(blocksOf(gpu.isCpu ? 32 : 4), 1),
+    workgroups: linearGrid(blocksOf(gpu.isCpu ? isWide ? 64 : 32 : 4), 1),
     flops: 2 * rows * depth * columns * weights.length,
   };
 }
