@@ -22,13 +22,10 @@ alias Element = f32;
 const WIDTH = 1u;
 
 // Replaced when the shader is specialised: elements of a head, blocks that it has, and elements of a block, which an
-// invocation sums up. In the text, because they are lengths of arrays. For the rest see attention-softmax.wgsl.
+// invocation sums up. In the text, because they are lengths of arrays.
 const HEAD = 8u;
 const BLOCKS = 1u;
 const BLOCK = 8u;
-const FIRST_DISTANCES = array<u32, 2>(0u, 1u);
-const EXACT_DISTANCES = 1u;
-const DIRECTION_BUCKETS = 2u;
 
 struct Params {
   batch: u32,
@@ -72,11 +69,10 @@ fn total_of(products: Element) -> f32 {
 
 // What is added to the scores of keys so far back.
 fn bias(distances: vec4u, head: u32) -> vec4f {
-  var row = min(distances, vec4u(EXACT_DISTANCES));
-  for (var n = EXACT_DISTANCES + 1u; n < DIRECTION_BUCKETS; n++) {
-    row += select(vec4u(), vec4u(1), distances >= vec4u(FIRST_DISTANCES[n]));
-  }
-  let i = row * params.heads + head;
+  // Replaced when the shader is specialised: the bucket of each distance. Not a loop over an array of constants, which
+  // drivers of CPU adapters read from memory.
+  let bucket = vec4u();
+  let i = bucket * params.heads + head;
   return vec4f(table[i.x], table[i.y], table[i.z], table[i.w]);
 }
 

@@ -4,9 +4,9 @@
 
 import source from "../../../shaders/self-attention-step.wgsl" with { type: "text" };
 import { linearGrid } from "../dispatch.ts";
-import { applyAll, type Op, sameShape, ShapeError, type Tensor } from "../tensor.ts";
+import { applyAll, type Op, sameShape, type Shader, ShapeError, type Tensor } from "../tensor.ts";
 import { blocksOf, LANES, withHead } from "./attention-head.ts";
-import { bucketed, bucketProblem, type PositionBuckets } from "./position-buckets.ts";
+import { bucketProblem, firstDistances, type PositionBuckets } from "./position-buckets.ts";
 
 /** Keys and values of one attention layer. */
 export interface KeyValues {
@@ -75,7 +75,7 @@ const selfAttentionStepOp: Op<Attributes> = {
     const [batch, queries, width] = context.shape;
     const [, length] = keyCache.shape;
     const headSize = width / heads;
-    const shader = bucketed(
+    const shader = withBias(
       withHead({ name: "self-attention-step", source }, headSize),
       bucketsOf(table, attributes),
     );
@@ -108,6 +108,16 @@ const selfAttentionStepOp: Op<Attributes> = {
     }];
   },
 };
+
+/** The shader that knows the buckets: every distance beyond a bucket's first adds one. */
+function withBias({ name, source }: Shader, positions: PositionBuckets): Shader {
+  const [, ...later] = firstDistances(positions);
+  const steps = later.map((first) => `select(vec4u(), vec4u(1), distances >= vec4u(${first}u))`);
+  return {
+    name: `${name}-${positions.buckets}-${positions.maxDistance}`,
+    source: source.replace("let bucket = vec4u();", `let bucket = ${steps.join(" + ")};`),
+  };
+}
 
 function bucketsOf(table: Tensor, { maxDistance }: Attributes): PositionBuckets {
   return { buckets: table.shape[0], bidirectional: false, maxDistance };
