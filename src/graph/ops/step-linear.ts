@@ -40,7 +40,7 @@ export interface StepLinearOptions {
 }
 
 /** The most rows for which the kernels of a step are used. */
-const MOST_ROWS = { cpu: 32, gpu: 8 };
+const MOST_ROWS = { cpu: 64, gpu: 8 };
 
 interface Attributes {
   readonly weights: number;
