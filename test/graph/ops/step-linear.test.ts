@@ -1,11 +1,13 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Gpu } from "../../../src/gpu/device.ts";
+import { compile } from "../../../src/graph/compile.ts";
 import { input } from "../../../src/graph/leaves.ts";
 import { stepLinear } from "../../../src/graph/ops/step-linear.ts";
 import { ShapeError } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
 import { assertClose, evaluate, operand, values } from "./check.ts";
+import { roundedToHalf, variable } from "./variables.ts";
 import { variants } from "./variants.ts";
 
 const test = suite("stepLinear");
@@ -107,6 +109,20 @@ for (const [variant, gpu] of adapters) {
       close("three", parts.flat());
     });
   }
+
+  test(`${variant}: weights stored as f16 give the same bits as their values in f32`, async () => {
+    for (const [rows, depth, columns] of [[1, 36, 40], [9, 68, 4], [3, 7, 5]]) {
+      const weights = [3, 4, 5].map((seed) => roundedToHalf(values([columns, depth], seed)));
+      const x = variable(gpu, "x", [rows, depth], values([rows, depth], 1));
+      const stored = (dtype: "f16" | "f32") =>
+        weights.map((weight, i) => variable(gpu, `w${i}`, [columns, depth], weight, dtype));
+      const outputs = { half: stepLinear(x, stored("f16")), single: stepLinear(x, stored("f32")) };
+      const program = await compile(gpu, { outputs });
+      const { half, single } = await program.run({}, ["half", "single"]);
+      program.destroy();
+      assert.equal(half, single);
+    }
+  });
 
   test(`${variant}: the norm neither overflows where its rows do not, nor divides by nothing`, async () => {
     const operands = {
