@@ -8,11 +8,11 @@
  * share the encoder's keys and values and the instance's adapters, of which there is one copy.
  */
 
-import { add } from "../src/graph/ops/add.ts";
-import { attentionStep } from "../src/graph/ops/attention-step.ts";
-import { cacheWrite, type KeyValues } from "../src/graph/ops/cache-write.ts";
+import { crossAttentionStep } from "../src/graph/ops/cross-attention-step.ts";
 import { linear } from "../src/graph/ops/matmul.ts";
 import { reshape } from "../src/graph/ops/reshape.ts";
+import { type KeyValues, selfAttentionStep } from "../src/graph/ops/self-attention-step.ts";
+import { stepLinear } from "../src/graph/ops/step-linear.ts";
 import type { Tensor } from "../src/graph/tensor.ts";
 import {
   type AdaptLayer,
@@ -26,7 +26,7 @@ import {
   project,
 } from "./t5.ts";
 
-/** What a step reads besides the token; caches are [B, length, slots × heads × headDim], see `attentionStep`. */
+/** What a step reads besides the token; caches are [B, length, slots × heads × headDim], see `selfAttentionStep`. */
 export interface DecoderCache {
   /** By layer, K slots; overwritten at the current position. */
   readonly self: readonly KeyValues[];
@@ -66,41 +66,62 @@ export function decodeStep(
   const { config } = model;
   const { heads } = config;
   const [batch, sequences] = ids.shape;
-  /** [B, K, features] as one row of a cache. */
-  const slots = (x: Tensor) => reshape(x, [batch, sequences * x.shape[2]]);
   let h = embed(model, ids);
   for (let i = 0; i < config.decoderLayers; i++) {
     const block = `decoder.block.${i}.layer`;
-    const part = (name: string, x: Tensor) => linear(x, model.weight(`${block}.${name}.weight`));
+    const weight = (name: string) => model.weight(`${block}.${name}.weight`);
+    const norm = (layer: number) => normOf(model, `${block}.${layer}.layer_norm`);
 
-    const own = norm(model, `${block}.0.layer_norm`, h);
-    const written = cacheWrite(cache.self[i], {
-      key: slots(part("0.SelfAttention.k", own)),
-      value: slots(part("0.SelfAttention.v", own)),
-    }, position);
-    const context = attentionStep(
-      part("0.SelfAttention.q", own),
-      written.key,
-      written.value,
-      {
-        heads,
-        position,
-        table: model.weight(positionTable("decoder")),
-        ancestors: cache.ancestors,
-      },
-    );
-    h = add(part("0.SelfAttention.o", context), h);
+    const own = ["q", "k", "v"].map((part) => weight(`0.SelfAttention.${part}`));
+    const { context } = selfAttentionStep(stepLinear(h, own, { norm: norm(0) }), cache.self[i], {
+      heads,
+      position,
+      table: model.weight(positionTable("decoder")),
+      ancestors: cache.ancestors,
+    });
+    h = stepLinear(context, [weight("0.SelfAttention.o")], { residual: h });
 
-    const query = norm(model, `${block}.1.layer_norm`, h);
-    const read = attentionStep(
-      part("1.EncDecAttention.q", query),
-      cache.cross[i].key,
-      cache.cross[i].value,
-      { heads, keyMask: cache.encoderMask, maskValue: CROSS_MASK },
-    );
-    h = add(part("1.EncDecAttention.o", read), h);
-    h = feedForward(model, `${block}.2`, i, h, adapt);
+    const query = stepLinear(h, [weight("1.EncDecAttention.q")], { norm: norm(1) });
+    const read = crossAttentionStep(query, cache.cross[i], {
+      heads,
+      keyMask: cache.encoderMask,
+      maskValue: CROSS_MASK,
+    });
+    h = stepLinear(read, [weight("1.EncDecAttention.o")], { residual: h });
+    h = stepFeedForward(model, `${block}.2`, i, h, adapt);
   }
-  const logits = project(model, finalNorm(model, "decoder", h));
-  return reshape(logits, [batch * sequences, config.vocabSize]);
+  return reshape(stepProject(model, h), [batch * sequences, config.vocabSize]);
+}
+
+/** `feedForward` of a step. */
+function stepFeedForward(
+  model: Model,
+  layer: string,
+  index: number,
+  h: Tensor,
+  adapt: AdaptLayer | undefined,
+): Tensor {
+  const { config } = model;
+  if (!config.gatedGelu) return feedForward(model, layer, index, h, adapt);
+  const part = (p: string) => model.weight(`${layer}.DenseReluDense.${p}.weight`);
+  const inner = stepLinear(h, [part("wi_0"), part("wi_1")], {
+    norm: normOf(model, `${layer}.layer_norm`),
+    isGated: true,
+  });
+  const y = stepLinear(inner, [part("wo")], { residual: h });
+  if (!adapt) return y;
+  return adapt(index, config.adapterNormInput ? norm(model, `${layer}.layer_norm`, h) : h, y);
+}
+
+/** The logits of a step, after the last norm. Tied models rescale before they project. */
+function stepProject(model: Model, h: Tensor): Tensor {
+  if (model.config.tiedEmbeddings) return project(model, finalNorm(model, "decoder", h));
+  return stepLinear(h, [model.weight("lm_head.weight")], {
+    norm: normOf(model, "decoder.final_layer_norm"),
+  });
+}
+
+/** What `stepLinear` needs of the norm of that name. */
+function normOf(model: Model, name: string) {
+  return { scale: model.weight(`${name}.weight`), epsilon: model.config.normEpsilon };
 }

@@ -16,7 +16,7 @@ import { compile } from "../graph/compile.ts";
 import { input, read, type Variable } from "../graph/leaves.ts";
 import { advance } from "../graph/ops/advance.ts";
 import { assign } from "../graph/ops/assign.ts";
-import type { KeyValues } from "../graph/ops/cache-write.ts";
+import type { KeyValues } from "../graph/ops/self-attention-step.ts";
 import { tokenAt } from "../graph/ops/token-at.ts";
 import type { Program } from "../graph/program.ts";
 import type { Tensor } from "../graph/tensor.ts";

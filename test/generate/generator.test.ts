@@ -1,6 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { forward } from "../../models/hyperdecoder.ts";
+import { takeCensus } from "../../src/bench/census.ts";
 import { UserError } from "../../src/errors.ts";
 import { SequenceGenerator } from "../../src/generate/generator.ts";
 import type { GenerationOptions } from "../../src/generate/options.ts";
@@ -149,6 +150,21 @@ for (const options of [ways.greedy, { ...ways.sampling, outputs: 1 }]) {
     generator.destroy();
   });
 }
+
+test("the host looks every sixteen tokens, and not once all rows have ended", async () => {
+  const generator = new SequenceGenerator(config, parameters);
+  const looks = async (options: GenerationOptions) => {
+    const [, { readbacks }] = await takeCensus(() => generator.generate(batch, options));
+    return readbacks;
+  };
+  assert.is(await looks({ maxLength: 9, minLength: 9 }), 1);
+  assert.is(await looks({ maxLength: 17, minLength: 17 }), 1);
+  assert.is(await looks({ maxLength: 40, minLength: 40 }), 3);
+  const rows = await generator.generate(batch, { maxLength: 40 });
+  const longest = Math.max(...rows.map(([{ tokens, ended }]) => tokens.length + Number(ended)));
+  assert.is(await looks({ maxLength: 40 }), Math.ceil(longest / 16));
+  generator.destroy();
+});
 
 test("calls at the same time do not disturb each other, nor one in the midst of a stream", async () => {
   const generator = new SequenceGenerator(config, parameters);

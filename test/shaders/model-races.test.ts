@@ -62,7 +62,7 @@ const adapters: readonly [string, Gpu][] = [["CPU", seenAs(true)], ["GPU", seenA
  * Kernels whose lanes talk through subgroup operations, for which the interpreter has no lanes. They
  * have no workgroup memory, and their own tests compare every result with f64 loops.
  */
-const withoutInterpreter = ["matmul-subgroup.matmul"];
+const withoutInterpreter = ["matmul-subgroup.matmul", "step-linear-subgroup.main"];
 
 /** Sizes that are whole vec4s, and sizes that are not. */
 const sizes = [

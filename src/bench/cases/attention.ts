@@ -3,7 +3,7 @@
 import type { ModelConfig } from "../../../models/config.ts";
 import { CROSS_MASK, SELF_MASK } from "../../../models/t5.ts";
 import * as ops from "../../graph/ops/attention.ts";
-import { attentionStep } from "../../graph/ops/attention-step.ts";
+import { selfAttentionStep } from "../../graph/ops/self-attention-step.ts";
 import { size } from "../../graph/tensor.ts";
 import { type Case, type Differentiable, withGradients } from "../kernels.ts";
 import type { Workbench } from "../workbench.ts";
@@ -66,20 +66,21 @@ function attend(
   };
 }
 
-/** Attention of one new token to `length` cached ones. */
+/** Attention of one new token to itself and to all that a cache of `length` has room for before it. */
 export function cachedAttention(config: ModelConfig, batch: number, length: number): Case {
   const { heads, headDim, relativeBuckets } = config;
   return (bench) => {
     const width = heads * headDim;
-    const query = bench.floats("query", [batch, 1, width]);
+    const packed = bench.floats("query, key and value", [batch, 1, 3 * width]);
     const key = bench.floats("key", [batch, length, width]);
     const value = bench.floats("value", [batch, length, width]);
     const position = bench.operand("position", [1], Uint32Array.of(length - 1), "u32");
     const table = bench.floats("table", [relativeBuckets, heads]);
+    const step = selfAttentionStep(packed, { key, value }, { heads, position, table });
     return {
       name: `cached attention ${batch}×${heads}×${length}×${headDim}`,
-      operands: [query, key, value, table],
-      results: [attentionStep(query, key, value, { heads, position, table })],
+      operands: [packed, key, value, table],
+      results: [step.context],
       flops: 4 * size(key.shape),
     };
   };

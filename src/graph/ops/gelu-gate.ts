@@ -1,6 +1,14 @@
 import source from "../../../shaders/gelu-gate.wgsl" with { type: "text" };
 import { elementGrid } from "../dispatch.ts";
-import { apply, type Dispatch, type Op, ShapeError, size, type Tensor } from "../tensor.ts";
+import {
+  apply,
+  type Dispatch,
+  type Op,
+  type Scratch,
+  ShapeError,
+  size,
+  type Tensor,
+} from "../tensor.ts";
 import type { DropoutOptions } from "./dropout.ts";
 
 const shader = { name: "gelu-gate", source };
@@ -25,24 +33,41 @@ const geluGateOp: Op<Attributes> = {
     apply(geluGateGradientOp, seed ? [x, dy!, seed] : [x, dy!], attributes),
     undefined,
   ],
-  kernel: ({ inputs: [x, seed], outputs: [gated], attributes }) => [{
-    ...settings(gated, seed, attributes),
-    entry: "forward",
-    bindings: { ...read(x), ...(seed && { seed }), gated },
-    flops: 10 * size(gated.shape),
-  }],
+  kernel: ({ inputs: [x, seed], outputs: [gated], attributes }) => [
+    geluGateDispatch(x, gated, seed, attributes),
+  ],
 };
+
+/** The dispatch that computes the gate, for ops that end with one. */
+export function geluGateDispatch(
+  x: Tensor | Scratch,
+  gated: Tensor,
+  seed?: Tensor,
+  dropout: Attributes = null,
+): Dispatch {
+  return {
+    ...settings(gated, seed, dropout),
+    entry: "forward",
+    bindings: { [isVector(gated) ? "x_vec4" : "x"]: x, ...(seed && { seed }), gated },
+    flops: 10 * size(gated.shape),
+  };
+}
 
 /** Inputs: x, the result's gradient and, with dropout, the seed. */
 const geluGateGradientOp: Op<Attributes> = {
   name: "gelu gate gradient",
   shape: ([x]) => [{ shape: x.shape, dtype: "f32" }],
   kernel({ inputs: [x, gradient, seed], outputs: [xGradient], attributes }) {
-    const written = isVector(x) ? { x_gradient_vec4: xGradient } : { x_gradient: xGradient };
+    const suffix = isVector(gradient) ? "_vec4" : "";
     return [{
       ...settings(gradient, seed, attributes),
       entry: "backward",
-      bindings: { ...read(x), ...(seed && { seed }), gradient, ...written },
+      bindings: {
+        [`x${suffix}`]: x,
+        ...(seed && { seed }),
+        gradient,
+        [`x_gradient${suffix}`]: xGradient,
+      },
       flops: 22 * size(gradient.shape),
     }];
   },
@@ -57,7 +82,7 @@ function settings(
   const columns = result.shape.at(-1)!, rate = dropout?.rate ?? 0;
   return {
     shader,
-    constants: { vectors: Number(columns % 4 === 0), has_dropout: Number(seed !== undefined) },
+    constants: { vectors: Number(isVector(result)), has_dropout: Number(seed !== undefined) },
     uniforms: {
       count: size(result.shape),
       columns,
@@ -69,13 +94,9 @@ function settings(
   };
 }
 
-function read(x: Tensor): Dispatch["bindings"] {
-  return isVector(x) ? { x_vec4: x } : { x };
-}
-
-/** Whether rows of a and of b are whole vec4s. */
+/** Whether rows of a and of b, which are as long as the result's, are whole vec4s. */
 function isVector({ shape }: Tensor): boolean {
-  return shape.at(-1)! % 8 === 0;
+  return shape.at(-1)! % 4 === 0;
 }
 
 /**

@@ -70,8 +70,12 @@ export function matmulCandidates(
     // Up to here seven eighths of a tile would be empty.
     return problem.m <= 4 ? [...thin, ...tiled] : [...tiled, ...thin];
   }
-  const hasSubgroups = adapter.subgroups && adapter.subgroupSize === LANES;
-  return candidatesOf[hasSubgroups ? "subgroup" : "register"](problem);
+  return candidatesOf[hasBroadcasts(adapter) ? "subgroup" : "register"](problem);
+}
+
+/** Whether a CPU adapter has the subgroups that kernels with broadcasts are written for. */
+export function hasBroadcasts({ subgroups, subgroupSize }: MatmulAdapter): boolean {
+  return subgroups && subgroupSize === LANES;
 }
 
 /** The candidates of each variant; for tests and benchmarks, which run what the adapter would not choose. */

@@ -14,12 +14,11 @@ export {
   type RelativePositions,
   selfAttention,
 } from "./attention.ts";
-export { attentionStep, type AttentionStepOptions } from "./attention-step.ts";
 export { bannedTokens, type BannedTokensOptions } from "./banned-tokens.ts";
 export { type BeamState, beamStep, type BeamStepOptions } from "./beam-step.ts";
 export { broadcastRows } from "./broadcast-rows.ts";
-export { cacheWrite } from "./cache-write.ts";
 export { concat } from "./concat.ts";
+export { crossAttentionStep, type CrossAttentionStepOptions } from "./cross-attention-step.ts";
 export type { DecodingOptions, DecodingState } from "./decoding-state.ts";
 export { dropout, dropoutAdd } from "./dropout.ts";
 export { embedding } from "./embedding.ts";
@@ -36,7 +35,13 @@ export { reshape } from "./reshape.ts";
 export { rmsNorm } from "./rms-norm.ts";
 export { sampleStep, type SampleStepOptions } from "./sample-step.ts";
 export { scale } from "./scale.ts";
+export {
+  type KeyValues,
+  selfAttentionStep,
+  type SelfAttentionStepOptions,
+} from "./self-attention-step.ts";
 export { split } from "./split.ts";
+export { stepLinear, type StepLinearOptions } from "./step-linear.ts";
 export { sumRows } from "./sum-rows.ts";
 export { tokenAt } from "./token-at.ts";
 export { window } from "./window.ts";

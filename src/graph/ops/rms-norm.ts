@@ -11,6 +11,7 @@ import {
   type Dispatch,
   matrixShape,
   type Op,
+  type Scratch,
   ShapeError,
   size,
   type Tensor,
@@ -139,6 +140,17 @@ export function rmsNorm(x: Tensor, scale: Tensor, epsilon = 1e-6): Tensor {
   return applyAll(rmsNormOp, [x, scale], { epsilon })[0];
 }
 
+/** The dispatch that computes the norm, for ops that begin with one. */
+export function normDispatch(
+  x: Tensor,
+  scale: Tensor,
+  results: Readonly<Record<"normalized" | "rstd", Tensor | Scratch>>,
+  epsilon: number,
+  gpu: Gpu,
+): Dispatch {
+  return rowsDispatch("forward", x, { epsilon }, gpu, { x, scale, ...results });
+}
+
 /** Invocations that share a row of `elements` elements: a power of two, at most a workgroup. */
 export function lanesFor(elements: number, isCpu: boolean): number {
   return isCpu ? 1 : Math.min(WORKGROUP_SIZE, 2 ** Math.ceil(Math.log2(elements)));
@@ -149,7 +161,7 @@ function rowsDispatch(
   x: Tensor,
   { epsilon = 0, dropout }: { readonly epsilon?: number; readonly dropout?: DropoutMask },
   gpu: Gpu,
-  bindings: Readonly<Record<string, Tensor>>,
+  bindings: Readonly<Record<string, Tensor | Scratch>>,
 ): Dispatch {
   const { rows, columns } = matrixShape(x);
   const width = widthOf(columns);
