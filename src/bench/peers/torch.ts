@@ -104,7 +104,7 @@ export function torchContests(gpu: Gpu, torch: Torch, subject: Subject): Contest
     ...precisions.map((precision): Contest => ({
       work: `${name} with generated adapters, training step`,
       peer: peer(precision),
-      ours: () => ours.modelTraining(gpu, subject),
+      ours: () => ours.alone(gpu, () => ours.modelTraining(gpu, subject)),
       theirs: () => torchContender(torch, "train", precision),
       tolerance: TOLERANCE[precision],
     })),
