@@ -55,7 +55,9 @@ export async function startTorch(script: URL, subject: Subject): Promise<TorchPr
 async function requireTorch(): Promise<void> {
   let found: Deno.CommandOutput;
   try {
-    found = await new Deno.Command("python3", { args: ["-c", "import torch"] }).output();
+    // To import it takes long.
+    const find = "import importlib.util, sys; sys.exit(not importlib.util.find_spec('torch'))";
+    found = await new Deno.Command("python3", { args: ["-c", find] }).output();
   } catch {
     throw new UserError("--torch needs Python: there is no python3 on the PATH");
   }
