@@ -1,4 +1,4 @@
-// Bottleneck adapter, forward and backward, both products in one dispatch. For GPUs.
+// Bottleneck adapter, forward and backward, both products in one dispatch. For GPUs, where few rows share weights.
 //
 //   forward:   hidden = relu(x · down + down_bias)        result = residual + hidden · up + up_bias
 //   backward:  hidden = dy · upᵀ where gate > 0, else 0   result = hidden · downᵀ     (gate: hidden of forward)
@@ -10,10 +10,10 @@
 //   residual, result [instances, rows, width]
 //   gate, hidden     [instances, rows, bottleneck]
 //
-// A workgroup takes up to sixteen rows of one instance through both products; an item of work is one
-// column of four rows, and neighbouring lanes have neighbouring columns. The first product is long and
-// narrow, so its sums are cut into SPLITS parts, each by another lane. `hidden` goes through storage
-// (backward needs it), so the bottleneck has no limit.
+// A workgroup takes TILE_ROWS rows of one instance through both products. An invocation has a block of 4 rows by 4
+// columns and sums every so many of its products, SPLITS invocations next to one another a block: so neighbours read
+// neighbours however a matrix is stored, and few outputs with long sums still keep all invocations busy. `hidden`
+// goes through storage (backward needs it), so the bottleneck has no limit.
 //
 // Invariant: a sum's parts are those of a fixed stride over its inputs, added in order. Rows past the end
 // repeat the last one and are not stored.
@@ -29,10 +29,15 @@ struct Params {
   second_bias_stride: u32,
 }
 
+const LANES = 256u;
+// The host writes other values here: rows of a tile, 4 to 16, and parts of a sum in either product.
 const TILE_ROWS = 16u;
-const SLOTS = 32u;
-const SPLITS = 8u;
-const LANES = SLOTS * SPLITS;
+const FIRST_SPLITS = 4u;
+const SECOND_SPLITS = 1u;
+
+// Columns that a tile has at once.
+const FIRST_COLUMNS = 16u * LANES / TILE_ROWS / FIRST_SPLITS;
+const SECOND_COLUMNS = 16u * LANES / TILE_ROWS / SECOND_SPLITS;
 
 override transposed: bool = false;
 override has_residual: bool = false;
@@ -52,168 +57,227 @@ override vectorized: bool = false;
 @group(0) @binding(7) var<storage, read_write> hidden: array<f32>;
 @group(0) @binding(8) var<storage, read_write> result: array<f32>;
 
-var<workgroup> parts: array<vec4f, LANES>;
+// Every invocation's block of sums, a vec4 a row.
+var<workgroup> parts: array<array<vec4f, 4>, LANES>;
 
-// The workgroup's number among all tiles, and how many tiles an instance has.
-fn tile_index(group_id: vec3u, group_counts: vec3u) -> u32 {
-  return group_id.y * group_counts.x + group_id.x;
+// The rows that a workgroup works on, among all rows.
+struct Tile {
+  instance: u32,
+  first_row: u32,
+  // The row after the instance's last.
+  end: u32,
 }
 
-fn tiles_per_instance() -> u32 { return (params.rows + TILE_ROWS - 1u) / TILE_ROWS; }
-
-// Numbers among all rows of the four from `first_row`; past the instance's end the last one is repeated.
-fn rows_of(first_row: u32, instance: u32) -> vec4u {
-  let last = (instance + 1u) * params.rows - 1u;
-  return min(vec4u(first_row) + vec4u(0u, 1u, 2u, 3u), vec4u(last));
+fn tile_of(number: u32) -> Tile {
+  let tiles = (params.rows + TILE_ROWS - 1u) / TILE_ROWS;
+  let instance = number / tiles;
+  let start = instance * params.rows;
+  return Tile(instance, start + number % tiles * TILE_ROWS, start + params.rows);
 }
 
-fn value(i: u32) -> f32 { return values[i / 4u][i % 4u]; }
-fn first_weight(i: u32) -> f32 { return first[i / 4u][i % 4u]; }
-fn second_weight(i: u32) -> f32 { return second[i / 4u][i % 4u]; }
+// Four rows of the tile; past the instance's end the last one is repeated.
+fn rows_of(tile: Tile, row_block: u32) -> vec4u {
+  return min(tile.first_row + 4u * row_block + vec4u(0u, 1u, 2u, 3u), vec4u(tile.end - 1u));
+}
 
-// This lane's part of the sums of values · first in one column, for four rows.
-fn first_part(rows: vec4u, base: u32, column: u32, split: u32) -> vec4f {
-  let at = rows * params.width;
-  let start = base + column * select(1u, params.width, transposed);
-  let step = select(params.bottleneck, 1u, transposed);
-  var sum = vec4f();
+// Inputs k … k + 3 of four rows of the first product; zeros beyond the last.
+fn first_inputs(rows: vec4u, k: u32) -> mat4x4f {
+  let i = rows * params.width + k;
+  if (vectorized) { return mat4x4f(values[i.x / 4u], values[i.y / 4u], values[i.z / 4u], values[i.w / 4u]); }
+  var inputs: mat4x4f;
+  for (var r = 0u; r < 4u; r++) {
+    for (var j = 0u; j < min(4u, params.width - k); j++) { inputs[r][j] = values[(i[r] + j) / 4u][(i[r] + j) % 4u]; }
+  }
+  return inputs;
+}
+
+// The same of the second product.
+fn second_inputs(rows: vec4u, k: u32) -> mat4x4f {
+  let i = rows * params.bottleneck + k;
   if (vectorized) {
-    for (var k = 4u * split; k < params.width; k += 4u * SPLITS) {
-      let x = mat4x4f(
-        values[(at.x + k) / 4u], values[(at.y + k) / 4u], values[(at.z + k) / 4u], values[(at.w + k) / 4u]
-      );
-      let i = start + k * step;
-      if (transposed) {
-        sum += first[i / 4u] * x;
-      } else {
-        sum += vec4f(
-          first_weight(i), first_weight(i + step), first_weight(i + 2u * step), first_weight(i + 3u * step)
-        ) * x;
-      }
+    return mat4x4f(
+      hidden[i.x], hidden[i.x + 1u], hidden[i.x + 2u], hidden[i.x + 3u],
+      hidden[i.y], hidden[i.y + 1u], hidden[i.y + 2u], hidden[i.y + 3u],
+      hidden[i.z], hidden[i.z + 1u], hidden[i.z + 2u], hidden[i.z + 3u],
+      hidden[i.w], hidden[i.w + 1u], hidden[i.w + 2u], hidden[i.w + 3u]
+    );
+  }
+  var inputs: mat4x4f;
+  for (var r = 0u; r < 4u; r++) {
+    for (var j = 0u; j < min(4u, params.bottleneck - k); j++) { inputs[r][j] = hidden[i[r] + j]; }
+  }
+  return inputs;
+}
+
+// Rows k … k + 3 of the first matrix, each by columns column … column + 3; zeros beyond its end.
+fn first_weights(base: u32, k: u32, column: u32) -> mat4x4f {
+  let start = base + select(k * params.bottleneck + column, column * params.width + k, transposed);
+  let along_k = select(params.bottleneck, 1u, transposed);
+  let across = select(1u, params.width, transposed);
+  if (vectorized) {
+    let i = start / 4u;
+    let step = select(along_k, across, transposed) / 4u;
+    let lines = mat4x4f(first[i], first[i + step], first[i + 2u * step], first[i + 3u * step]);
+    if (transposed) { return transpose(lines); }
+    return lines;
+  }
+  var weights: mat4x4f;
+  for (var j = 0u; j < min(4u, params.width - k); j++) {
+    for (var c = 0u; c < min(4u, params.bottleneck - column); c++) {
+      let i = start + j * along_k + c * across;
+      weights[j][c] = first[i / 4u][i % 4u];
     }
-    return sum;
   }
-  for (var k = split; k < params.width; k += SPLITS) {
-    let x = vec4f(value(at.x + k), value(at.y + k), value(at.z + k), value(at.w + k));
-    sum += first_weight(start + k * step) * x;
-  }
-  return sum;
+  return weights;
 }
 
-// Adds up the parts of an item's sums.
-fn sum_of_parts(slot: u32) -> vec4f {
-  var sum = parts[slot];
-  for (var split = 1u; split < SPLITS; split++) { sum += parts[split * SLOTS + slot]; }
-  return sum;
+// The same of the second matrix.
+fn second_weights(base: u32, k: u32, column: u32) -> mat4x4f {
+  let start = base + select(k * params.width + column, column * params.bottleneck + k, transposed);
+  let along_k = select(params.width, 1u, transposed);
+  let across = select(1u, params.bottleneck, transposed);
+  if (vectorized) {
+    let i = start / 4u;
+    let step = select(along_k, across, transposed) / 4u;
+    let lines = mat4x4f(second[i], second[i + step], second[i + 2u * step], second[i + 3u * step]);
+    if (transposed) { return transpose(lines); }
+    return lines;
+  }
+  var weights: mat4x4f;
+  for (var j = 0u; j < min(4u, params.bottleneck - k); j++) {
+    for (var c = 0u; c < min(4u, params.width - column); c++) {
+      let i = start + j * along_k + c * across;
+      weights[j][c] = second[i / 4u][i % 4u];
+    }
+  }
+  return weights;
 }
 
-// The sums of hidden · second in one column, for four rows.
-fn second_sums(rows: vec4u, base: u32, column: u32) -> vec4f {
-  let at = rows * params.bottleneck;
-  let start = base + column * select(1u, params.bottleneck, transposed);
-  let step = select(params.width, 1u, transposed);
-  var sum = vec4f();
-  for (var k = 0u; k < params.bottleneck; k++) {
-    let h = vec4f(hidden[at.x + k], hidden[at.y + k], hidden[at.z + k], hidden[at.w + k]);
-    sum += second_weight(start + k * step) * h;
+// sums + each column of `inputs` (a row of the tile) · weights.
+fn plus_products(sums: mat4x4f, inputs: mat4x4f, weights: mat4x4f) -> mat4x4f {
+  var result = sums;
+  for (var r = 0u; r < 4u; r++) {
+    let x = inputs[r];
+    result[r] += weights[0] * x.x;
+    result[r] += weights[1] * x.y;
+    result[r] += weights[2] * x.z;
+    result[r] += weights[3] * x.w;
   }
+  return result;
+}
+
+// Leaves this invocation's part of the first product's columns from first_column on in `parts`.
+fn first_parts(tile: Tile, first_column: u32, lane: u32) {
+  let owned = lane / FIRST_SPLITS;
+  let column = first_column + 4u * owned % FIRST_COLUMNS;
+  let rows = rows_of(tile, 4u * owned / FIRST_COLUMNS);
+  let base = tile.instance * params.weight_stride;
+  var sums: mat4x4f;
+  if (column < params.bottleneck) {
+    for (var k = lane % FIRST_SPLITS * 4u; k < params.width; k += FIRST_SPLITS * 4u) {
+      sums = plus_products(sums, first_inputs(rows, k), first_weights(base, k, column));
+    }
+  }
+  parts[lane][0] = sums[0]; parts[lane][1] = sums[1]; parts[lane][2] = sums[2]; parts[lane][3] = sums[3];
+}
+
+// The same of the second product.
+fn second_parts(tile: Tile, first_column: u32, lane: u32) {
+  let owned = lane / SECOND_SPLITS;
+  let column = first_column + 4u * owned % SECOND_COLUMNS;
+  let rows = rows_of(tile, 4u * owned / SECOND_COLUMNS);
+  let base = tile.instance * params.weight_stride;
+  var sums: mat4x4f;
+  if (column < params.width) {
+    for (var k = lane % SECOND_SPLITS * 4u; k < params.bottleneck; k += SECOND_SPLITS * 4u) {
+      sums = plus_products(sums, second_inputs(rows, k), second_weights(base, k, column));
+    }
+  }
+  parts[lane][0] = sums[0]; parts[lane][1] = sums[1]; parts[lane][2] = sums[2]; parts[lane][3] = sums[3];
+}
+
+// Sum number `item` of those whose parts are there, [TILE_ROWS, columns].
+fn finished(item: u32, splits: u32, columns: u32) -> f32 {
+  let row = item / columns;
+  let column = item % columns;
+  let first_lane = (row / 4u * columns + column) / 4u * splits;
+  var sum = parts[first_lane][row % 4u][column % 4u];
+  for (var split = 1u; split < splits; split++) { sum += parts[first_lane + split][row % 4u][column % 4u]; }
   return sum;
 }
 
 @compute @workgroup_size(LANES)
 fn forward(
   @builtin(local_invocation_index) lane: u32,
-  @builtin(workgroup_id) group_id: vec3u,
-  @builtin(num_workgroups) group_counts: vec3u,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
 ) {
-  let tile = tile_index(group_id, group_counts);
-  let instance = tile / tiles_per_instance();
-  if (instance >= params.instances) { return; }
-  let start = tile % tiles_per_instance() * TILE_ROWS; // among the instance's rows
-  let row_groups = (min(TILE_ROWS, params.rows - start) + 3u) / 4u;
-  let base = instance * params.weight_stride;
-  let slot = lane % SLOTS;
-  let hidden_items = row_groups * params.bottleneck;
-  for (var begin = 0u; begin < hidden_items; begin += SLOTS) {
-    let item = begin + slot;
-    let column = item % params.bottleneck;
-    let group = item / params.bottleneck;
-    let first_row = instance * params.rows + start + 4u * group;
-    let rows = rows_of(first_row, instance);
-    if (item < hidden_items) { parts[lane] = first_part(rows, base, column, lane / SLOTS); }
+  let tile = tile_of(group.y * groups.x + group.x);
+  if (tile.instance >= params.instances) { return; }
+  for (var first_column = 0u; first_column < params.bottleneck; first_column += FIRST_COLUMNS) {
+    first_parts(tile, first_column, lane);
     workgroupBarrier();
-    if (lane < SLOTS && item < hidden_items) {
-      let bias = first_bias[instance * params.first_bias_stride + column];
-      let sums = sum_of_parts(slot) + bias;
-      let count = min(4u, params.rows - start - 4u * group);
-      for (var r = 0u; r < count; r++) {
-        // Not max(): on some drivers max(NaN, 0) is 0, and a NaN must not be hidden.
-        hidden[(first_row + r) * params.bottleneck + column] = select(sums[r], 0.0, sums[r] < 0.0);
-      }
+    for (var item = lane; item < TILE_ROWS * FIRST_COLUMNS; item += LANES) {
+      let row = tile.first_row + item / FIRST_COLUMNS;
+      let column = first_column + item % FIRST_COLUMNS;
+      if (row >= tile.end || column >= params.bottleneck) { continue; }
+      let sum = finished(item, FIRST_SPLITS, FIRST_COLUMNS);
+      let before = sum + first_bias[tile.instance * params.first_bias_stride + column];
+      // Not max(): on some drivers max(NaN, 0) is 0, and a NaN must not be hidden.
+      hidden[row * params.bottleneck + column] = select(before, 0.0, before < 0.0);
     }
     workgroupBarrier();
   }
   storageBarrier();
-  for (var item = lane; item < row_groups * params.width; item += LANES) {
-    let column = item % params.width;
-    let group = item / params.width;
-    let first_row = instance * params.rows + start + 4u * group;
-    let rows = rows_of(first_row, instance);
-    let bias = second_bias[instance * params.second_bias_stride + column];
-    let sums = second_sums(rows, base, column) + bias;
-    let count = min(4u, params.rows - start - 4u * group);
-    for (var r = 0u; r < count; r++) {
-      let at = (first_row + r) * params.width + column;
-      var sum = sums[r];
-      if (has_residual) { sum += residual[at]; }
-      result[at] = sum;
+  for (var first_column = 0u; first_column < params.width; first_column += SECOND_COLUMNS) {
+    second_parts(tile, first_column, lane);
+    workgroupBarrier();
+    for (var item = lane; item < TILE_ROWS * SECOND_COLUMNS; item += LANES) {
+      let row = tile.first_row + item / SECOND_COLUMNS;
+      let column = first_column + item % SECOND_COLUMNS;
+      if (row >= tile.end || column >= params.width) { continue; }
+      let sum = finished(item, SECOND_SPLITS, SECOND_COLUMNS);
+      let i = row * params.width + column;
+      var value = sum + second_bias[tile.instance * params.second_bias_stride + column];
+      if (has_residual) { value += residual[i]; }
+      result[i] = value;
     }
+    workgroupBarrier();
   }
 }
 
 @compute @workgroup_size(LANES)
 fn backward(
   @builtin(local_invocation_index) lane: u32,
-  @builtin(workgroup_id) group_id: vec3u,
-  @builtin(num_workgroups) group_counts: vec3u,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
 ) {
-  let tile = tile_index(group_id, group_counts);
-  let instance = tile / tiles_per_instance();
-  if (instance >= params.instances) { return; }
-  let start = tile % tiles_per_instance() * TILE_ROWS; // among the instance's rows
-  let row_groups = (min(TILE_ROWS, params.rows - start) + 3u) / 4u;
-  let base = instance * params.weight_stride;
-  let slot = lane % SLOTS;
-  let hidden_items = row_groups * params.bottleneck;
-  for (var begin = 0u; begin < hidden_items; begin += SLOTS) {
-    let item = begin + slot;
-    let column = item % params.bottleneck;
-    let group = item / params.bottleneck;
-    let first_row = instance * params.rows + start + 4u * group;
-    let rows = rows_of(first_row, instance);
-    if (item < hidden_items) { parts[lane] = first_part(rows, base, column, lane / SLOTS); }
+  let tile = tile_of(group.y * groups.x + group.x);
+  if (tile.instance >= params.instances) { return; }
+  for (var first_column = 0u; first_column < params.bottleneck; first_column += FIRST_COLUMNS) {
+    first_parts(tile, first_column, lane);
     workgroupBarrier();
-    if (lane < SLOTS && item < hidden_items) {
-      let sums = sum_of_parts(slot);
-      let count = min(4u, params.rows - start - 4u * group);
-      for (var r = 0u; r < count; r++) {
-        let at = (first_row + r) * params.bottleneck + column;
-        hidden[at] = select(sums[r], 0.0, gate[at] <= 0.0);
-      }
+    for (var item = lane; item < TILE_ROWS * FIRST_COLUMNS; item += LANES) {
+      let row = tile.first_row + item / FIRST_COLUMNS;
+      let column = first_column + item % FIRST_COLUMNS;
+      if (row >= tile.end || column >= params.bottleneck) { continue; }
+      let sum = finished(item, FIRST_SPLITS, FIRST_COLUMNS);
+      let i = row * params.bottleneck + column;
+      hidden[i] = select(sum, 0.0, gate[i] <= 0.0);
     }
     workgroupBarrier();
   }
   if (!has_result) { return; }
   storageBarrier();
-  for (var item = lane; item < row_groups * params.width; item += LANES) {
-    let column = item % params.width;
-    let group = item / params.width;
-    let first_row = instance * params.rows + start + 4u * group;
-    let rows = rows_of(first_row, instance);
-    let sums = second_sums(rows, base, column);
-    let count = min(4u, params.rows - start - 4u * group);
-    for (var r = 0u; r < count; r++) {
-      result[(first_row + r) * params.width + column] = sums[r];
+  for (var first_column = 0u; first_column < params.width; first_column += SECOND_COLUMNS) {
+    second_parts(tile, first_column, lane);
+    workgroupBarrier();
+    for (var item = lane; item < TILE_ROWS * SECOND_COLUMNS; item += LANES) {
+      let row = tile.first_row + item / SECOND_COLUMNS;
+      let column = first_column + item % SECOND_COLUMNS;
+      if (row >= tile.end || column >= params.width) { continue; }
+      result[row * params.width + column] = finished(item, SECOND_SPLITS, SECOND_COLUMNS);
     }
+    workgroupBarrier();
   }
 }

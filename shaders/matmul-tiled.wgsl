@@ -68,6 +68,8 @@ override vector_b: bool = false;
 override vector_result: bool = false;
 // Blocks cover the result exactly, so that no store needs a guard.
 override whole: bool = false;
+// k is of whole steps of a tile, so that no read needs to be zeroed.
+override whole_steps: bool = false;
 // What is done with a finished sum, in this order. Overrides, not uniforms: on a CPU adapter every branch of
 // an epilogue costs its loads, taken or not.
 override has_bias: bool = false;
@@ -91,11 +93,11 @@ const threads = side_blocks / thread_blocks;
 const group_size = threads * threads;
 const step_blocks = group_size / (2u * side_blocks);
 const tile_step = 4u * step_blocks;
-const tile_vectors = tile_step * side_blocks;
 
-// op(a) and op(b) of one step: [tile_step, side_blocks], vec4s along the side.
-var<workgroup> tile_a: array<vec4f, tile_vectors>;
-var<workgroup> tile_b: array<vec4f, tile_vectors>;
+// op(a) and op(b) of one step: [step_blocks, 4, side_blocks], vec4s along the side. Nested arrays, because WebGPU
+// clamps every index that is not a constant: here one per block of four k and one along the side, not one per read.
+var<workgroup> tile_a: array<array<array<vec4f, side_blocks>, 4>, step_blocks>;
+var<workgroup> tile_b: array<array<array<vec4f, side_blocks>, 4>, step_blocks>;
 
 // gelu(x), the tanh form (Hendrycks & Gimpel 2016), as in gelu-gate.wgsl.
 fn gelu(x: vec4f) -> vec4f {
@@ -126,10 +128,16 @@ fn a_vec4_at(i: u32) -> vec4f { return a_vec4[i]; }
 fn b_at(i: u32) -> f32 { return b[i]; }
 fn b_vec4_at(i: u32) -> vec4f { return b_vec4[i]; }
 
+// What was read at k, or zero beyond the last k.
+fn before_end(values: vec4f, k: u32) -> vec4f {
+  if (whole_steps) { return values; }
+  return select(vec4f(), values, k < params.k);
+}
+
 // k … k + 3 of the row of op(a) that starts at `row`, zero beyond the last k.
 fn four_of_a(row: u32, k: u32) -> vec4f {
   if (vector_a) {
-    return select(vec4f(), a_vec4_at((row + min(k, params.k - 4)) / 4), k < params.k);
+    return before_end(a_vec4_at((row + min(k, params.k - 4)) / 4), k);
   }
   let steps = k + vec4u(0, 1, 2, 3);
   let i = row + min(steps, vec4u(params.k - 1));
@@ -138,7 +146,7 @@ fn four_of_a(row: u32, k: u32) -> vec4f {
 
 fn four_of_b(column: u32, k: u32) -> vec4f {
   if (vector_b) {
-    return select(vec4f(), b_vec4_at((column + min(k, params.k - 4)) / 4), k < params.k);
+    return before_end(b_vec4_at((column + min(k, params.k - 4)) / 4), k);
   }
   let steps = k + vec4u(0, 1, 2, 3);
   let i = column + min(steps, vec4u(params.k - 1));
@@ -148,14 +156,14 @@ fn four_of_b(column: u32, k: u32) -> vec4f {
 // One k of the four rows of op(a) that start at `rows`, zero beyond the last k.
 fn slice_of_a(rows: vec4u, k: u32) -> vec4f {
   let i = rows + min(k, params.k - 1) * params.a_row_stride;
-  if (vector_a) { return select(vec4f(), a_vec4_at(i.x / 4), k < params.k); }
-  return select(vec4f(), vec4f(a_at(i.x), a_at(i.y), a_at(i.z), a_at(i.w)), k < params.k);
+  if (vector_a) { return before_end(a_vec4_at(i.x / 4), k); }
+  return before_end(vec4f(a_at(i.x), a_at(i.y), a_at(i.z), a_at(i.w)), k);
 }
 
 fn slice_of_b(columns: vec4u, k: u32) -> vec4f {
   let i = columns + min(k, params.k - 1) * params.b_row_stride;
-  if (vector_b) { return select(vec4f(), b_vec4_at(i.x / 4), k < params.k); }
-  return select(vec4f(), vec4f(b_at(i.x), b_at(i.y), b_at(i.z), b_at(i.w)), k < params.k);
+  if (vector_b) { return before_end(b_vec4_at(i.x / 4), k); }
+  return before_end(vec4f(b_at(i.x), b_at(i.y), b_at(i.z), b_at(i.w)), k);
 }
 
 // Four rows of op(a) by k … k + 3; a matrix column for each k.
@@ -222,6 +230,20 @@ fn store(values: mat4x4f, offset: u32, bias_row: u32, row: u32, column: u32) {
 // A matrix column for each of x: a row of the result.
 fn rank_one(x: vec4f, y: vec4f) -> mat4x4f { return mat4x4f(x.x * y, x.y * y, x.z * y, x.w * y); }
 
+// Adds to each block of sums the products of one k: `j` of the four of block `i`.
+fn multiply(i: u32, j: u32, down: u32, across: u32, sums: ptr<function, array<mat4x4f, 4>>) {
+  let x0 = tile_a[i][j][down];
+  let y0 = tile_b[i][j][across];
+  (*sums)[0] += rank_one(x0, y0);
+  if (thread_blocks > 1) {
+    let x1 = tile_a[i][j][down + threads];
+    let y1 = tile_b[i][j][across + threads];
+    (*sums)[1] += rank_one(x0, y1);
+    (*sums)[2] += rank_one(x1, y0);
+    (*sums)[3] += rank_one(x1, y1);
+  }
+}
+
 @compute @workgroup_size(group_size)
 fn matmul(
   @builtin(workgroup_id) group: vec3u,
@@ -254,12 +276,11 @@ fn matmul(
   let step = select(part / side_blocks, part % step_blocks, along_step);
   let rows = rows_from(a_offset, first_row + side * 4);
   let columns = columns_from(b_offset, first_column + side * 4);
-  let place = step * 4 * side_blocks + side;
 
-  let down = local / threads;
-  let across = local % threads;
-  var sums00 = mat4x4f(); var sums01 = mat4x4f();
-  var sums10 = mat4x4f(); var sums11 = mat4x4f();
+  // 32 neighbours have blocks of 4 rows by 8 columns: the fewest different vec4s for a subgroup to read.
+  let down = local / 32 / (threads / 8) * 4 + local / 8 % 4;
+  let across = local / 32 % (threads / 8) * 8 + local % 8;
+  var sums: array<mat4x4f, 4>;
   let start = slice / params.batch * params.split_length;
   let end = min(params.k, start + params.split_length);
   var fetched: mat4x4f;
@@ -268,40 +289,35 @@ fn matmul(
   for (var k = start; k < end; k += tile_step) {
     workgroupBarrier();
     if (fetches_a) {
-      tile_a[place] = fetched[0];
-      tile_a[place + side_blocks] = fetched[1];
-      tile_a[place + 2 * side_blocks] = fetched[2];
-      tile_a[place + 3 * side_blocks] = fetched[3];
+      tile_a[step][0][side] = fetched[0];
+      tile_a[step][1][side] = fetched[1];
+      tile_a[step][2][side] = fetched[2];
+      tile_a[step][3][side] = fetched[3];
     } else {
-      tile_b[place] = fetched[0];
-      tile_b[place + side_blocks] = fetched[1];
-      tile_b[place + 2 * side_blocks] = fetched[2];
-      tile_b[place + 3 * side_blocks] = fetched[3];
+      tile_b[step][0][side] = fetched[0];
+      tile_b[step][1][side] = fetched[1];
+      tile_b[step][2][side] = fetched[2];
+      tile_b[step][3][side] = fetched[3];
     }
     workgroupBarrier();
     let next = k + tile_step + step * 4;
     if (fetches_a) { fetched = block_of_a(rows, next); }
     else { fetched = block_of_b(columns, next); }
-    for (var i = 0u; i < tile_step; i++) {
-      let x0 = tile_a[i * side_blocks + down];
-      let y0 = tile_b[i * side_blocks + across];
-      sums00 += rank_one(x0, y0);
-      if (thread_blocks > 1) {
-        let x1 = tile_a[i * side_blocks + down + threads];
-        let y1 = tile_b[i * side_blocks + across + threads];
-        sums01 += rank_one(x0, y1);
-        sums10 += rank_one(x1, y0);
-        sums11 += rank_one(x1, y1);
-      }
+    // Not a loop over the four: its guard against running forever would stand between the reads of one k and the next.
+    for (var i = 0u; i < step_blocks; i++) {
+      multiply(i, 0, down, across, &sums);
+      multiply(i, 1, down, across, &sums);
+      multiply(i, 2, down, across, &sums);
+      multiply(i, 3, down, across, &sums);
     }
   }
 
   let row = first_row + down * 4;
   let column = first_column + across * 4;
-  store(sums00, result_offset, bias_row, row, column);
+  store(sums[0], result_offset, bias_row, row, column);
   if (thread_blocks > 1) {
-    store(sums01, result_offset, bias_row, row, column + threads * 4);
-    store(sums10, result_offset, bias_row, row + threads * 4, column);
-    store(sums11, result_offset, bias_row, row + threads * 4, column + threads * 4);
+    store(sums[1], result_offset, bias_row, row, column + threads * 4);
+    store(sums[2], result_offset, bias_row, row + threads * 4, column);
+    store(sums[3], result_offset, bias_row, row + threads * 4, column + threads * 4);
   }
 }

@@ -29,6 +29,9 @@ export interface MatmulDispatch {
   scratchBytes?: number;
 }
 
+/** The most k that a tile takes at once; steps are of this or a half or a quarter of it. */
+const LONGEST_STEP = 32;
+
 const SHADERS = {
   register: "matmul",
   subgroup: "matmul-subgroup",
@@ -67,7 +70,7 @@ export function planMatmul(
     ...(candidate.variant === "tiled" &&
       { text: { tile_size: candidate.rows, thread_blocks: candidate.threadBlocks! } }),
     constants: {
-      ...blockConstants(candidate, m, n),
+      ...blockConstants(candidate, m, n, k),
       ...(candidate.variant !== "thin" && {
         transpose_a: transposeA,
         transpose_b: transposeB,
@@ -131,8 +134,8 @@ export function planMatmul(
   }];
 }
 
-/** The constants of a kernel's block, and whether blocks cover the m×n that it computes exactly. */
-function blockConstants(candidate: MatmulCandidate, m: number, n: number) {
+/** The constants of a kernel's block, and whether blocks cover the m×n that it computes, and steps the k, exactly. */
+function blockConstants(candidate: MatmulCandidate, m: number, n: number, k: number) {
   const { variant, rows, columns } = candidate;
   const whole = m % rows === 0 && n % columns === 0;
   switch (variant) {
@@ -141,7 +144,7 @@ function blockConstants(candidate: MatmulCandidate, m: number, n: number) {
     case "subgroup":
       return { block_rows: rows, block_columns: columns / 8, whole };
     case "tiled":
-      return { whole };
+      return { whole, whole_steps: k % LONGEST_STEP === 0 };
     case "thin":
       return { block_rows: rows };
   }

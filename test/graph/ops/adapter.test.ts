@@ -94,6 +94,7 @@ const AWKWARD: Sizes[] = [
   [2, 33, 20, 16],
   [2, 18, 37, 41],
   [5, 6, 64, 36],
+  [3, 89, 12, 5],
 ];
 
 for (const [name, gpu] of devices) {
