@@ -63,40 +63,38 @@ export function attentionContests(gpu: Gpu, peers: Peers | undefined): Contest[]
   const problem = attentionProblem(gpu, LENGTH);
   const { batch, heads, headDim } = problem;
   const work = `attention ${batch}×${heads}×${LENGTH}×${LENGTH}×${headDim}, forward + backward`;
-  const against = (peer: string, theirs: Way, own = gpu, dropoutRate = 0): Contest => {
-    const each = { ...problem, dropoutRate };
-    return {
-      work: `${work}${dropoutRate > 0 ? ", with dropout" : ""}`,
-      peer,
-      ours: () => alone(own, () => fusedAttention(own, each)),
-      theirs: () => theirs(each),
-      tolerance: TOLERANCE,
-    };
-  };
+  const contest = (peer: string, theirs: Way): Contest => ({
+    work,
+    peer,
+    ours: () => alone(gpu, () => fusedAttention(gpu, problem)),
+    theirs: () => theirs(problem),
+    tolerance: TOLERANCE,
+  });
   return [
-    against("unfused ops here", (each) => unfusedAttention(gpu, each), gpu, DROPOUT_RATE),
+    againstUnfused(gpu, `${work}, with dropout`),
     ...peers
       ? [
-        against("jax-js", (each) => jaxAttention(peers.jax, each)),
-        against("TensorFlow.js", (each) => tensorFlowAttention(peers.tensorFlow, each)),
+        contest("jax-js", (problem) => jaxAttention(peers.jax, problem)),
+        contest("TensorFlow.js", (problem) => tensorFlowAttention(peers.tensorFlow, problem)),
       ]
       : [],
-    ...gpu.isCpu ? [againstOwnKernels(against, asHardware(gpu))] : [],
+    // What a GPU would be given, for information.
+    ...gpu.isCpu
+      ? [againstUnfused(asHardware(gpu), `${work}, with dropout, kernels for GPUs`, gpu)]
+      : [],
   ];
 }
 
-/** What a GPU would be given, both ways, on this CPU adapter: for information. */
-function againstOwnKernels(
-  against: (peer: string, theirs: Way, own: Gpu, dropoutRate: number) => Contest,
-  gpu: Gpu,
-): Contest {
-  const contest = against(
-    "unfused ops here",
-    (each) => unfusedAttention(gpu, each),
-    gpu,
-    DROPOUT_RATE,
-  );
-  return { ...contest, work: `${contest.work}, kernels for GPUs` };
+/** Both ways on one device, with a problem of the size that suits `sized`. */
+function againstUnfused(gpu: Gpu, work: string, sized = gpu): Contest {
+  const problem = { ...attentionProblem(sized, LENGTH), dropoutRate: DROPOUT_RATE };
+  return {
+    work,
+    peer: "unfused ops here",
+    ours: () => alone(gpu, () => fusedAttention(gpu, problem)),
+    theirs: () => unfusedAttention(gpu, problem),
+    tolerance: TOLERANCE,
+  };
 }
 
 /**
@@ -110,26 +108,25 @@ export async function attentionMemory(
   tell: (name: string) => void,
   lengths: readonly number[] = LENGTHS,
 ): Promise<MemoryByLength[]> {
-  const ways: Record<string, Way> = {
-    "here": (problem) => fusedAttention(gpu, problem),
-    ...gpu.isCpu && {
-      "here, kernels for GPUs": (problem: AttentionProblem) =>
-        fusedAttention(asHardware(gpu), problem),
-    },
-    "unfused ops here": (problem) => unfusedAttention(gpu, problem),
-    ...peers && {
-      "jax-js": (problem: AttentionProblem) => jaxAttention(peers.jax, problem),
-      "TensorFlow.js": (problem: AttentionProblem) =>
-        tensorFlowAttention(peers.tensorFlow, problem),
-    },
-  };
+  const own = new Map<string, Way>([
+    ["here", (problem) => fusedAttention(gpu, problem)],
+    ["unfused ops here", (problem) => unfusedAttention(gpu, problem)],
+  ]);
+  if (gpu.isCpu) {
+    own.set("here, kernels for GPUs", (problem) => fusedAttention(asHardware(gpu), problem));
+  }
+  const others = new Map<string, Way>();
+  if (peers) {
+    others.set("jax-js", (problem) => jaxAttention(peers.jax, problem));
+    others.set("TensorFlow.js", (problem) => tensorFlowAttention(peers.tensorFlow, problem));
+  }
   const results: MemoryByLength[] = [];
-  for (const [name, way] of Object.entries(ways)) {
+  for (const [name, way] of [...own, ...others]) {
     tell(name);
     const bytes: number[] = [];
     for (const length of lengths) {
       const make = () => alone(gpu, () => way(attentionProblem(gpu, length)));
-      if (tuningOf(gpu)) await rehearse(make);
+      if (own.has(name) && tuningOf(gpu)) await rehearse(make);
       bytes.push(await peakBytes(make));
     }
     results.push({ name, lengths, bytes });
