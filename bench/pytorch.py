@@ -35,7 +35,8 @@ class Bench:
         model.requires_grad_(False)
         for parameter in self.adapters:
             parameter.requires_grad_(True)
-        self.initial = [parameter.detach().clone() for parameter in self.adapters]
+        # On the host, so that they do not count as the GPU's memory.
+        self.initial = [parameter.detach().cpu().clone() for parameter in self.adapters]
         self.reset({})
 
     def reset(self, command):

@@ -2,6 +2,11 @@
 
 import { Argument, Command, Option } from "commander";
 import { dirname } from "node:path";
+import {
+  attentionContests,
+  attentionMemory,
+  type AttentionResult,
+} from "../src/bench/attention/attention.ts";
 import { modelKernels, notedKernels } from "../src/bench/cases/all.ts";
 import { squareProducts } from "../src/bench/cases/products.ts";
 import { measureCeilings } from "../src/bench/ceilings.ts";
@@ -9,7 +14,7 @@ import { measureGeneration } from "../src/bench/generation.ts";
 import { measureKernels } from "../src/bench/kernels.ts";
 import { checkpointConfig, measureLoading, randomCheckpoint } from "../src/bench/loading.ts";
 import { type Clock, usualEffort, wallClock } from "../src/bench/measure.ts";
-import { compare, type Comparison, type Contest } from "../src/bench/peers/comparison.ts";
+import { compare, type Comparison, type Contest, rehearse } from "../src/bench/peers/comparison.ts";
 import {
   DECODED,
   decodingContests,
@@ -20,8 +25,10 @@ import {
 import { type Torch, torchContests } from "../src/bench/peers/torch.ts";
 import { base, block, miniature, small, type Subject } from "../src/bench/subjects.ts";
 import { measureBlock, measureTraining } from "../src/bench/training.ts";
+import { measureTuning, tunedModel } from "../src/bench/tuning.ts";
 import { UserError } from "../src/errors.ts";
 import { describe, type Gpu } from "../src/gpu/device.ts";
+import { tuningOf } from "../src/graph/tuning.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
 import { exists, openFile, writeAtomic } from "../src/platform/files.ts";
 import { computedMilliseconds, residentBytes } from "../src/platform/process.ts";
@@ -29,8 +36,9 @@ import { benchMarkdown, type BenchReport, benchText } from "./frame/bench-report
 import { run } from "./frame/command.ts";
 import { loadPeers } from "./frame/peers.ts";
 import { startTorch } from "./frame/torch.ts";
+import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
 
-const SECTIONS = ["kernels", "train", "generate", "load"] as const;
+const SECTIONS = ["kernels", "attention", "train", "generate", "load", "tuning"] as const;
 type Section = typeof SECTIONS[number];
 
 const MODELS = { small, base };
@@ -41,7 +49,7 @@ const TORCH = new URL("../bench/pytorch.py", import.meta.url);
 /** Sides of the square products: sizes that other frameworks publish. */
 const SIDES = { cpu: [512, 1024], gpu: [512, 1024, 2048, 4096] };
 
-interface Flags {
+interface Flags extends TuningFlag {
   readonly model: keyof typeof MODELS;
   readonly checkpoint: number;
   readonly peers?: true;
@@ -52,7 +60,7 @@ interface Flags {
 
 /** The command, ready to parse. */
 export function benchCommand(): Command {
-  return new Command("deno task bench")
+  return withTuning(new Command("deno task bench"))
     .description(
       "Measure kernels, training, decoding and loading on this adapter, alone and beside other frameworks.",
     )
@@ -77,6 +85,7 @@ async function bench(sections: readonly Section[], flags: Flags): Promise<void> 
   }
   const gpu = await acquireGpu();
   announce(gpu);
+  await tune(gpu, flags);
   const chosen = sections.length > 0 ? sections : SECTIONS;
   const subject = MODELS[flags.model];
   const peers = flags.peers && await loadPeers();
@@ -84,10 +93,13 @@ async function bench(sections: readonly Section[], flags: Flags): Promise<void> 
   const report: BenchReport = {
     adapter: describe(gpu),
     runtime: `Deno ${Deno.version.deno} on ${Deno.build.target}`,
+    tuned: tuningOf(gpu) !== undefined,
     ...chosen.includes("kernels") && { kernels: await benchKernels(gpu, subject) },
+    ...chosen.includes("attention") && { attention: await benchAttention(gpu, peers) },
     ...chosen.includes("train") && { train: await benchTraining(gpu, subject) },
     ...chosen.includes("generate") && { generate: await benchGeneration(gpu, subject) },
     ...chosen.includes("load") && { load: await benchLoading(gpu, flags.checkpoint) },
+    ...chosen.includes("tuning") && { tuning: await benchTuning(gpu, subject) },
     ...peers && { peers: await benchPeers(gpu, peers, chosen, subject) },
     ...torch && { torch: await benchTorch(gpu, torch, subject) },
   };
@@ -107,6 +119,19 @@ async function benchKernels(gpu: Gpu, subject: Subject) {
   const cases = [...squareProducts(sides(gpu)), ...modelKernels(subject), ...notedKernels(subject)];
   const results = await measureKernels(gpu, ceilings, cases, usualEffort, clock, progress);
   return { ceilings, cases: results };
+}
+
+async function benchAttention(gpu: Gpu, peers: Peers | undefined): Promise<AttentionResult> {
+  // Before times: peers keep buffers for later.
+  const memory = await attentionMemory(
+    gpu,
+    peers,
+    (name) => progress(`the memory of attention: ${name}`),
+  );
+  return {
+    memory,
+    comparisons: await compareAll(gpu, attentionContests(gpu, peers), clockOf(gpu)),
+  };
 }
 
 async function benchTraining(gpu: Gpu, subject: Subject) {
@@ -144,6 +169,14 @@ async function benchLoading(gpu: Gpu, megabytes: number) {
   }
 }
 
+async function benchTuning(gpu: Gpu, subject: Subject) {
+  const results = [];
+  for (const each of [miniature, subject]) {
+    results.push(await measureTuning(gpu, tunedModel(gpu, each), clockOf(gpu), progress));
+  }
+  return results;
+}
+
 async function benchPeers(
   gpu: Gpu,
   peers: Peers,
@@ -155,19 +188,30 @@ async function benchPeers(
     ...chosen.includes("train") ? trainingContests(gpu, peers, subject) : [],
     ...chosen.includes("generate") ? decodingContests(gpu, peers, subject) : [],
   ];
-  return await compareAll(contests, clockOf(gpu));
+  return await compareAll(gpu, contests, clockOf(gpu));
 }
 
 /** The other process's computing time is not known here. */
 async function benchTorch(gpu: Gpu, torch: Torch, subject: Subject): Promise<Comparison[]> {
-  return await compareAll(torchContests(gpu, torch, subject), wallClock);
+  return await compareAll(gpu, torchContests(gpu, torch, subject), wallClock);
 }
 
-async function compareAll(contests: readonly Contest[], clock: Clock): Promise<Comparison[]> {
+async function compareAll(
+  gpu: Gpu,
+  contests: readonly Contest[],
+  clock: Clock,
+): Promise<Comparison[]> {
   const results: Comparison[] = [];
   for (const contest of contests) {
     progress(`${contest.work} beside ${contest.peer}`);
-    results.push(await compare(contest, clock));
+    try {
+      if (tuningOf(gpu)) await rehearse(contest.ours);
+      results.push(await compare(contest, clock));
+    } catch (error) {
+      // What else is measured is not to be lost.
+      console.error(error);
+      Deno.exitCode = 1;
+    }
   }
   return results;
 }

@@ -1,5 +1,6 @@
 /** What was measured as tables: aligned text for a terminal, Markdown for a file. */
 
+import type { AttentionResult, MemoryByLength } from "../../src/bench/attention/attention.ts";
 import type { Ceilings } from "../../src/bench/ceilings.ts";
 import type { GenerationResult } from "../../src/bench/generation.ts";
 import type { BatchShape } from "../../src/bench/inputs.ts";
@@ -8,6 +9,7 @@ import type { LoadingResult } from "../../src/bench/loading.ts";
 import type { Spread, Timing } from "../../src/bench/measure.ts";
 import type { Comparison } from "../../src/bench/peers/comparison.ts";
 import type { TrainingResult } from "../../src/bench/training.ts";
+import type { TuningResult } from "../../src/bench/tuning.ts";
 import { profileTable } from "./profile.ts";
 import { table } from "./table.ts";
 
@@ -17,10 +19,14 @@ export interface BenchReport {
   readonly adapter: string;
   /** Deno's version and the system. */
   readonly runtime: string;
+  /** Whether kernels were chosen by measuring them. */
+  readonly tuned: boolean;
   readonly kernels?: { readonly ceilings: Ceilings; readonly cases: readonly KernelResult[] };
+  readonly attention?: AttentionResult;
   readonly train?: readonly TrainingResult[];
   readonly generate?: readonly GenerationResult[];
   readonly load?: LoadingResult;
+  readonly tuning?: readonly TuningResult[];
   readonly peers?: readonly Comparison[];
   readonly torch?: readonly Comparison[];
 }
@@ -54,17 +60,22 @@ export function benchMarkdown(report: BenchReport): string {
       ...details.flatMap(({ title, text }) => [`### ${title}`, `\`\`\`text\n${text}\n\`\`\``]),
     ];
   });
-  const machine = `Measured on ${report.adapter}, with ${report.runtime}.`;
+  const choice = report.tuned ? "by measuring them" : "by estimate";
+  const machine =
+    `Measured on ${report.adapter}, with ${report.runtime}; kernels chosen ${choice}.`;
   return `${["# Benchmarks", machine, ...sections].join("\n\n")}\n`;
 }
 
-function sectionsOf({ kernels, train, generate, load, peers, torch }: BenchReport): Section[] {
+function sectionsOf(report: BenchReport): Section[] {
+  const { kernels, attention, train, generate, load, tuning, peers, torch } = report;
   return [
     ...kernels ? [kernelSection(kernels)] : [],
+    ...attention ? attentionSections(attention) : [],
     ...train ? [trainSection(train)] : [],
     ...generate ? [generateSection(generate)] : [],
     ...load ? [loadSection(load)] : [],
-    ...peers ? [peerSection("Beside other WebGPU frameworks, in turns", peers)] : [],
+    ...tuning ? tuningSections(tuning) : [],
+    ...peers?.length ? [peerSection("Beside other WebGPU frameworks, in turns", peers)] : [],
     ...torch ? [peerSection("Beside PyTorch, in turns", torch)] : [],
   ];
 }
@@ -84,6 +95,22 @@ function kernelSection({ ceilings, cases }: NonNullable<BenchReport["kernels"]>)
     ]),
   };
 }
+
+function attentionSections({ comparisons, memory }: AttentionResult): Section[] {
+  const [{ lengths }] = memory;
+  return [
+    peerSection("Attention, in turns", comparisons),
+    {
+      title: "Attention's peak memory, forward + backward",
+      head: ["MiB at length", ...lengths.map(String), "growth with each doubling"],
+      rows: memory.map(({ name, bytes }) => [name, ...bytes.map(mebibytes), growth({ bytes })]),
+    },
+  ];
+}
+
+/** By how much each number is larger than the one before. */
+const growth = ({ bytes }: Pick<MemoryByLength, "bytes">) =>
+  bytes.slice(1).map((later, i) => `× ${(later / bytes[i]).toFixed(2)}`).join(", ");
 
 function trainSection(results: readonly TrainingResult[]): Section {
   const { head, cells } = timeColumns("ms", results.map(({ timing }) => timing));
@@ -157,6 +184,24 @@ function loadSection({ bytes, milliseconds, ...result }: LoadingResult): Section
       (result.peakHostBytes / 1e6).toFixed(0),
     ]],
   };
+}
+
+function tuningSections(results: readonly TuningResult[]): Section[] {
+  return [
+    {
+      title: "Choosing kernels by measuring them",
+      head: ["model", "classes of products", "with another kernel than estimated", "s"],
+      rows: results.map(({ name, classes, changed, seconds }) => [
+        name,
+        String(classes),
+        String(changed),
+        rounded(seconds),
+      ]),
+    },
+    ...results.map(({ name, comparisons }) =>
+      peerSection(`What was chosen for ${name}, beside what was estimated, in turns`, comparisons)
+    ),
+  ];
 }
 
 function peerSection(title: string, comparisons: readonly Comparison[]): Section {

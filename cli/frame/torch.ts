@@ -1,26 +1,31 @@
 /** Starting and ending the Python process that PyTorch is measured in. */
 
+import { fileURLToPath } from "node:url";
 import { type Torch, torchFiles } from "../../src/bench/peers/torch.ts";
 import type { Subject } from "../../src/bench/subjects.ts";
 import { UserError } from "../../src/errors.ts";
+
+/** What the reference implementation computes with a small model of the same kind. */
+const FIXTURE = new URL("../../test/fixtures/golden/03_manual_generated", import.meta.url);
 
 /** A child process that has a model, until it is disposed of. */
 export type TorchProcess = Torch & AsyncDisposable;
 
 /**
- * Starts PyTorch with a model.
+ * Starts PyTorch with a model, once the program has been held against the reference implementation.
  *
  * @param script the Python program
- * @throws {UserError} if there is no python3, or it has no torch
+ * @throws {UserError} if there is no python3, it has no torch, or it does not compute what it should
  */
 export async function startTorch(script: URL, subject: Subject): Promise<TorchProcess> {
   await requireTorch();
+  await requireReference(script);
   const directory = await Deno.makeTempDir({ prefix: "hyperdecoder-bench-" });
   for (const [name, bytes] of torchFiles(subject)) {
     await Deno.writeFile(`${directory}/${name}`, bytes);
   }
   const child = new Deno.Command("python3", {
-    args: ["-B", decodeURIComponent(script.pathname), directory],
+    args: ["-B", fileURLToPath(script), directory],
     stdin: "piped",
     stdout: "piped",
   }).spawn();
@@ -50,12 +55,26 @@ export async function startTorch(script: URL, subject: Subject): Promise<TorchPr
 async function requireTorch(): Promise<void> {
   let found: Deno.CommandOutput;
   try {
-    found = await new Deno.Command("python3", { args: ["-c", "import torch"] }).output();
+    // To import it takes long.
+    const find = "import importlib.util, sys; sys.exit(not importlib.util.find_spec('torch'))";
+    found = await new Deno.Command("python3", { args: ["-c", find] }).output();
   } catch {
     throw new UserError("--torch needs Python: there is no python3 on the PATH");
   }
   if (found.success) return;
   throw new UserError("--torch needs PyTorch: python3 has no module torch; pip install torch");
+}
+
+async function requireReference(script: URL): Promise<void> {
+  const { success, stdout, stderr } = await new Deno.Command("python3", {
+    args: ["-B", fileURLToPath(script), "--check", fileURLToPath(FIXTURE)],
+  }).output();
+  if (success) return;
+  const said = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim()).join("\n");
+  throw new UserError(
+    `this PyTorch does not compute what the reference implementation does, so there is nothing to ` +
+      `compare with; its largest errors: ${said.trim()}`,
+  );
 }
 
 async function* lines(

@@ -18,5 +18,11 @@ export function withTuning(command: Command): Command {
 
 /** Lets a device measure its kernels if the flag says so; by default, if it is none of the CPU's. */
 export async function tune(gpu: Gpu, { tune = !gpu.isCpu }: TuningFlag): Promise<void> {
-  if (tune) await tuneMachine(gpu);
+  if (!tune) return;
+  let isTold = false;
+  await tuneMachine(gpu, () => {
+    if (isTold) return;
+    console.error("Measuring which kernels are fastest on this adapter, once for all times …");
+    isTold = true;
+  });
 }

@@ -7,6 +7,7 @@ import { parameterInventory, type ParameterSpecification } from "../../models/in
 import type { Batch } from "../data/batch.ts";
 import { Random } from "../data/random.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { firstDistances } from "../graph/ops/position-buckets.ts";
 import { Parameters } from "../graph/parameters.ts";
 import { size } from "../graph/tensor.ts";
 import type { AdamWOptions } from "../optim/adamw.ts";
@@ -33,10 +34,31 @@ export const LEARNING_RATE = 1e-6;
 /** Smoothing of the labels in every training step that is measured. */
 export const LABEL_SMOOTHING = 0.1;
 
-/** Numbers in [-scale, scale), always the same ones for a name. */
+/** Random numbers in [-1, 1) that all others are taken from; a prime, so that no matrix repeats its rows. */
+const POOL_LENGTH = 1_048_573;
+
+let pool: Float32Array | undefined;
+
+/**
+ * Numbers in [-scale, scale), always the same ones for a name.
+ *
+ * They are a stretch of one pool, or the pool again and again: to draw each of the numbers of a large model
+ * would take longer than to measure it.
+ */
 export function randomFloats(name: string, length: number, scale = 1): Float32Array {
-  const random = new Random(0, "bench", name);
-  return Float32Array.from({ length }, () => scale * (2 * random.float() - 1));
+  if (!pool) {
+    const random = new Random(0, "bench");
+    pool = Float32Array.from({ length: POOL_LENGTH }, () => 2 * random.float() - 1);
+  }
+  const values = new Float32Array(length);
+  let begin = new Random(0, "bench", name).integer(POOL_LENGTH);
+  for (let filled = 0; filled < length; begin = 0) {
+    const stretch = pool.subarray(begin, begin + length - filled);
+    values.set(stretch, filled);
+    filled += stretch.length;
+  }
+  for (let i = 0; i < length; i++) values[i] *= scale;
+  return values;
 }
 
 /** Whole numbers from 0 up to, not including, `limit`. */
@@ -62,6 +84,21 @@ export function randomBatch({ vocabSize }: ModelConfig, shape: BatchShape): Batc
     targetTokens,
     truncated: 0,
   };
+}
+
+/** The bucket of every pair of positions, [length · length] in the order of queries. */
+export function positionBuckets(
+  length: number,
+  buckets: number,
+  bidirectional: boolean,
+): Int32Array {
+  const first = firstDistances({ buckets, bidirectional, maxDistance: 128 });
+  const bucketOf = (distance: number) => first.findLastIndex((least) => least <= distance);
+  return Int32Array.from({ length: length * length }, (_, i) => {
+    const position = i % length - Math.floor(i / length);
+    if (!bidirectional) return bucketOf(Math.max(0, -position));
+    return (position > 0 ? buckets / 2 : 0) + bucketOf(Math.abs(position));
+  });
 }
 
 /** A model's weights by name. */

@@ -37,6 +37,9 @@ export interface TuningStore {
   write(choices: Choices): Promise<void>;
 }
 
+/** Is told what was chosen by measuring. */
+export type TuningListener = (tunable: Tunable, chosen: string) => void;
+
 /** Makes a program that computes a tensor. */
 type Compile = (result: Tensor) => Promise<Program>;
 
@@ -54,15 +57,21 @@ export class Tuning {
   readonly #choices: Map<string, string>;
   readonly #open = new Map<string, Tunable>();
   readonly #stores: TuningStore[];
+  readonly #tell: TuningListener;
 
-  private constructor(store: TuningStore, choices: Choices) {
+  private constructor(store: TuningStore, choices: Choices, tell: TuningListener) {
     this.#stores = [store];
     this.#choices = new Map(Object.entries(choices));
+    this.#tell = tell;
   }
 
-  /** Choices as the store has them; new ones are added to it. */
-  static async open(store: TuningStore): Promise<Tuning> {
-    return new Tuning(store, await store.read());
+  /**
+   * Choices as the store has them; new ones are added to it.
+   *
+   * @param tell is called with each new one
+   */
+  static async open(store: TuningStore, tell: TuningListener = () => {}): Promise<Tuning> {
+    return new Tuning(store, await store.read(), tell);
   }
 
   /** All choices, sorted by key. */
@@ -96,7 +105,9 @@ export class Tuning {
     if (this.#open.size === 0) return planned;
     // A copy: the candidates' programs are compiled by way of here, too.
     for (const tunable of [...this.#open.values()]) {
-      this.#choices.set(tunable.key, await fastest(tunable, gpu, compile));
+      const chosen = await fastest(tunable, gpu, compile);
+      this.#choices.set(tunable.key, chosen);
+      this.#tell(tunable, chosen);
     }
     for (const store of this.#stores) await store.write(this.choices);
     return plan();

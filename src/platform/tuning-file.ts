@@ -6,7 +6,13 @@
 import manifest from "../../deno.json" with { type: "json" };
 import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { type Choices, Tuning, type TuningStore, useTuning } from "../graph/tuning.ts";
+import {
+  type Choices,
+  Tuning,
+  type TuningListener,
+  type TuningStore,
+  useTuning,
+} from "../graph/tuning.ts";
 import { cacheRoot } from "./cache.ts";
 import { exists, makeDirectory, parent, readText, writeAtomic } from "./files.ts";
 
@@ -31,12 +37,16 @@ export function tuningFile(path: string, { adapterName }: Gpu): TuningStore {
   };
 }
 
-/** Lets a device use what was measured on this machine, and measure what was not. */
-export async function tuneMachine(gpu: Gpu): Promise<void> {
+/**
+ * Lets a device use what was measured on this machine, and measure what was not.
+ *
+ * @param tell is called with each new choice
+ */
+export async function tuneMachine(gpu: Gpu, tell?: TuningListener): Promise<void> {
   // The name has the driver's version in it where the driver tells.
   const adapter = gpu.adapterName.replace(/[^\w.]+/g, "-");
   const path = `${cacheRoot()}/tuning/${adapter}-${manifest.version}.json`;
-  useTuning(gpu, await Tuning.open(tuningFile(path, gpu)));
+  useTuning(gpu, await Tuning.open(tuningFile(path, gpu), tell));
 }
 
 /** Lets a device compute as a run was begun: with its choices or, if it has none, without any. */

@@ -15,9 +15,18 @@ const census = { dispatches: 7, submits: 1, readbacks: 1, peakBytes: 2 ** 20 };
 const report: BenchReport = {
   adapter: "an adapter",
   runtime: "a runtime",
+  tuned: false,
   kernels: {
     ceilings: { gigaflops: 61.23, gigabytes: 4 },
     cases: [{ name: "a kernel", timing, gigaflops: 15.3, gigabytes: 0.0123, share: 0.25 }],
+  },
+  attention: {
+    comparisons: [],
+    memory: [{
+      name: "a way",
+      lengths: [128, 256, 512],
+      bytes: [2, 4, 16].map((n) => n * 2 ** 20),
+    }],
   },
   train: [{
     name: "a model",
@@ -43,6 +52,7 @@ const report: BenchReport = {
     readbacks: 4,
   }],
   load: { bytes: 1e8, milliseconds, megabytesPerSecond: 200, peakHostBytes: 5e7 },
+  tuning: [{ name: "a model", seconds: 12.345, classes: 50, changed: 3, comparisons: [] }],
   peers: [{
     work: "a product",
     peer: "a peer",
@@ -68,6 +78,8 @@ const report: BenchReport = {
 test("text: a table for everything that was measured", () => {
   const lines = benchText(report).split("\n").map((line) => line.replace(/ {2,}/g, "  ").trim());
   const spread = "12.3  9.00–1235";
+  assert.ok(lines.includes("a way  2.0  4.0  16.0  × 2.00, × 4.00"));
+  assert.ok(lines.includes("a model  50  3  12.3"));
   assert.ok(
     lines.includes("Kernels, against 61.2 GFLOP/s and 4.00 GB/s at best"),
   );
@@ -85,7 +97,7 @@ test("text: a table for everything that was measured", () => {
 
 test("Markdown: the same, with the machine", () => {
   const markdown = benchMarkdown(report);
-  assert.match(markdown, "\nMeasured on an adapter, with a runtime.\n");
+  assert.match(markdown, "\nMeasured on an adapter, with a runtime; kernels chosen by estimate.\n");
   assert.match(markdown, "\n| a kernel | 12.3 | 9.00–1235 | 6.00 | 15.3 | 0.0123 | 25 % |\n");
   assert.match(markdown, /\n### Where the time goes: a model\n\n```text\nkernel +calls/);
   for (const row of markdown.split("\n").filter((line) => line.startsWith("| ---"))) {
@@ -94,8 +106,8 @@ test("Markdown: the same, with the machine", () => {
 });
 
 test("only what was measured has a table", () => {
-  const { adapter, runtime, generate } = report;
-  const markdown = benchMarkdown({ adapter, runtime, generate: generate! });
+  const { adapter, runtime, tuned, generate } = report;
+  const markdown = benchMarkdown({ adapter, runtime, tuned, generate: generate! });
   assert.is(markdown.match(/^## /gm)?.length, 1);
 });
 
@@ -107,7 +119,7 @@ test("what cannot be done is refused before anything is measured", async () => {
   };
   assert.match(
     await refusal("kernel"),
-    /'kernel' is invalid for argument 'sections'.*kernels, train, generate, load/,
+    /'kernel' is invalid for argument 'sections'.*kernels, attention, train, generate, load, tuning/,
   );
   assert.is(await refusal("--checkpoint", "5"), "--checkpoint is 5: give megabytes, from 20 on");
   assert.is(
@@ -116,7 +128,7 @@ test("what cannot be done is refused before anything is measured", async () => {
   );
 });
 
-test("without Python, or without PyTorch, one sentence says so", async () => {
+test("without Python, without PyTorch, or with one that errs, one sentence says so", async () => {
   const path = Deno.env.get("PATH")!;
   const directory = await Deno.makeTempDir();
   const refusal = () =>
@@ -128,6 +140,12 @@ test("without Python, or without PyTorch, one sentence says so", async () => {
     assert.is(
       await refusal(),
       "--torch needs PyTorch: python3 has no module torch; pip install torch",
+    );
+    const checks = '#!/bin/sh\nif [ "$1" != -c ]; then echo "logits: 1"; exit 1; fi\n';
+    await Deno.writeTextFile(`${directory}/python3`, checks, { mode: 0o755 });
+    assert.match(
+      await refusal(),
+      /^this PyTorch does not compute what the reference implementation does.*: logits: 1$/,
     );
   } finally {
     Deno.env.set("PATH", path);

@@ -30,10 +30,12 @@ async function train(
   context: { directory: string },
   args: string,
   stop?: { signal: Deno.Signal; after: number },
+  env: Record<string, string> = {},
 ): Promise<Deno.CommandStatus> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", script, "--json", ...args.split(" ")],
     cwd: context.directory,
+    env,
     stdout: "piped",
     stderr: "null",
   }).spawn();
@@ -46,14 +48,19 @@ async function train(
   return await child.status;
 }
 
-/** All that a run leaves behind, without how fast it was. */
-async function outcome(run: string) {
+/** All that a run without evaluations leaves behind, without how fast it was. */
+async function trained(run: string) {
   const text = await Deno.readTextFile(`${run}/metrics.jsonl`);
   const metrics = text.trimEnd().split("\n").map((line) => {
     const { tokensPerSecond: _, ...rest } = JSON.parse(line);
     return rest;
   });
-  return { metrics, latest: await contents(run, "latest"), best: await contents(run, "best") };
+  return { metrics, latest: await contents(run, "latest") };
+}
+
+/** The same of a run with evaluations. */
+async function outcome(run: string) {
+  return { ...await trained(run), best: await contents(run, "best") };
 }
 
 /** A checkpoint with the bytes of its files. */
@@ -93,5 +100,35 @@ test("a run that was killed, and later interrupted, ends bit for bit as one that
   assert.is(actual.latest.step, 100);
   assert.equal(actual, expected);
 });
+
+test("a run begun with --tune goes on with the kernels it was begun with, whatever the machine chose", async (context) => {
+  const { directory } = context;
+  const cache = `${directory}/cache`;
+  const env = { XDG_CACHE_HOME: cache, DENO_DIR: await denoDirectory() };
+  // Batches of one shape and a small model: to measure a class of products takes half a second.
+  const settings = "--tune --model model --steps 100 --batch-size 4 --tasks sentiment " +
+    "--log-every 1 --save-every 8 --eval-every 0 --final-splits none --max-source-length 8 " +
+    "--max-target-length 4 --encoder-adapter-dim 4 --decoder-adapter none";
+  assert.is((await train(context, `--out tuned ${settings}`, undefined, env)).code, 0);
+  const stop = { signal: "SIGINT" as const, after: 20 };
+  assert.is((await train(context, `--out begun ${settings}`, stop, env)).code, 130);
+  const { step } = await loadCheckpoint(directoryStore(`${directory}/begun/checkpoints`));
+  assert.ok(step < 100, `step ${step}`);
+  const choices = await Deno.readTextFile(`${directory}/begun/tuning.json`);
+  assert.ok(Object.keys(JSON.parse(choices).choices).length > 10);
+
+  await Deno.remove(`${cache}/hyperdecoder/tuning`, { recursive: true });
+  assert.is((await train(context, "--resume begun", undefined, env)).code, 0);
+  assert.is(await Deno.readTextFile(`${directory}/begun/tuning.json`), choices);
+  const left = [...Deno.readDirSync(`${cache}/hyperdecoder`)].map(({ name }) => name);
+  assert.not(left.includes("tuning"), "nothing was measured anew");
+  assert.equal(await trained(`${directory}/begun`), await trained(`${directory}/tuned`));
+});
+
+/** Where Deno keeps what it has downloaded, which moves with the other caches unless it is told. */
+async function denoDirectory(): Promise<string> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
+  return JSON.parse(new TextDecoder().decode(stdout)).denoDir;
+}
 
 test.run();

@@ -78,6 +78,21 @@ test("all products of a program are measured", async () => {
   ]);
 });
 
+test("each new choice is told, once", async () => {
+  const told: string[] = [];
+  const tuning = await Tuning.open(
+    new Memory(),
+    ({ key, candidates }, chosen) => {
+      assert.ok(candidates.includes(chosen));
+      told.push(key);
+    },
+  );
+  useTuning(gpu, tuning);
+  await run();
+  await run();
+  assert.equal(told, Object.keys(tuning.choices));
+});
+
 test("what a store has is used and not measured again, whatever is faster", async () => {
   const likeliest = chosenCandidate(problem, gpu).name;
   const open = new Memory();

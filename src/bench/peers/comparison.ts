@@ -99,13 +99,36 @@ export async function compare(
     counts: { ours: ours.census, theirs: theirs.census },
   };
 
-  /** Runs in a turn. The first of these pays for what drivers put off until then, and does not count. */
+  /** Runs in a turn. The first of all pays for what drivers put off until then, and does not count. */
   async function countFor(contender: Contender): Promise<number> {
     await contender.run(1);
-    const start = clock.wall();
-    await contender.run(1);
-    return Math.max(1, Math.ceil(milliseconds / (clock.wall() - start)));
+    // A short trial is mostly the wait: only one of about a turn's length tells how long a run takes.
+    for (let count = 1;; count *= 2) {
+      const start = clock.wall();
+      await contender.run(count);
+      const elapsed = clock.wall() - start;
+      if (2 * elapsed >= milliseconds) {
+        return Math.max(1, Math.ceil(count * milliseconds / elapsed));
+      }
+    }
   }
+}
+
+/**
+ * Makes a contender and lets it work once: what is done only the first time on a device, as the choice of
+ * kernels, is no part of what is measured later.
+ */
+export async function rehearse(make: () => Contender | Promise<Contender>): Promise<void> {
+  const contender = await make();
+  await contender.run(1);
+  await contender.destroy();
+}
+
+/** The most memory that a contender has on the device in making itself ready and doing its work once. */
+export async function peakBytes(make: () => Contender | Promise<Contender>): Promise<number> {
+  const { contender, census } = await prepare(make);
+  await contender.destroy();
+  return census.peakBytes;
 }
 
 /** Makes a contender and lets it work once, counting. */

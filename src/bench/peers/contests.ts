@@ -59,7 +59,7 @@ export function trainingContests(
   return [{
     work: `${block.name}, forward + backward + AdamW`,
     peer: JAX,
-    ours: () => ours.blockTraining(gpu, block),
+    ours: () => ours.alone(gpu, () => ours.blockTraining(gpu, block)),
     theirs: () => jaxBlock(jax, block.config, block.batch),
     tolerance: 1e-4,
   }, {
@@ -71,7 +71,7 @@ export function trainingContests(
   }, {
     work: `${subject.name} with generated adapters, training step`,
     peer: JAX,
-    ours: () => ours.modelTraining(gpu, subject),
+    ours: () => ours.alone(gpu, () => ours.modelTraining(gpu, subject)),
     theirs: () => jaxModel(jax, config, batch),
     tolerance: 1e-4,
   }];

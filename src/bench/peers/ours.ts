@@ -60,9 +60,14 @@ export async function products(gpu: Gpu, { side, length, x, w }: ProductChain): 
   };
 }
 
+/** Makes a contender whose memory for intermediate results is made anew, so that it is counted. */
+export function alone<T>(gpu: Gpu, make: () => T): T {
+  workspaceOf(gpu).destroy();
+  return make();
+}
+
 /** Forward, backward and AdamW of an encoder block. */
 export async function blockTraining(gpu: Gpu, { config, batch }: Subject): Promise<Contender> {
-  workspaceOf(gpu).destroy();
   const block = await EncoderBlock.compile(gpu, config, batch);
   return {
     async run(count) {
@@ -100,7 +105,6 @@ export async function encoding(gpu: Gpu, { config, batch: shape }: Subject): Pro
 
 /** A training step of a model's adapters, without dropout: masks could not be compared. */
 export function modelTraining(gpu: Gpu, { config, batch: shape }: Subject): Contender {
-  workspaceOf(gpu).destroy();
   const parameters = randomParameters(gpu, config, isAdapterParameter);
   const optimizer = new AdamW(parameters, settings);
   const training = new TrainingStep(config, parameters, optimizer, {

@@ -47,8 +47,8 @@ export interface Torch {
   obey(command: TorchCommand): Promise<TorchReply>;
 }
 
-/** What two precisions may differ by. */
-const TOLERANCE = { fp32: 1e-4, tf32: 1e-2, bf16: 5e-2 };
+/** What results may differ by. On a CPU, PyTorch's own norm of T5-base's gradients is off by 2.5e-4. */
+const TOLERANCE = { fp32: 1e-3, tf32: 1e-2, bf16: 5e-2 };
 
 /** The files that the child reads before it begins, by name. */
 export function torchFiles({ config, batch: shape }: Subject): Map<string, Uint8Array> {
@@ -104,7 +104,7 @@ export function torchContests(gpu: Gpu, torch: Torch, subject: Subject): Contest
     ...precisions.map((precision): Contest => ({
       work: `${name} with generated adapters, training step`,
       peer: peer(precision),
-      ours: () => ours.modelTraining(gpu, subject),
+      ours: () => ours.alone(gpu, () => ours.modelTraining(gpu, subject)),
       theirs: () => torchContender(torch, "train", precision),
       tolerance: TOLERANCE[precision],
     })),

@@ -9,8 +9,7 @@
 
 import { LAYER_EMBEDDING_DIM, type ModelConfig, type Side } from "../../../../models/config.ts";
 import { feedForwardName, type ParameterSpecification } from "../../../../models/inventory.ts";
-import { firstDistances } from "../../../graph/ops/position-buckets.ts";
-import type { RandomWeights } from "../../inputs.ts";
+import { positionBuckets, type RandomWeights } from "../../inputs.ts";
 import type { Jax, JaxArray, Weights } from "./jax.ts";
 
 /** Keys and values of a layer, [batch, length, heads, headDim]. */
@@ -227,21 +226,6 @@ export class JaxT5 {
 /** Name of a stack's table of position biases. */
 export function biasTable(side: Side): string {
   return `${side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`;
-}
-
-/** The bucket of every pair of positions, [length · length] in the order of queries. */
-export function positionBuckets(
-  length: number,
-  buckets: number,
-  bidirectional: boolean,
-): Int32Array {
-  const first = firstDistances({ buckets, bidirectional, maxDistance: 128 });
-  const bucketOf = (distance: number) => first.findLastIndex((least) => least <= distance);
-  return Int32Array.from({ length: length * length }, (_, i) => {
-    const position = i % length - Math.floor(i / length);
-    if (!bidirectional) return bucketOf(Math.max(0, -position));
-    return (position > 0 ? buckets / 2 : 0) + bucketOf(Math.abs(position));
-  });
 }
 
 /** Weights in jax-js, matrices of linear layers turned to [in, out]. */

@@ -5,9 +5,9 @@
 
 import type { ModelConfig } from "../../../../models/config.ts";
 import { blockInventory } from "../../encoder-block.ts";
-import { type BatchShape, randomBatch, randomWeights } from "../../inputs.ts";
+import { type BatchShape, positionBuckets, randomBatch, randomWeights } from "../../inputs.ts";
 import type { Contender } from "../comparison.ts";
-import { biasTable, positionBuckets } from "../jax/t5.ts";
+import { biasTable } from "../jax/t5.ts";
 import type { ProductChain } from "../ours.ts";
 
 /** A tensor of TensorFlow.js. */
@@ -22,7 +22,7 @@ type Operand = TfTensor | number;
 export interface TensorFlow {
   setBackend(name: "webgpu"): Promise<boolean>;
   ready(): Promise<void>;
-  tidy(f: () => TfTensor): TfTensor;
+  tidy<T extends TfTensor | readonly TfTensor[]>(f: () => T): T;
   tensor(
     values: Float32Array | Int32Array,
     shape: readonly number[],
@@ -30,8 +30,10 @@ export interface TensorFlow {
   ): TfTensor;
   matMul(a: TfTensor, b: TfTensor, transposeA?: boolean, transposeB?: boolean): TfTensor;
   add(a: TfTensor, b: Operand): TfTensor;
+  sub(a: TfTensor, b: Operand): TfTensor;
   mul(a: TfTensor, b: Operand): TfTensor;
   square(x: TfTensor): TfTensor;
+  sum(x: TfTensor, axis?: number, keepDims?: boolean): TfTensor;
   mean(x: TfTensor, axis: number, keepDims: boolean): TfTensor;
   rsqrt(x: TfTensor): TfTensor;
   tanh(x: TfTensor): TfTensor;
@@ -39,6 +41,7 @@ export interface TensorFlow {
   reshape(x: TfTensor, shape: readonly number[]): TfTensor;
   transpose(x: TfTensor, order: readonly number[]): TfTensor;
   gather(x: TfTensor, indices: TfTensor): TfTensor;
+  oneHot(indices: TfTensor, depth: number): TfTensor;
 }
 
 /**
