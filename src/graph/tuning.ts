@@ -52,6 +52,12 @@ const HOPELESS = 1.5;
 /** What is to replace the first candidate must be faster by this factor, and faster in every round. */
 const MARGIN = 1.05;
 
+/**
+ * Then it must win this share of so many rounds against the first alone: of many candidates on a busy machine, one
+ * may seem faster by luck.
+ */
+const DUEL_ROUNDS = 10, DUEL_SHARE = 0.8;
+
 /** The choices of one device. See the module's header. */
 export class Tuning {
   readonly #choices: Map<string, string>;
@@ -149,7 +155,11 @@ async function fastest(tunable: Tunable, gpu: Gpu, compile: Compile): Promise<st
       const limit = HOPELESS * Math.min(...rest.map(({ times: [first] }) => first));
       rest = rest.filter(({ times: [first] }, i) => i === 0 || first <= limit);
     }
-    return clearWinner(rest);
+    const [first] = contenders;
+    const best = rest.find(({ name }) => name === clearWinner(rest))!;
+    return best !== first && await winsDuel(best.program, first.program, repeat, gpu)
+      ? best.name
+      : first.name;
   } finally {
     for (const { program, trial } of contenders) {
       program.destroy();
@@ -158,15 +168,41 @@ async function fastest(tunable: Tunable, gpu: Gpu, compile: Compile): Promise<st
   }
 }
 
+/** Whether one program is faster than another when only these two are timed, now one first, now the other. */
+async function winsDuel(
+  program: Program,
+  other: Program,
+  repeat: number,
+  gpu: Gpu,
+): Promise<boolean> {
+  const times: number[] = [], otherTimes: number[] = [];
+  for (let round = 0; round < DUEL_ROUNDS; round++) {
+    if (round % 2 === 0) otherTimes.push(await time(other, repeat, gpu));
+    times.push(await time(program, repeat, gpu));
+    if (round % 2 === 1) otherTimes.push(await time(other, repeat, gpu));
+  }
+  return isFaster(times, otherTimes, DUEL_SHARE);
+}
+
 /** The name of the fastest by its median, if the first has not kept up with it; else the first's. */
 export function clearWinner(
   contenders: readonly { readonly name: string; readonly times: readonly number[] }[],
 ): string {
   const [first] = contenders;
   const best = contenders.reduce((a, b) => median(b.times) < median(a.times) ? b : a);
-  const isClear = MARGIN * median(best.times) < median(first.times) &&
-    best.times.every((time, round) => time < first.times[round]);
-  return isClear ? best.name : first.name;
+  return isFaster(best.times, first.times, 1) ? best.name : first.name;
+}
+
+/** Whether times are less by a margin, at best as well, and in a share of the rounds. */
+export function isFaster(
+  times: readonly number[],
+  others: readonly number[],
+  share: number,
+): boolean {
+  const wins = times.filter((time, round) => time < others[round]).length;
+  return MARGIN * median(times) < median(others) &&
+    Math.min(...times) < Math.min(...others) &&
+    wins >= share * times.length;
 }
 
 /** So many runs that waiting for them is not most of the time. The first pays for what drivers put off. */

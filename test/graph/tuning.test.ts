@@ -7,6 +7,7 @@ import { matmul } from "../../src/graph/ops/matmul.ts";
 import {
   type Choices,
   clearWinner,
+  isFaster,
   Tuning,
   type TuningStore,
   useTuning,
@@ -144,6 +145,17 @@ test("the first candidate is left only for one that is faster every time, and by
   assert.is(winner([10, 10, 10], [5, 11, 5]), "0");
   assert.is(winner([10, 10, 10], [5], [8, 7, 8]), "1");
   assert.is(winner([10]), "0");
+});
+
+test("faster is what is so by a margin, at its best, and most of the time", () => {
+  const slow = [10, 10, 10, 10, 10], fast = [8, 8, 8, 8, 8];
+  assert.ok(isFaster(fast, slow, 1));
+  assert.not(isFaster(slow, fast, 0));
+  assert.not(isFaster([9.8, 9.8, 9.8, 9.8, 9.8], slow, 1));
+  // Other programs took their share of most rounds of the second, but one shows what it can do.
+  assert.not(isFaster(fast, [7, 10, 10, 10, 10], 0.5));
+  assert.not(isFaster([8, 8, 8, 11, 11], slow, 0.8));
+  assert.ok(isFaster([8, 8, 8, 8, 11], slow, 0.8));
 });
 
 test.run();
