@@ -197,12 +197,16 @@ function splitCount(work: number, { k, layout }: MatmulProblem): number {
   return layout ? 1 : clamp(Math.floor(VECTORS / work), Math.floor(k / 256));
 }
 
+/** Workgroups under which a large GPU is mostly idle, and those that fill it. */
+const FEW_WORKGROUPS = 256, MANY_WORKGROUPS = 1024;
+
 /**
- * The same for a GPU: enough workgroups for a large one, of no less than 256 steps each: what a split saves of
- * fewer is about what the dispatch that adds the sums costs (estimated, not measured).
+ * The same for a GPU: a sum that few workgroups share is cut until many do, into pieces of no less than 256
+ * steps, because fewer is about what the dispatch that adds the sums costs (estimated, not measured).
  */
 function gpuSplits(workgroups: number, { k, layout }: MatmulProblem): number {
-  return layout ? 1 : clamp(Math.floor(256 / workgroups), Math.floor(k / 256));
+  if (layout || workgroups >= FEW_WORKGROUPS) return 1;
+  return clamp(Math.floor(MANY_WORKGROUPS / workgroups), Math.floor(k / 256));
 }
 
 function clamp(...bounds: number[]): number {

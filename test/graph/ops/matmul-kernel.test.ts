@@ -187,8 +187,16 @@ test("a GPU splits only sums that are long enough to pay for the second dispatch
     const problem = { batch: 1, m: 32, n: 32, k, transposeA: false, transposeB: true };
     for (const variant of ["tiled", "thin"] as const) {
       const [first] = candidatesOf[variant]({ ...problem, aStride: 0, bStride: 0 });
-      assert.is(first.splits, variant === "thin" ? Math.min(splits, 8) : splits);
+      assert.is(first.splits, splits);
     }
+  }
+});
+
+test("a GPU splits a sum only where few workgroups would share it, until many do", () => {
+  for (const [m, splits] of [[256, 5], [320, 4], [512, 1]]) {
+    const problem = { batch: 1, m, n: 768, k: 32128, transposeA: false, transposeB: false };
+    const [first] = candidatesOf.tiled({ ...problem, aStride: 0, bStride: 0 });
+    assert.is(first.splits, splits);
   }
 });
 
