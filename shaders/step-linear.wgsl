@@ -64,10 +64,11 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let number = group.y * workgroups.x + group.x;
-  let blocks_across = (params.columns + COLUMNS - 1) / COLUMNS;
-  let first_row = number / blocks_across * BLOCK_ROWS;
-  let first_column = number % blocks_across * COLUMNS;
-  if (first_row >= params.rows) { return; }
+  // Blocks of rows that read the same weights come one after the other.
+  let blocks_down = (params.rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+  let first_row = number % blocks_down * BLOCK_ROWS;
+  let first_column = number / blocks_down * COLUMNS;
+  if (first_column >= params.columns) { return; }
   let weights = min(first_column + local / LANES, params.columns - 1) * params.vectors;
 
   var sums: array<vec4f, BLOCK_ROWS>;

@@ -18,6 +18,12 @@ import { window } from "./ops/window.ts";
 import { elementBytes, type Shape, size, type Tensor } from "./tensor.ts";
 import { createVariable, readRanges, roundToHalf, wholeWords, writeVariable } from "./variables.ts";
 
+/**
+ * Bytes of a slab unless a module needs more: the largest buffer that every WebGPU device makes, since
+ * memory in larger pieces is harder to come by.
+ */
+const ORDINARY_SLAB = 2 ** 28;
+
 /** A parameter's place in a slab. */
 export interface SlabEntry {
   readonly name: string;
@@ -162,7 +168,7 @@ async function readEntries(
   return new Map(entries.map(({ name }, i) => [name, values[i]]));
 }
 
-/** Packs parameters into as few slabs as can be bound whole, modules unparted where one slab can hold them. */
+/** Packs parameters into few slabs that can be bound whole, modules unparted where one slab can hold them. */
 function layOut(
   gpu: Gpu,
   kind: "trainable" | "frozen",
@@ -171,8 +177,9 @@ function layOut(
 ): Slab[] {
   const unit = ALIGNMENT / elementBytes(dtype);
   const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
-  const capacity = Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / ALIGNMENT) *
-    unit;
+  const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  const elements = (bytes: number) => Math.floor(bytes / ALIGNMENT) * unit;
+  const most = elements(limit), capacity = elements(Math.min(limit, ORDINARY_SLAB));
   const room = ({ shape }: ParameterDescription) => Math.ceil(size(shape) / unit) * unit;
   const layouts: { length: number; entries: SlabEntry[] }[] = [];
   const begin = () => {
@@ -183,9 +190,9 @@ function layOut(
   for (const module of modulesOf(descriptions)) {
     const total = module.reduce((sum, description) => sum + room(description), 0);
     let last = layouts.at(-1) ?? begin();
-    if (last.length + total > capacity && total <= capacity) last = begin();
+    if (last.length > 0 && last.length + total > capacity) last = begin();
     for (const description of module) {
-      if (last.length > 0 && last.length + room(description) > capacity) last = begin();
+      if (last.length > 0 && last.length + room(description) > most) last = begin();
       const { name, shape } = description;
       last.entries.push({ name, shape, offset: last.length });
       last.length += room(description);

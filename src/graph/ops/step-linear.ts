@@ -27,7 +27,7 @@ import { geluGateDispatch } from "./gelu-gate.ts";
 import { matmulDispatches } from "./matmul-choice.ts";
 import { hasBroadcasts } from "./matmul-candidates.ts";
 import { adapterOf } from "./matmul-dispatch.ts";
-import type { MatmulProblem } from "./matmul-problem.ts";
+import { layoutOf, type MatmulProblem } from "./matmul-problem.ts";
 import { normDispatch } from "./rms-norm.ts";
 
 /** What happens before and after the products; a gate and a residual exclude each other. */
@@ -41,7 +41,7 @@ export interface StepLinearOptions {
 }
 
 /** The most rows for which the kernels of a step are used. */
-const MOST_ROWS = { cpu: 64, gpu: 8 };
+const MOST_ROWS = { cpu: 64, gpu: 32 };
 
 interface Attributes {
   readonly weights: number;
@@ -156,9 +156,8 @@ function separateDispatches(step: Step, gpu: Gpu): Dispatch[] {
   const { x, weights, scale, residual, epsilon = 0, isGated, result } = step;
   const { rows: m, columns: k } = matrixShape(x);
   const [n] = weights[0].shape;
-  const plain: MatmulProblem = {
-    ...{ batch: 1, m, n, k, transposeA: false, transposeB: true, aStride: 0, bStride: 0 },
-  };
+  const shared = { batch: 1, aStride: 0, bStride: 0 };
+  const plain: MatmulProblem = { ...shared, m, n, k, transposeA: false, transposeB: true };
   const a = scale ? { scratchBytes: 4 * m * k } : x;
   const product = (
     i: number,
@@ -180,11 +179,8 @@ function separateDispatches(step: Step, gpu: Gpu): Dispatch[] {
     const epilogue = { residual: residual !== undefined };
     return [...dispatches, ...product(0, { ...plain, epilogue }, result, residual)];
   }
-  const layout = {
-    ...{ heads: 1, aHeadStride: 0, aRowStride: k, bHeadStride: 0, bRowStride: k },
-    ...{ resultStride: 0, resultHeadStride: 0, resultRowStride: weights.length * n },
-    ...{ aOffset: 0, bOffset: 0 },
-  };
+  // Each product has its columns of the result's rows.
+  const layout = { ...layoutOf(plain), resultRowStride: weights.length * n };
   const sideBySide = isGated ? { scratchBytes: 4 * m * weights.length * n } : result;
   weights.forEach((_, i) =>
     dispatches.push(
