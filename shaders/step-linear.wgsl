@@ -57,6 +57,12 @@ fn gelu(x: f32) -> f32 {
   return x * (1.0 / (1.0 + exp(-1.5957691216057308 * clamped * (1.0 + 0.044715 * clamped * clamped))));
 }
 
+// Four features of a row, or of the last, by those of each part's weight and by themselves.
+fn products(row: u32, k: u32, a: vec4f, b: vec4f, c: vec4f) -> vec4f {
+  let values = x[min(row, params.rows - 1) * params.vectors + k];
+  return vec4f(dot(values, a), dot(values, b), dot(values, c), dot(values, values));
+}
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -71,7 +77,7 @@ fn main(
   if (first_column >= params.columns) { return; }
   let weights = min(first_column + local / LANES, params.columns - 1) * params.vectors;
 
-  var sums: array<vec4f, BLOCK_ROWS>;
+  var sums: array<vec4f, 8>;
   for (var k = local % LANES; k < params.vectors; k += LANES) {
     var scales = vec4f(1.0);
     if (has_norm) { scales = scale[k]; }
@@ -80,9 +86,18 @@ fn main(
     var c = vec4f();
     if (parts > 1) { b = w1_at(weights + k) * scales; }
     if (parts > 2) { c = w2_at(weights + k) * scales; }
-    for (var r = 0u; r < BLOCK_ROWS; r++) {
-      let values = x[min(first_row + r, params.rows - 1) * params.vectors + k];
-      sums[r] += vec4f(dot(values, a), dot(values, b), dot(values, c), dot(values, values));
+    // Not a loop: its guard against running forever would let every load wait for the one before.
+    sums[0] += products(first_row, k, a, b, c);
+    if (BLOCK_ROWS > 1) { sums[1] += products(first_row + 1, k, a, b, c); }
+    if (BLOCK_ROWS > 2) {
+      sums[2] += products(first_row + 2, k, a, b, c);
+      sums[3] += products(first_row + 3, k, a, b, c);
+    }
+    if (BLOCK_ROWS > 4) {
+      sums[4] += products(first_row + 4, k, a, b, c);
+      sums[5] += products(first_row + 5, k, a, b, c);
+      sums[6] += products(first_row + 6, k, a, b, c);
+      sums[7] += products(first_row + 7, k, a, b, c);
     }
   }
   for (var r = 0u; r < BLOCK_ROWS; r++) { partials[local * BLOCK_ROWS + r] = sums[r]; }
