@@ -9,12 +9,12 @@ import {
   size,
   type Tensor,
 } from "../tensor.ts";
-import type { DropoutOptions } from "./dropout.ts";
+import { type DropoutMask, type DropoutOptions, dropoutUniforms } from "./dropout.ts";
 
 const shader = { name: "gelu-gate", source };
 
 /** What dropout needs besides its seed, if there is any. */
-type Attributes = Omit<DropoutOptions, "seed"> | null;
+type Attributes = DropoutMask | null;
 
 /** Inputs: x and, with dropout, the seed. */
 const geluGateOp: Op<Attributes> = {
@@ -79,16 +79,14 @@ function settings(
   seed: Tensor | undefined,
   dropout: Attributes,
 ): Pick<Dispatch, "shader" | "constants" | "uniforms" | "workgroups"> {
-  const columns = result.shape.at(-1)!, rate = dropout?.rate ?? 0;
+  const columns = result.shape.at(-1)!;
   return {
     shader,
     constants: { vectors: Number(isVector(result)), has_dropout: Number(seed !== undefined) },
     uniforms: {
       count: size(result.shape),
       columns,
-      dropout_rate: rate,
-      dropout_site: dropout?.site ?? 0,
-      kept_scale: 1 / (1 - rate),
+      ...dropoutUniforms(dropout ?? undefined),
     },
     workgroups: elementGrid(result, 4),
   };
