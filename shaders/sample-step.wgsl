@@ -18,8 +18,9 @@
 // (Salmon et al. 2011 on counter-based generators), whatever batch the row is in.
 //
 // A workgroup per row. Nothing is sorted: a threshold on integers that grow with the logits is found three
-// bits at a time, by a pass that sums up what lies above each of eight thresholds. Every reduction has a fixed
-// order.
+// bits at a time, by a pass that sums up what lies above each of eight thresholds. As soon as few tokens are above
+// the one for top_k, every invocation makes a list of its own ones, and later passes go over the lists. Every
+// reduction has a fixed order.
 
 struct Params {
   rows: u32,
@@ -68,6 +69,14 @@ struct Kept {
   lowest: u32,
   last_column: u32,
 }
+
+// Tokens that a list has room for, should all of them be one invocation's.
+const ROOM = 64u;
+
+// Columns of an invocation's tokens that may still be kept, from low to high; at ROOM how many, or NO_LIST.
+alias List = array<u32, 65>;
+
+const NO_LIST = 0xffffffffu;
 
 var<workgroup> candidates: array<Candidate, LANES>;
 var<workgroup> partial: array<Eight, LANES>;
@@ -120,6 +129,30 @@ fn pcg3d(words: vec3u) -> vec3u {
   return v;
 }
 
+// How many of `columns` columns this invocation goes over.
+fn own_columns(list: ptr<function, List>, lane: u32, columns: u32) -> u32 {
+  let length = (*list)[ROOM];
+  if (length != NO_LIST) { return select(length, 0u, columns == 0u); }
+  return (columns + LANES - 1u - lane) / LANES;
+}
+
+// The `i`-th of them.
+fn own_column(list: ptr<function, List>, lane: u32, i: u32) -> u32 {
+  if ((*list)[ROOM] != NO_LIST) { return (*list)[i]; }
+  return lane + i * LANES;
+}
+
+// Lists the tokens of rank `lowest` and above, of which there are no more than ROOM.
+fn make_list(list: ptr<function, List>, lane: u32, row: u32, columns: u32, lowest: u32) {
+  var length = 0u;
+  for (var column = lane; column < columns; column += LANES) {
+    if (rank(logits[row * params.columns + column]) < lowest || !is_allowed(row, column)) { continue; }
+    (*list)[length] = column;
+    length += 1u;
+  }
+  (*list)[ROOM] = length;
+}
+
 // Uniform in [0, 1).
 fn random_number(batch: u32, slot: u32) -> f32 {
   let stream = pcg3d(vec3u(random[0], random[1], random[2u + batch]));
@@ -153,7 +186,9 @@ fn count(which: vec4<bool>) -> u32 {
 
 // The highest threshold such that what lies at or above it weighs at least `goal`; 0 if nothing weighs as much.
 // Of `kept`, ranks below the lowest weigh nothing.
-fn search(lane: u32, row: u32, columns: u32, weighing: u32, goal: f32, kept: Kept, largest: f32) -> u32 {
+fn search(
+  list: ptr<function, List>, lane: u32, row: u32, columns: u32, weighing: u32, goal: f32, kept: Kept, largest: f32,
+) -> u32 {
   var prefix = 0u;
   // The last two steps share a bit: 32 is no multiple of 3.
   for (var shift = 32u; shift > 0u;) {
@@ -162,7 +197,9 @@ fn search(lane: u32, row: u32, columns: u32, weighing: u32, goal: f32, kept: Kep
     let high_thresholds = vec4u(prefix) + (vec4u(4, 5, 6, 7) << vec4u(shift));
     var low = vec4f();
     var high = vec4f();
-    for (var column = lane; column < columns; column += LANES) {
+    let own_count = own_columns(list, lane, columns);
+    for (var i = 0u; i < own_count; i++) {
+      let column = own_column(list, lane, i);
       let x = logits[row * params.columns + column];
       let r = rank(x);
       if (r < kept.lowest || !is_allowed(row, column)) { continue; }
@@ -179,7 +216,11 @@ fn search(lane: u32, row: u32, columns: u32, weighing: u32, goal: f32, kept: Kep
     // The weight above a threshold falls as it rises: those that are met come first.
     let above = totals(lane, low, high);
     let met = count(above.low >= vec4f(goal)) + count(above.high >= vec4f(goal));
-    prefix += (max(met, 1u) - 1u) << shift;
+    let last_met = max(met, 1u) - 1u;
+    prefix += last_met << shift;
+    let tokens = select(above.low[last_met % 4u], above.high[last_met % 4u], last_met > 3u);
+    let needs_list = weighing == EACH && (*list)[ROOM] == NO_LIST;
+    if (needs_list && tokens <= f32(ROOM)) { make_list(list, lane, row, columns, prefix); }
   }
   return prefix;
 }
@@ -222,21 +263,26 @@ fn main(
   let all_mass = total(lane, vec2f(mass)).x;
 
   var kept = Kept(0u, 0xffffffffu);
+  var list: List;
+  list[ROOM] = NO_LIST;
   if (params.top_k > 0u) {
-    kept.lowest = search(lane, row, columns, EACH, f32(params.top_k), kept, largest);
+    kept.lowest = search(&list, lane, row, columns, EACH, f32(params.top_k), kept, largest);
   }
+  let own_count = own_columns(&list, lane, columns);
   if (params.top_p < 1.0) {
     var remaining = 0.0;
-    for (var column = lane; column < columns; column += LANES) {
+    for (var i = 0u; i < own_count; i++) {
+      let column = own_column(&list, lane, i);
       let x = logits[base + column];
       if (rank(x) >= kept.lowest && is_allowed(row, column)) { remaining += share(x, largest); }
     }
     let goal = params.top_p * total(lane, vec2f(remaining)).x;
-    kept.lowest = max(kept.lowest, search(lane, row, columns, PROBABILITY, goal, kept, largest));
+    kept.lowest = max(kept.lowest, search(&list, lane, row, columns, PROBABILITY, goal, kept, largest));
 
     // Not all tokens of the lowest rank may be needed.
     var above = vec2f();
-    for (var column = lane; column < columns; column += LANES) {
+    for (var i = 0u; i < own_count; i++) {
+      let column = own_column(&list, lane, i);
       let x = logits[base + column];
       let r = rank(x);
       if (r < kept.lowest || !is_allowed(row, column)) { continue; }
@@ -246,13 +292,14 @@ fn main(
     let ties = max(1.0, ceil((goal - mass_and_ties.x) / share(value(kept.lowest), largest)));
     // Where all are needed, as nearly always, there is nothing to search.
     let tied = select(0u, columns, ties < mass_and_ties.y);
-    let place = search(lane, row, tied, TIES, ties, kept, largest);
+    let place = search(&list, lane, row, tied, TIES, ties, kept, largest);
     if (tied > 0u) { kept.last_column = params.columns - 1u - place; }
   }
 
   // The drawn number falls into the share of one lane, and there into that of one token.
   var own = 0.0;
-  for (var column = lane; column < columns; column += LANES) {
+  for (var i = 0u; i < own_count; i++) {
+    let column = own_column(&list, lane, i);
     let x = logits[base + column];
     if (is_allowed(row, column) && is_kept(kept, rank(x), column)) { own += share(x, largest); }
   }
@@ -269,7 +316,8 @@ fn main(
   if (drawn >= start && drawn < start + own && candidates[0].x != NAN_RANK) {
     var passed = 0.0;
     var token = 0u;
-    for (var column = lane; column < columns; column += LANES) {
+    for (var i = 0u; i < own_count; i++) {
+      let column = own_column(&list, lane, i);
       let x = logits[base + column];
       if (!is_allowed(row, column) || !is_kept(kept, rank(x), column)) { continue; }
       let width = share(x, largest);
