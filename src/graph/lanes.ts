@@ -3,6 +3,7 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
+import { withConstants } from "./constants.ts";
 import type { Shader } from "./tensor.ts";
 
 /** On a GPU: enough to hide the latency of memory; the least of the largest workgroups is 256. */
@@ -11,14 +12,7 @@ const GPU_LANES = 256;
 /** On a CPU adapter: about its SIMD width, where barriers cost little. */
 const CPU_LANES = 8;
 
-/**
- * The shader with the workgroup size that suits the adapter, in place of its line `const LANES = 64u;`.
- * In the text, because the length of a workgroup's array must not be an override everywhere.
- */
-export function withLanes({ name, source }: Shader, { isCpu }: Gpu): Shader {
-  const lanes = isCpu ? CPU_LANES : GPU_LANES;
-  return {
-    name: `${name}-${lanes}`,
-    source: source.replace("const LANES = 64u;", `const LANES = ${lanes}u;`),
-  };
+/** The shader with the workgroup size that suits the adapter as its constant LANES. */
+export function withLanes(shader: Shader, { isCpu }: Gpu): Shader {
+  return withConstants(shader, { LANES: isCpu ? CPU_LANES : GPU_LANES });
 }

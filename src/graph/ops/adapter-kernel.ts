@@ -13,6 +13,7 @@
 
 import fusedSource from "../../../shaders/adapter.wgsl" with { type: "text" };
 import type { Gpu } from "../../gpu/device.ts";
+import { withConstants } from "../constants.ts";
 import { linearGrid } from "../dispatch.ts";
 import type { Dispatch, Shader, Tensor } from "../tensor.ts";
 import { matmulDispatches } from "./matmul-choice.ts";
@@ -166,20 +167,12 @@ function fusedShader(tileRows: number, bottleneck: number, transposed: boolean):
   const blocks = 16 * LANES / tileRows;
   // The first product's few columns leave invocations to share each sum among.
   const columns = Math.min(blocks, 2 ** Math.ceil(Math.log2(Math.max(bottleneck, 16))));
-  const values = {
+  return withConstants({ name: "adapter", source: fusedSource }, {
     TILE_ROWS: tileRows,
     FIRST_SPLITS: blocks / columns,
     // Neighbours must read along a row of the matrix; along a column they do so by sharing sums.
     SECOND_SPLITS: transposed ? 4 : 1,
-  };
-  return {
-    name: `adapter-${Object.values(values).join("-")}`,
-    source: Object.entries(values).reduce(
-      (text, [name, value]) =>
-        text.replace(new RegExp(`const ${name} = \\d+u;`), `const ${name} = ${value}u;`),
-      fusedSource,
-    ),
-  };
+  });
 }
 
 /** Operands of a product's epilogue, by what they do. */

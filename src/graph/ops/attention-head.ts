@@ -2,6 +2,7 @@
  * How the attention kernels of a step of decoding are specialised for a size of head.
  */
 
+import { withConstants } from "../constants.ts";
 import { widen, widthOf } from "../element.ts";
 import type { Shader } from "../tensor.ts";
 
@@ -23,12 +24,11 @@ export function blocksOf(headSize: number): number {
 export function withHead(shader: Shader, headSize: number): Shader {
   const width = widthOf(headSize);
   const head = headSize / width;
-  const { name, source } = widen(shader, width);
-  return {
-    name: `${name}-${headSize}`,
-    source: source
-      .replace("const HEAD = 8u;", `const HEAD = ${head}u;`)
-      .replace("const BLOCKS = 1u;", `const BLOCKS = ${blocksOf(headSize)}u;`)
-      .replace("const BLOCK = 8u;", `const BLOCK = ${Math.min(head, MOST_FEATURES / width)}u;`),
-  };
+  const widened = widen(shader, width);
+  const { source } = withConstants(widened, {
+    HEAD: head,
+    BLOCKS: blocksOf(headSize),
+    BLOCK: Math.min(head, MOST_FEATURES / width),
+  });
+  return { name: `${widened.name}-${headSize}`, source };
 }

@@ -3,6 +3,7 @@
  * every one of their shaders is given.
  */
 
+import { withConstants } from "../constants.ts";
 import { type Dispatch, type Shader, type Shape, ShapeError, type Tensor } from "../tensor.ts";
 import { bucketed, bucketProblem, type PositionBuckets } from "./position-buckets.ts";
 
@@ -128,15 +129,13 @@ export const TILE = 32;
 
 /** A shader of the kernels for GPUs, with as many chunks of 32 features as a head has. */
 export function tiled(
-  { name, source }: Shader,
+  shader: Shader,
   headSize: number,
   { positions }: AttentionAttributes,
 ): Shader {
   const chunks = Math.ceil(headSize / TILE);
-  return bucketed({
-    name: `${name}-${TILE * chunks}`,
-    source: source.replace("const CHUNKS = 2u;", `const CHUNKS = ${chunks}u;`),
-  }, positions);
+  const { source } = withConstants(shader, { CHUNKS: chunks });
+  return bucketed({ name: `${shader.name}-${TILE * chunks}`, source }, positions);
 }
 
 /** The uniforms and override constants of the kernels for GPUs. */

@@ -6,6 +6,7 @@
 
 import candidatesSource from "../../../shaders/beam-candidates.wgsl" with { type: "text" };
 import source from "../../../shaders/beam-step.wgsl" with { type: "text" };
+import { withConstants } from "../constants.ts";
 import { linearGrid } from "../dispatch.ts";
 import { withLanes } from "../lanes.ts";
 import {
@@ -162,18 +163,10 @@ const beamStepOp: Op<Omit<BeamStepOptions, "banned">> = {
 };
 
 function candidatesShader(candidates: number): Shader {
-  return {
-    name: `beam-candidates-${candidates}`,
-    source: candidatesSource.replace(
-      "const CANDIDATES = 8u;",
-      `const CANDIDATES = ${candidates}u;`,
-    ),
-  };
+  const shader = { name: "beam-candidates", source: candidatesSource };
+  return withConstants(shader, { CANDIDATES: candidates });
 }
 
 function stepShader(beams: number): Shader {
-  return {
-    name: `beam-step-${beams}`,
-    source: source.replace("const BEAMS = 4u;", `const BEAMS = ${beams}u;`),
-  };
+  return withConstants({ name: "beam-step", source }, { BEAMS: beams });
 }

@@ -9,6 +9,7 @@ import gradientSource from "../../../shaders/label-smoothed-loss-gradient.wgsl" 
   type: "text",
 };
 import source from "../../../shaders/label-smoothed-loss.wgsl" with { type: "text" };
+import { withConstants } from "../constants.ts";
 import { elementGrid, linearGrid } from "../dispatch.ts";
 import { apply, applyAll, type Op, type Scratch, ShapeError, type Tensor } from "../tensor.ts";
 
@@ -134,10 +135,7 @@ const lossGradientOp: Op<Attributes> = {
   },
 };
 
-/** The forward shader with `lanes` invocations to a row (an array's length must be a constant). */
+/** The forward shader with `lanes` invocations to a row. */
 function rowShader(lanes: number) {
-  return {
-    name: `label-smoothed-loss-${lanes}`,
-    source: source.replace("const LANES = 1u;", `const LANES = ${lanes}u;`),
-  };
+  return withConstants({ name: "label-smoothed-loss", source }, { LANES: lanes });
 }

@@ -8,6 +8,7 @@ import thinSource from "../../../shaders/matmul-thin.wgsl" with { type: "text" }
 import tiledSource from "../../../shaders/matmul-tiled.wgsl" with { type: "text" };
 import registerSource from "../../../shaders/matmul.wgsl" with { type: "text" };
 import type { Gpu } from "../../gpu/device.ts";
+import { withConstants } from "../constants.ts";
 import { halve } from "../element.ts";
 import type { Dispatch, Scratch, Shader, Tensor } from "../tensor.ts";
 import type { MatmulAdapter, MatmulCandidate } from "./matmul-candidates.ts";
@@ -75,21 +76,5 @@ export function adapterOf(gpu: Gpu): MatmulAdapter {
     subgroups: gpu.features.subgroups && min === max,
     subgroupSize: min,
     limits: gpu.limits,
-  };
-}
-
-/**
- * The shader with other values in its lines `const name = …u;`: in the text, because the length of a
- * workgroup's array must not be an override everywhere.
- */
-function withConstants({ name, source }: Shader, values: Record<string, number>): Shader {
-  const entries = Object.entries(values);
-  return {
-    name: [name, ...entries.map(([, value]) => value)].join("-"),
-    source: entries.reduce(
-      (text, [constant, value]) =>
-        text.replace(new RegExp(`const ${constant} = \\d+u;`), `const ${constant} = ${value}u;`),
-      source,
-    ),
   };
 }

@@ -10,6 +10,7 @@
 import subgroupSource from "../../../shaders/step-linear-subgroup.wgsl" with { type: "text" };
 import source from "../../../shaders/step-linear.wgsl" with { type: "text" };
 import type { Gpu } from "../../gpu/device.ts";
+import { withConstants } from "../constants.ts";
 import { linearGrid } from "../dispatch.ts";
 import { halve } from "../element.ts";
 import {
@@ -122,10 +123,9 @@ function stepDispatch(step: Step, gpu: Gpu): Dispatch {
   // With a few columns there would be too few workgroups for the cores to share.
   const isWide = gpu.isCpu && weights.length === 1 && !hasResidual && columns % 64 === 0 &&
     columns >= 512;
-  const plain: Shader = gpu.isCpu ? { name: "step-linear-subgroup", source: subgroupSource } : {
-    name: `step-linear-${blockRows}`,
-    source: source.replace("const BLOCK_ROWS = 8u;", `const BLOCK_ROWS = ${blockRows}u;`),
-  };
+  const plain: Shader = gpu.isCpu
+    ? { name: "step-linear-subgroup", source: subgroupSource }
+    : withConstants({ name: "step-linear", source }, { BLOCK_ROWS: blockRows });
   return {
     shader: weights.reduce(
       (shader, { dtype }, i) => dtype === "f16" ? halve(shader, `w${i}`, { [`w${i}`]: 4 }) : shader,
