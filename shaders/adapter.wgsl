@@ -15,6 +15,8 @@
 // neighbours however a matrix is stored, and few outputs with long sums still keep all invocations busy. `hidden`
 // goes through storage (backward needs it), so the bottleneck has no limit.
 //
+// Both products are the same functions, told by `of_second`, a constant wherever they are called.
+//
 // Invariant: a sum's parts are those of a fixed stride over its inputs, added in order. Rows past the end
 // repeat the last one and are not stored.
 
@@ -80,74 +82,62 @@ fn rows_of(tile: Tile, row_block: u32) -> vec4u {
   return min(tile.first_row + 4u * row_block + vec4u(0u, 1u, 2u, 3u), vec4u(tile.end - 1u));
 }
 
-// Inputs k … k + 3 of four rows of the first product; zeros beyond the last.
-fn first_inputs(rows: vec4u, k: u32) -> mat4x4f {
-  let i = rows * params.width + k;
-  if (vectorized) { return mat4x4f(values[i.x / 4u], values[i.y / 4u], values[i.z / 4u], values[i.w / 4u]); }
-  var inputs: mat4x4f;
-  for (var r = 0u; r < 4u; r++) {
-    for (var j = 0u; j < min(4u, params.width - k); j++) { inputs[r][j] = values[(i[r] + j) / 4u][(i[r] + j) % 4u]; }
-  }
-  return inputs;
+// Four neighbours among the inputs of either product, and one of them.
+fn input_vector(of_second: bool, i: u32) -> vec4f {
+  if (of_second) { return vec4f(hidden[i], hidden[i + 1u], hidden[i + 2u], hidden[i + 3u]); }
+  return values[i / 4u];
 }
 
-// The same of the second product.
-fn second_inputs(rows: vec4u, k: u32) -> mat4x4f {
-  let i = rows * params.bottleneck + k;
+fn input_at(of_second: bool, i: u32) -> f32 {
+  if (of_second) { return hidden[i]; }
+  return values[i / 4u][i % 4u];
+}
+
+// Vector `i` of either matrix.
+fn weight_vector(of_second: bool, i: u32) -> vec4f {
+  if (of_second) { return second[i]; }
+  return first[i];
+}
+
+// Inputs k … k + 3 of four rows of a product; zeros beyond the last.
+fn inputs_of(of_second: bool, rows: vec4u, k: u32) -> mat4x4f {
+  let depth = select(params.width, params.bottleneck, of_second);
+  let i = rows * depth + k;
   if (vectorized) {
     return mat4x4f(
-      hidden[i.x], hidden[i.x + 1u], hidden[i.x + 2u], hidden[i.x + 3u],
-      hidden[i.y], hidden[i.y + 1u], hidden[i.y + 2u], hidden[i.y + 3u],
-      hidden[i.z], hidden[i.z + 1u], hidden[i.z + 2u], hidden[i.z + 3u],
-      hidden[i.w], hidden[i.w + 1u], hidden[i.w + 2u], hidden[i.w + 3u]
+      input_vector(of_second, i.x), input_vector(of_second, i.y),
+      input_vector(of_second, i.z), input_vector(of_second, i.w)
     );
   }
   var inputs: mat4x4f;
   for (var r = 0u; r < 4u; r++) {
-    for (var j = 0u; j < min(4u, params.bottleneck - k); j++) { inputs[r][j] = hidden[i[r] + j]; }
+    for (var j = 0u; j < min(4u, depth - k); j++) { inputs[r][j] = input_at(of_second, i[r] + j); }
   }
   return inputs;
 }
 
-// Rows k … k + 3 of the first matrix, each by columns column … column + 3; zeros beyond its end.
-fn first_weights(base: u32, k: u32, column: u32) -> mat4x4f {
-  let start = base + select(k * params.bottleneck + column, column * params.width + k, transposed);
-  let along_k = select(params.bottleneck, 1u, transposed);
-  let across = select(1u, params.width, transposed);
+// Rows k … k + 3 of a matrix, each by columns column … column + 3; zeros beyond its end.
+fn weights_of(of_second: bool, base: u32, k: u32, column: u32) -> mat4x4f {
+  let depth = select(params.width, params.bottleneck, of_second);
+  let columns = select(params.bottleneck, params.width, of_second);
+  let start = base + select(k * columns + column, column * depth + k, transposed);
+  let along_k = select(columns, 1u, transposed);
+  let across = select(1u, depth, transposed);
   if (vectorized) {
     let i = start / 4u;
     let step = select(along_k, across, transposed) / 4u;
-    let lines = mat4x4f(first[i], first[i + step], first[i + 2u * step], first[i + 3u * step]);
+    let lines = mat4x4f(
+      weight_vector(of_second, i), weight_vector(of_second, i + step),
+      weight_vector(of_second, i + 2u * step), weight_vector(of_second, i + 3u * step)
+    );
     if (transposed) { return transpose(lines); }
     return lines;
   }
   var weights: mat4x4f;
-  for (var j = 0u; j < min(4u, params.width - k); j++) {
-    for (var c = 0u; c < min(4u, params.bottleneck - column); c++) {
+  for (var j = 0u; j < min(4u, depth - k); j++) {
+    for (var c = 0u; c < min(4u, columns - column); c++) {
       let i = start + j * along_k + c * across;
-      weights[j][c] = first[i / 4u][i % 4u];
-    }
-  }
-  return weights;
-}
-
-// The same of the second matrix.
-fn second_weights(base: u32, k: u32, column: u32) -> mat4x4f {
-  let start = base + select(k * params.width + column, column * params.bottleneck + k, transposed);
-  let along_k = select(params.width, 1u, transposed);
-  let across = select(1u, params.bottleneck, transposed);
-  if (vectorized) {
-    let i = start / 4u;
-    let step = select(along_k, across, transposed) / 4u;
-    let lines = mat4x4f(second[i], second[i + step], second[i + 2u * step], second[i + 3u * step]);
-    if (transposed) { return transpose(lines); }
-    return lines;
-  }
-  var weights: mat4x4f;
-  for (var j = 0u; j < min(4u, params.bottleneck - k); j++) {
-    for (var c = 0u; c < min(4u, params.width - column); c++) {
-      let i = start + j * along_k + c * across;
-      weights[j][c] = second[i / 4u][i % 4u];
+      weights[j][c] = weight_vector(of_second, i / 4u)[i % 4u];
     }
   }
   return weights;
@@ -166,31 +156,20 @@ fn plus_products(sums: mat4x4f, inputs: mat4x4f, weights: mat4x4f) -> mat4x4f {
   return result;
 }
 
-// Leaves this invocation's part of the first product's columns from first_column on in `parts`.
-fn first_parts(tile: Tile, first_column: u32, lane: u32) {
-  let owned = lane / FIRST_SPLITS;
-  let column = first_column + 4u * owned % FIRST_COLUMNS;
-  let rows = rows_of(tile, 4u * owned / FIRST_COLUMNS);
+// Leaves this invocation's part of a product's columns from first_column on in `parts`.
+fn leave_parts(of_second: bool, tile: Tile, first_column: u32, lane: u32) {
+  let depth = select(params.width, params.bottleneck, of_second);
+  let columns = select(params.bottleneck, params.width, of_second);
+  let splits = select(FIRST_SPLITS, SECOND_SPLITS, of_second);
+  let tile_columns = select(FIRST_COLUMNS, SECOND_COLUMNS, of_second);
+  let owned = lane / splits;
+  let column = first_column + 4u * owned % tile_columns;
+  let rows = rows_of(tile, 4u * owned / tile_columns);
   let base = tile.instance * params.weight_stride;
   var sums: mat4x4f;
-  if (column < params.bottleneck) {
-    for (var k = lane % FIRST_SPLITS * 4u; k < params.width; k += FIRST_SPLITS * 4u) {
-      sums = plus_products(sums, first_inputs(rows, k), first_weights(base, k, column));
-    }
-  }
-  parts[lane][0] = sums[0]; parts[lane][1] = sums[1]; parts[lane][2] = sums[2]; parts[lane][3] = sums[3];
-}
-
-// The same of the second product.
-fn second_parts(tile: Tile, first_column: u32, lane: u32) {
-  let owned = lane / SECOND_SPLITS;
-  let column = first_column + 4u * owned % SECOND_COLUMNS;
-  let rows = rows_of(tile, 4u * owned / SECOND_COLUMNS);
-  let base = tile.instance * params.weight_stride;
-  var sums: mat4x4f;
-  if (column < params.width) {
-    for (var k = lane % SECOND_SPLITS * 4u; k < params.bottleneck; k += SECOND_SPLITS * 4u) {
-      sums = plus_products(sums, second_inputs(rows, k), second_weights(base, k, column));
+  if (column < columns) {
+    for (var k = lane % splits * 4u; k < depth; k += splits * 4u) {
+      sums = plus_products(sums, inputs_of(of_second, rows, k), weights_of(of_second, base, k, column));
     }
   }
   parts[lane][0] = sums[0]; parts[lane][1] = sums[1]; parts[lane][2] = sums[2]; parts[lane][3] = sums[3];
@@ -215,7 +194,7 @@ fn forward(
   let tile = tile_of(group.y * groups.x + group.x);
   if (tile.instance >= params.instances) { return; }
   for (var first_column = 0u; first_column < params.bottleneck; first_column += FIRST_COLUMNS) {
-    first_parts(tile, first_column, lane);
+    leave_parts(false, tile, first_column, lane);
     workgroupBarrier();
     for (var item = lane; item < TILE_ROWS * FIRST_COLUMNS; item += LANES) {
       let row = tile.first_row + item / FIRST_COLUMNS;
@@ -230,7 +209,7 @@ fn forward(
   }
   storageBarrier();
   for (var first_column = 0u; first_column < params.width; first_column += SECOND_COLUMNS) {
-    second_parts(tile, first_column, lane);
+    leave_parts(true, tile, first_column, lane);
     workgroupBarrier();
     for (var item = lane; item < TILE_ROWS * SECOND_COLUMNS; item += LANES) {
       let row = tile.first_row + item / SECOND_COLUMNS;
@@ -255,7 +234,7 @@ fn backward(
   let tile = tile_of(group.y * groups.x + group.x);
   if (tile.instance >= params.instances) { return; }
   for (var first_column = 0u; first_column < params.bottleneck; first_column += FIRST_COLUMNS) {
-    first_parts(tile, first_column, lane);
+    leave_parts(false, tile, first_column, lane);
     workgroupBarrier();
     for (var item = lane; item < TILE_ROWS * FIRST_COLUMNS; item += LANES) {
       let row = tile.first_row + item / FIRST_COLUMNS;
@@ -270,7 +249,7 @@ fn backward(
   if (!has_result) { return; }
   storageBarrier();
   for (var first_column = 0u; first_column < params.width; first_column += SECOND_COLUMNS) {
-    second_parts(tile, first_column, lane);
+    leave_parts(true, tile, first_column, lane);
     workgroupBarrier();
     for (var item = lane; item < TILE_ROWS * SECOND_COLUMNS; item += LANES) {
       let row = tile.first_row + item / SECOND_COLUMNS;
