@@ -3,8 +3,8 @@
 //   partials  [splits, batch, m, n]
 //   bias      [n] for all, or [batch, n]
 //   seed      [2], of dropout; not together with a bias
-//   residual  [batch, m, n]: added to the result, or what gates it
-//   result    [batch, m, n]
+//   residual  [batch, m, n]: added to the result, or what gates it; [batch, m, 2 · n] with has_gate_gradient
+//   result    [batch, m, n], or [batch, m, 2 · n] with has_gate_gradient
 //
 // Invariant: one invocation adds one output's partial sums, always from the first split to the last, so
 // that the same problem gives the same bits on every run (float atomics would not).
@@ -40,6 +40,11 @@ override has_relu: bool = false;
 override has_dropout: bool = false;
 override has_gate: bool = false;
 override has_residual: bool = false;
+override has_gate_gradient: bool = false;
+
+// Of the GELU, as in gelu-gate.wgsl.
+const SLOPE = 1.5957691216057308;
+const CUBIC = 0.044715;
 
 // What dropout multiplies an element of the result by, as in dropout.wgsl.
 fn kept(element: u32) -> f32 {
@@ -63,6 +68,17 @@ fn epilogue(sum: f32, i: u32) -> f32 {
   return value;
 }
 
+// The gradients of a GELU gate's a and b, which lie at `i` of the residual and half a row further on, from its
+// result's.
+fn gate_gradients(adjoint: f32, i: u32) -> vec2f {
+  let a = residual[i];
+  let b = residual[i + params.n];
+  let clamped = clamp(a, -10.0, 10.0);
+  let open = 1.0 / (1.0 + exp(-SLOPE * clamped * (1.0 + CUBIC * clamped * clamped)));
+  let slope = SLOPE * (1.0 + 3.0 * CUBIC * clamped * clamped);
+  return vec2f(adjoint * b * (open + a * open * (1.0 - open) * slope), adjoint * a * open);
+}
+
 @compute @workgroup_size(group_size)
 fn reduce(
   @builtin(global_invocation_id) id: vec3u,
@@ -74,5 +90,13 @@ fn reduce(
   for (var split = 0u; split < params.splits; split++) {
     sum += partials[split * params.count + index];
   }
-  result[index] = epilogue(sum, index);
+  let value = epilogue(sum, index);
+  if (has_gate_gradient) {
+    let place = index + index / params.n * params.n;
+    let gradients = gate_gradients(value, place);
+    result[place] = gradients.x;
+    result[place + params.n] = gradients.y;
+    return;
+  }
+  result[index] = value;
 }

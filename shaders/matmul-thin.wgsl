@@ -4,7 +4,8 @@
 //   b         [n, k]: the layout of a Linear layer's weight
 //   bias      [n] for all, or [batch, n]
 //   seed      [2], of dropout; not together with a bias
-//   residual  as result: added to it, or what gates it
+//   residual  as result: added to it, or what gates it; with has_gate_gradient, x of a GELU gate (gelu-gate.wgsl),
+//             a row of which is one of a and one of b
 //   result    [batch, m, n]; with splits > 1, partial sums [splits, batch, m, n]
 //
 // Matrices lie where the strides of Params say; partial sums are contiguous.
@@ -72,6 +73,8 @@ override has_dropout: bool = false;
 // `residual` is a gate: the value where it is positive, else 0.
 override has_gate: bool = false;
 override has_residual: bool = false;
+// The sum is the adjoint of a GELU gate's result, and the gradient of the gate's x is stored.
+override has_gate_gradient: bool = false;
 // Added to what the result holds.
 override accumulate: bool = false;
 
@@ -81,6 +84,10 @@ const lanes = 16u;
 
 // Of every invocation: rows 0 … 3, and rows 4 … 7.
 var<workgroup> partials: array<vec4f, 128>;
+
+// Of the GELU, as in gelu-gate.wgsl.
+const SLOPE = 1.5957691216057308;
+const CUBIC = 0.044715;
 
 // What dropout multiplies an element of the result by, as in dropout.wgsl.
 fn kept(element: u32) -> f32 {
@@ -104,6 +111,17 @@ fn epilogue(sum: f32, i: u32, bias_i: u32) -> f32 {
   if (has_residual) { value += residual[i]; }
   if (accumulate) { value += result[i]; }
   return value;
+}
+
+// The gradients of a GELU gate's a and b, which lie at `i` of the residual and half a row further on, from its
+// result's.
+fn gate_gradients(adjoint: f32, i: u32) -> vec2f {
+  let a = residual[i];
+  let b = residual[i + params.result_row_stride / 2];
+  let clamped = clamp(a, -10.0, 10.0);
+  let open = 1.0 / (1.0 + exp(-SLOPE * clamped * (1.0 + CUBIC * clamped * clamped)));
+  let slope = SLOPE * (1.0 + 3.0 * CUBIC * clamped * clamped);
+  return vec2f(adjoint * b * (open + a * open * (1.0 - open) * slope), adjoint * a * open);
 }
 
 // All reads of a and b: where one is stored in halves, the host writes its binding and its read anew.
@@ -189,5 +207,14 @@ fn matmul(
     sum += partials[(local % columns * lanes + lane) * 2 + part / 4][part % 4];
   }
   let i = result_offset + row * params.result_row_stride + column;
-  result[i] = epilogue(sum, i, batch * params.bias_stride + column);
+  // Rows of a gate's result are half as long as those of its x.
+  let element = select(i, (i + column) / 2, has_gate_gradient);
+  let value = epilogue(sum, element, batch * params.bias_stride + column);
+  if (has_gate_gradient) {
+    let gradients = gate_gradients(value, i);
+    result[i] = gradients.x;
+    result[i + params.result_row_stride / 2] = gradients.y;
+    return;
+  }
+  result[i] = value;
 }

@@ -4,7 +4,8 @@
 //   b         [k, n], or [n, k] when transpose_b
 //   bias      [n] for all, or [batch, n]
 //   seed      [2], of dropout; not together with a bias
-//   residual  as result: added to it, or what gates it
+//   residual  as result: added to it, or what gates it; with has_gate_gradient, x of a GELU gate (gelu-gate.wgsl),
+//             a row of which is one of a and one of b
 //   result    [batch, m, n]; with splits > 1, partial sums [splits, batch, m, n]
 //
 // Matrices lie where the strides of Params say, such as the heads in [batch, length, heads · head_size]; partial
@@ -63,7 +64,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> b_vec4: array<vec4f>;
 // The bias as bits of f32, or the seed of dropout: a stage may bind only eight.
 @group(0) @binding(5) var<storage, read> bias_or_seed: array<u32>;
-@group(0) @binding(6) var<storage, read> residual: array<f32>;
+@group(0) @binding(6) var<storage, read> residual: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
 @group(0) @binding(8) var<storage, read_write> result_vec4: array<vec4f>;
 
@@ -84,6 +85,8 @@ override has_dropout: bool = false;
 // `residual` is a gate: the value where it is positive, else 0.
 override has_gate: bool = false;
 override has_residual: bool = false;
+// The sum is the adjoint of a GELU gate's result, and the gradient of the gate's x is stored.
+override has_gate_gradient: bool = false;
 // Added to what the result holds.
 override accumulate: bool = false;
 
@@ -103,6 +106,10 @@ const tile_step = 4u * step_blocks;
 // clamps every index that is not a constant: here one per block of four k and one along the side, not one per read.
 var<workgroup> tile_a: array<array<array<vec4f, side_blocks>, 4>, step_blocks>;
 var<workgroup> tile_b: array<array<array<vec4f, side_blocks>, 4>, step_blocks>;
+
+// Of the GELU, as in gelu-gate.wgsl.
+const SLOPE = 1.5957691216057308;
+const CUBIC = 0.044715;
 
 // What does not differ between elements, set before the first of them is dropped.
 var<private> dropout_key: vec2u;
@@ -128,7 +135,10 @@ fn bias_at(i: vec4u) -> vec4f {
 }
 
 fn residual_at(i: vec4u) -> vec4f {
-  return vec4f(residual[i.x], residual[i.y], residual[i.z], residual[i.w]);
+  if (vector_result) { return residual[i.x / 4]; }
+  return vec4f(
+    residual[i.x / 4][i.x % 4], residual[i.y / 4][i.y % 4], residual[i.z / 4][i.z % 4], residual[i.w / 4][i.w % 4]
+  );
 }
 
 // The values to store at `i` of the result from their finished sums; the biases to add lie at `bias_i`.
@@ -142,6 +152,17 @@ fn epilogue(sums: vec4f, i: vec4u, bias_i: vec4u) -> vec4f {
   if (accumulate && vector_result) { values += result_vec4[i.x / 4]; }
   if (accumulate && !vector_result) { values += vec4f(result[i.x], result[i.y], result[i.z], result[i.w]); }
   return values;
+}
+
+// The gradients of a GELU gate's a and b, of which four lie at `i` of the residual and half a row further on, from
+// its result's.
+fn gate_gradients(adjoint: vec4f, i: vec4u) -> mat2x4f {
+  let a = residual_at(i);
+  let b = residual_at(i + params.result_row_stride / 2);
+  let clamped = clamp(a, vec4f(-10.0), vec4f(10.0));
+  let open = 1.0 / (1.0 + exp(-SLOPE * clamped * (1.0 + CUBIC * clamped * clamped)));
+  let slope = SLOPE * (1.0 + 3.0 * CUBIC * clamped * clamped);
+  return mat2x4f(adjoint * b * (open + a * open * (1.0 - open) * slope), adjoint * a * open);
 }
 
 // All reads of a and b: where one is stored in halves, the host writes its binding and its read anew.
@@ -228,7 +249,8 @@ fn columns_from(offset: u32, column: u32) -> vec4u {
 }
 
 fn store_four(values: vec4f, start: u32, count: u32) {
-  for (var i = 0u; i < count; i++) { result[start + i] = values[i]; }
+  if (vector_result) { result_vec4[start / 4] = values; }
+  if (!vector_result) { for (var i = 0u; i < count; i++) { result[start + i] = values[i]; } }
 }
 
 // Four neighbours in a row of the result. `bias_row` is where the batch element's bias begins.
@@ -236,9 +258,17 @@ fn store_row(values: vec4f, offset: u32, bias_row: u32, row: u32, column: u32) {
   if (!whole && (row >= params.m || column >= params.n)) { return; }
   let start = offset + row * params.result_row_stride + column;
   let steps = select(min(vec4u(0, 1, 2, 3), vec4u(params.n - 1 - column)), vec4u(0, 1, 2, 3), vector_result);
-  let finished = epilogue(values, start + steps, bias_row + column + steps);
-  if (vector_result) { result_vec4[start / 4] = finished; }
-  if (!vector_result) { store_four(finished, start, min(4, params.n - column)); }
+  // Rows of a gate's result are half as long as those of its x.
+  let element = select(start, (start + column) / 2, has_gate_gradient);
+  let finished = epilogue(values, element + steps, bias_row + column + steps);
+  let count = min(4, params.n - column);
+  if (has_gate_gradient) {
+    let gradients = gate_gradients(finished, start + steps);
+    store_four(gradients[0], start, count);
+    store_four(gradients[1], start + params.result_row_stride / 2, count);
+    return;
+  }
+  store_four(finished, start, count);
 }
 
 // Stores a 4×4 part of the tile.

@@ -28,6 +28,7 @@ import {
   dropout,
   embedding,
   fill,
+  geluGate,
   globalNorm,
   greedyStep,
   labelSmoothedLoss,
@@ -48,6 +49,7 @@ import { createVariable } from "../../src/graph/variables.ts";
 import { AdamW } from "../../src/optim/adamw.ts";
 import { testDevice } from "../graph/device.ts";
 import { values } from "../graph/ops/check.ts";
+import { contraction } from "../graph/ops/contraction.ts";
 import { type Covered, findRaces } from "./graph-races.ts";
 import { allEntries } from "./shaders.ts";
 
@@ -274,6 +276,11 @@ function otherRaces(seen: Gpu): string[] {
       assign(other, x),
       addBias(x, row),
       adapter(tall, shared, tall),
+      // Of a result whose gradient is no product's.
+      ...[3, 4].map((columns) => {
+        const gate = input("gate", [3, 2 * columns]);
+        return gradients(contraction(geluGate(gate), input("dy", [3, columns])), [gate])[0]!;
+      }),
       matmul(x, concat([halves(3), halves(2, 6)], [5, 3])),
       ...[3, 8].flatMap((columns) => [
         embedding(halves(5, columns), ids),

@@ -53,8 +53,8 @@ export function geluGateDispatch(
   };
 }
 
-/** Inputs: x, the result's gradient and, with dropout, the seed. */
-const geluGateGradientOp: Op<Attributes> = {
+/** Inputs: x, the result's gradient and, with dropout, the seed. Products absorb it (matmul.ts). */
+export const geluGateGradientOp: Op<Attributes> = {
   name: "gelu gate gradient",
   shape: ([x]) => [{ shape: x.shape, dtype: "f32" }],
   kernel({ inputs: [x, gradient, seed], outputs: [xGradient], attributes }) {

@@ -54,6 +54,8 @@ export function planMatmul(
   const { resultStride, resultHeadStride, resultRowStride, resultOffset } = layout;
   const { epilogue = {} } = rest;
   const whole = splits === 1;
+  // Of the product's width, those that a row of the result has; partial sums are as they are.
+  const widths = whole && epilogue.gateGradient ? 2 : 1;
   const [left, right] = candidate.exchanged ? ["b", "a"] as const : ["a", "b"] as const;
   const outputs = whole
     ? epilogueBindings(epilogue)
@@ -99,9 +101,9 @@ export function planMatmul(
       a_row_stride: aRowStride,
       b_head_stride: bHeadStride,
       b_row_stride: bRowStride,
-      result_stride: resultStride,
+      result_stride: widths * resultStride,
       result_head_stride: resultHeadStride,
-      result_row_stride: resultRowStride,
+      result_row_stride: widths * resultRowStride,
       a_offset: aOffset,
       b_offset: bOffset,
       result_offset: resultOffset,
@@ -151,13 +153,16 @@ function blockConstants(candidate: MatmulCandidate, m: number, n: number, k: num
   }
 }
 
-function epilogueConstants({ bias, activation, dropout, gate, residual }: MatmulEpilogue) {
+function epilogueConstants(
+  { bias, activation, dropout, gate, residual, gateGradient }: MatmulEpilogue,
+) {
   return {
     has_bias: !!bias,
     has_relu: activation === "relu",
     has_dropout: !!dropout,
     has_gate: !!gate,
     has_residual: !!residual,
+    has_gate_gradient: !!gateGradient,
   };
 }
 
@@ -166,12 +171,12 @@ function epilogueUniforms({ biasStride = 0, dropout }: MatmulEpilogue) {
 }
 
 function epilogueBindings(
-  { bias, dropout, gate, residual }: MatmulEpilogue,
+  { bias, dropout, gate, residual, gateGradient }: MatmulEpilogue,
 ): Record<string, MatmulOperand> & { result: MatmulOperand } {
   return {
     ...(bias && { bias_or_seed: "bias" }),
     ...(dropout && { bias_or_seed: "seed" }),
-    ...((gate || residual) && { residual: "residual" }),
+    ...((gate || residual || gateGradient) && { residual: "residual" }),
     result: "result",
   };
 }

@@ -45,6 +45,11 @@ export interface MatmulEpilogue {
   gate?: boolean;
   /** Adds `residual`; not together with a gate. */
   residual?: boolean;
+  /**
+   * The operand `residual` is x [batch, m, 2n] of a GELU gate (gelu-gate.ts), whose result has this adjoint: the
+   * gradient of x is stored in its place. Not together with a gate or a residual.
+   */
+  gateGradient?: boolean;
   /** With a layout alone: adds what the result holds already. */
   accumulate?: boolean;
 }

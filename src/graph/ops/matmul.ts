@@ -1,5 +1,6 @@
 /**
- * Matrix products, with the work around them (bias, ReLU, dropout, gates, residual) absorbed as an epilogue.
+ * Matrix products, with the work around them (bias, ReLU, dropout, gates, residual, the GELU gate's gradient)
+ * absorbed as an epilogue.
  *
  * This file is the op: shapes, gradients, fusion. Its kernels are chosen in matmul-choice.ts.
  */
@@ -19,6 +20,7 @@ import {
 import { addBiasOp } from "./add-bias.ts";
 import { addOp } from "./add.ts";
 import { type DropoutMask, dropoutOp } from "./dropout.ts";
+import { geluGateGradientOp } from "./gelu-gate.ts";
 import { matmulDispatches } from "./matmul-choice.ts";
 import { reluGradientOp, reluOp } from "./relu.ts";
 import { reshape } from "./reshape.ts";
@@ -39,6 +41,7 @@ interface Attributes {
   readonly dropout: DropoutMask | undefined;
   readonly gate: boolean;
   readonly residual: boolean;
+  readonly gateGradient: boolean;
 }
 
 const PLAIN = {
@@ -47,6 +50,7 @@ const PLAIN = {
   dropout: undefined,
   gate: false,
   residual: false,
+  gateGradient: false,
 } as const;
 
 /**
@@ -66,8 +70,8 @@ export function linear(x: Tensor, weight: Tensor): Tensor {
 }
 
 /**
- * Inputs: a, b and, where they were absorbed, the bias or dropout's seed, and the residual or what gates the
- * product.
+ * Inputs: a, b and, where they were absorbed, the bias or dropout's seed, and the residual, what gates the
+ * product, or x of the gate whose gradient it makes.
  */
 const matmulOp: Op<Attributes> = {
   name: "matmul",
@@ -75,10 +79,9 @@ const matmulOp: Op<Attributes> = {
 
   shape(inputs, attributes) {
     const { a, m, n } = problem(inputs, attributes);
-    return [{
-      shape: [...leading(a), attributes.transposeA ? m : a.shape.at(-2)!, n],
-      dtype: "f32",
-    }];
+    const rows = attributes.transposeA ? m : a.shape.at(-2)!;
+    const columns = attributes.gateGradient ? 2 * n : n;
+    return [{ shape: [...leading(a), rows, columns], dtype: "f32" }];
   },
 
   gradient(node, [dy], needed) {
@@ -106,9 +109,10 @@ const matmulOp: Op<Attributes> = {
   kernel(node, gpu) {
     const { attributes, inputs, outputs } = node;
     const { m, n, k, batch, aStride, bStride } = problem(inputs, attributes);
-    const { transposeA, transposeB, bias, relu, dropout, gate, residual } = attributes;
+    const { transposeA, transposeB, bias, relu, dropout, gate, residual, gateGradient } =
+      attributes;
     const activation = relu ? "relu" as const : undefined;
-    const epilogue = { bias, activation, dropout, gate, residual };
+    const epilogue = { bias, activation, dropout, gate, residual, gateGradient };
     return matmulDispatches(
       { batch, m, n, k, transposeA, transposeB, aStride, bStride, epilogue },
       {
@@ -125,9 +129,9 @@ const matmulOp: Op<Attributes> = {
 
   absorb(producer, consumer) {
     const { attributes, inputs, outputs: [product] } = producer;
-    const { bias, relu, dropout, gate, residual } = attributes;
+    const { bias, relu, dropout, gate, residual, gateGradient } = attributes;
     // Gates and sums come last, and share a binding.
-    if (gate || residual) return undefined;
+    if (gate || residual || gateGradient) return undefined;
     const [first, second] = consumer.inputs;
     switch (consumer.op) {
       case addBiasOp:
@@ -148,6 +152,15 @@ const matmulOp: Op<Attributes> = {
       case reluGradientOp:
         if (second !== product) return undefined;
         return fused([...inputs, first], { ...attributes, gate: true });
+      case geluGateGradientOp: {
+        const [x, adjoint, ...seed] = consumer.inputs;
+        if (adjoint !== product || seed.length > 0 && (bias || dropout)) return undefined;
+        return fused([...inputs, ...seed, x], {
+          ...attributes,
+          dropout: dropout ?? consumer.attributes ?? undefined,
+          gateGradient: true,
+        });
+      }
       case addOp:
         return fused([...inputs, first === product ? second : first], {
           ...attributes,

@@ -5,10 +5,15 @@ import { gradients } from "../../../src/graph/gradients.ts";
 import { input } from "../../../src/graph/leaves.ts";
 import { dropout } from "../../../src/graph/ops/dropout.ts";
 import { geluGate } from "../../../src/graph/ops/gelu-gate.ts";
+import { linear } from "../../../src/graph/ops/matmul.ts";
+import { executionOrder } from "../../../src/graph/order.ts";
+import { simplify } from "../../../src/graph/rewrite.ts";
+import { planSteps } from "../../../src/graph/steps.ts";
 import { ShapeError, type Tensor } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
 import { assertClose, checkGradient, evaluate, type Operand, operand } from "./check.ts";
 import { contraction } from "./contraction.ts";
+import { variants } from "./variants.ts";
 
 const test = suite("geluGate");
 
@@ -68,6 +73,78 @@ for (const shape of [[1], [3], [4], [5, 7], [3, 2], [9, 1], [2, 33, 64]]) {
     assert.equal(results.dx, results.dxApart);
     const dropped = results.y.filter((value) => value === 0).length;
     if (results.y.length > 100) assert.ok(Math.abs(dropped / results.y.length - 0.3) < 0.05);
+  });
+}
+
+/** A feed-forward layer's second half and the gradients in x, the gate's operand, and in what the gate made. */
+function gradientsIn({ h, wi, wo, dy, seed }: Record<string, Tensor>, between = false) {
+  const x = linear(h, wi);
+  const gated = geluGate(x, seed && { rate: 0.3, seed, site: 5 });
+  const passed = between ? dropout(gated, { rate: 0.2, seed, site: 6 }) : gated;
+  const [dx, dGated] = gradients(contraction(linear(passed, wo), dy), [x, gated]);
+  return { dx: dx!, dGated: dGated! };
+}
+
+for (const [name, gpu] of variants(await testDevice())) {
+  for (const seed of [undefined, { shape: [2], values: Uint32Array.of(11, 12) }]) {
+    // Rows, of the gate's result and of the layer; the last of these sums is split.
+    for (
+      const [leading, columns, width] of [
+        [[1], 1, 1],
+        [[7], 8, 12],
+        [[2, 3], 6, 5],
+        [[13], 37, 20],
+        [[5], 12, 1027],
+      ] as const
+    ) {
+      const what = `[${leading}, ${columns}] by ${width}${seed ? " with dropout" : ""}`;
+      test(`${name}: a product makes its gradient of ${what} as two kernels do`, async () => {
+        const operands = {
+          h: operand([...leading, 3], 1),
+          wi: operand([2 * columns, 3], 2, 3),
+          wo: operand([width, columns], 3),
+          dy: operand([...leading, width], 4),
+          ...(seed && { seed }),
+        };
+        const { dx } = await evaluate(gpu, operands, (leaves) => ({ dx: gradientsIn(leaves).dx }));
+        // What the product makes is read, so that the gate's gradient is computed from it.
+        const apart = await evaluate(gpu, operands, (leaves) => gradientsIn(leaves));
+        assertClose(dx, apart.dx, { absolute: 1e-6 * width, relative: 1e-6, what: "dx" });
+      });
+    }
+  }
+
+  test(`${name}: a product leaves the gate's gradient where it drops elements of its own`, async () => {
+    const operands = {
+      h: operand([7, 3], 1),
+      wi: operand([16, 3], 2, 3),
+      wo: operand([12, 8], 3),
+      dy: operand([7, 12], 4),
+      seed: { shape: [2], values: Uint32Array.of(11, 12) },
+    };
+    const { dx } = await evaluate(
+      gpu,
+      operands,
+      (leaves) => ({ dx: gradientsIn(leaves, true).dx }),
+    );
+    const apart = await evaluate(gpu, operands, (leaves) => gradientsIn(leaves, true));
+    assertClose(dx, apart.dx, { absolute: 1e-5, relative: 1e-6, what: "dx" });
+  });
+
+  test(`${name}: a layer's backward pass has no dispatch for the gate alone`, () => {
+    const leaves = {
+      h: input("h", [2, 5, 6]),
+      wi: input("wi", [16, 6]),
+      wo: input("wo", [6, 8]),
+      dy: input("dy", [2, 5, 6]),
+      seed: input("seed", [2], "u32"),
+    };
+    const dispatchesOf = (...roots: Tensor[]) =>
+      planSteps(executionOrder(simplify(roots)), gpu).steps.flatMap(({ dispatches }) => dispatches);
+    const { dx, dGated } = gradientsIn(leaves);
+    // x and the gradient in it; then the gate's result, too, has a gradient that somebody reads.
+    assert.is(dispatchesOf(dx).length, 2);
+    assert.is(dispatchesOf(dx, dGated).length, 3);
   });
 }
 

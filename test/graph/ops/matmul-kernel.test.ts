@@ -81,7 +81,7 @@ for (const variant of variants) {
     });
   }
 
-  test(`${variant} scales, adds the bias, clips, drops, gates or adds the residual, in this order`, async () => {
+  test(`${variant} scales, adds the bias, clips, drops, gates, adds the residual or differentiates a gate, in this order`, async () => {
     const layout = { transposeA: false, transposeB: true };
     for (const [batch, m, n, k] of [[2, 19, 23, 29], [3, 8, 16, 4], [1, 16, 12, 1024]]) {
       const sizes = { batch, m, n, k, aStride: m * k, bStride: n * k };
@@ -135,6 +135,17 @@ for (const variant of variants) {
       const problem = { ...sizes, aStride: 0, bStride: 0, epilogue };
       for (const candidate of candidatesOf[variant](problem)) {
         await agrees(problem, variant, { candidate });
+      }
+    }
+  });
+
+  test(`${variant} differentiates a gate in all its ways to divide a result`, async () => {
+    const transposeB = variant === "thin";
+    for (const [m, n, k] of [[29, 70, 9], [2, 36, 515]]) {
+      const epilogue = { dropout: { rate: 0.4, site: 7 }, gateGradient: true };
+      const sizes = { batch: 1, m, n, k, transposeA: false, transposeB, aStride: 0, bStride: 0 };
+      for (const candidate of candidatesOf[variant]({ ...sizes, epilogue })) {
+        await agrees({ ...sizes, epilogue }, variant, { candidate });
       }
     }
   });
@@ -252,6 +263,9 @@ function epilogues(n: number): MatmulEpilogue[] {
     { dropout: { rate: 0.4, site: 7 } },
     { activation: "relu", dropout: { rate: 0.4, site: 7 }, residual: true },
     { dropout: { rate: 0.1, site: 0 }, gate: true },
+    { gateGradient: true },
+    { bias: true, activation: "relu", gateGradient: true },
+    { dropout: { rate: 0.4, site: 7 }, gateGradient: true },
   ];
 }
 
@@ -297,7 +311,8 @@ function headsProblem(
 /** Elements of the result, with what lies between its matrices. */
 function resultSize(problem: MatmulProblem): number {
   const { heads, resultStride, resultOffset } = layoutOf(problem);
-  return resultOffset + problem.batch / heads * resultStride;
+  const widths = problem.epilogue?.gateGradient ? 2 : 1;
+  return resultOffset + problem.batch / heads * widths * resultStride;
 }
 
 type Operands = Partial<Record<MatmulOperand, Float32Array>>;
@@ -345,7 +360,7 @@ function operandsOf(problem: MatmulProblem): Operands {
     a: values(aOffset + (aStride === 0 ? 1 : batch) * m * k),
     b: values(bOffset + (bStride === 0 ? 1 : batch) * k * n),
     bias: values(batch * n),
-    residual: values(batch * m * n),
+    residual: values(2 * batch * m * n).map((value) => 4 * value),
     seed: new Float32Array(SEED.buffer),
   };
 }
@@ -380,6 +395,13 @@ function reference(problem: MatmulProblem, operands: Operands): Float64Array {
     if (epilogue.bias) sum += bias[z * (epilogue.biasStride ?? 0) + column];
     if (epilogue.activation === "relu") sum = Math.max(sum, 0);
     if (epilogue.dropout) sum *= kept(i, epilogue.dropout);
+    if (epilogue.gateGradient) {
+      const at = i + Math.floor(i / n) * n;
+      const [a, b] = [residual[at], residual[at + n]];
+      result[at] = sum * b * geluSlope(a);
+      result[at + n] = sum * gelu(a);
+      continue;
+    }
     const at = strides.resultOffset + outer * strides.resultStride +
       head * strides.resultHeadStride + row * strides.resultRowStride + column;
     if (epilogue.gate) sum = residual[at] > 0 ? sum : 0;
@@ -388,6 +410,13 @@ function reference(problem: MatmulProblem, operands: Operands): Float64Array {
   }
   return result;
 }
+
+/** The tanh form of the GELU, and its derivative. */
+const SLOPE = Math.sqrt(2 / Math.PI);
+const tanh = (a: number) => Math.tanh(SLOPE * (a + 0.044715 * a ** 3));
+const gelu = (a: number) => 0.5 * a * (1 + tanh(a));
+const geluSlope = (a: number) =>
+  0.5 * (1 + tanh(a)) + 0.5 * a * (1 - tanh(a) ** 2) * SLOPE * (1 + 3 * 0.044715 * a * a);
 
 /** What dropout multiplies an element by, as shaders/dropout.wgsl has it. */
 function kept(element: number, { rate, site }: { rate: number; site: number }): number {
@@ -468,7 +497,9 @@ function numeric(constants: MatmulDispatch["constants"]): Record<string, number>
 }
 
 function storage(values: Float32Array | Uint16Array): GPUBuffer {
-  const buffer = device.createBuffer({ size: values.byteLength, usage: STORAGE });
+  // Whole vec4s, as bindings of a program are.
+  const size = Math.ceil(values.byteLength / 16) * 16;
+  const buffer = device.createBuffer({ size, usage: STORAGE });
   device.queue.writeBuffer(buffer, 0, values as Float32Array<ArrayBuffer>);
   return buffer;
 }
