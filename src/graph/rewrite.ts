@@ -9,9 +9,17 @@ import { isLeaf } from "./leaves.ts";
 import { topologicalOrder } from "./order.ts";
 import { applyAll, type Node, type Tensor } from "./tensor.ts";
 
-/** The same tensors, computed by less: simpler nodes and none twice, then fused epilogues, then paired readers. */
+/**
+ * The same tensors, computed by less: simpler nodes and none twice, then fused epilogues and paired readers,
+ * until there is nothing to fuse, since one fusion may be what another waits for.
+ */
 export function simplify(roots: readonly Tensor[]): Tensor[] {
-  return pair(fuse(reduce(roots)));
+  let current = reduce(roots);
+  while (true) {
+    const next = pair(fuse(current));
+    if (next.every((tensor, i) => tensor === current[i])) return next;
+    current = next;
+  }
 }
 
 /**
@@ -83,8 +91,10 @@ function pair(roots: readonly Tensor[]): Tensor[] {
   const replacement = new Map<Tensor, Tensor>();
   for (const node of order) {
     for (const tensor of node.inputs) readers.get(tensor.node)!.add(node);
-    // A reader that is moved forward may need leaves that nothing before it reads.
-    if (isLeaf(node)) { for (const output of node.outputs) replacement.set(output, output); }
+    // A reader that is moved forward may need leaves, or windows and gatherings of them, that nothing before it reads.
+    const isThere = isLeaf(node) ||
+      ((node.op.alias || node.op.gather) && node.inputs.every((tensor) => replacement.has(tensor)));
+    if (isThere) { for (const output of node.outputs) replacement.set(output, output); }
   }
   for (const node of order) {
     if (replacement.has(node.outputs[0])) continue;
