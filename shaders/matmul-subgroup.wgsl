@@ -4,8 +4,7 @@
 //   b         [k, n], or [n, k] when transpose_b
 //   bias      [n] ([m] when transpose_result), for all or for each batch element
 //   seed      [2], of dropout; not together with a bias
-//   residual  as result: added to it, or what gates it; with has_gate_gradient, x of a GELU gate (gelu-gate.wgsl),
-//             a row of which is one of a and one of b
+//   residual  as result: added to it, or what gates it, or x of a GELU gate (gelu-gate.wgsl)
 //   result    [batch, m, n], or [batch, n, m] when transpose_result; with splits > 1, partial sums
 //             [splits, batch, m, n] or [splits, batch, n, m]
 //
@@ -67,9 +66,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> a_vec4: array<vec4f>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read> b_vec4: array<vec4f>;
-// The bias as bits of f32, or the seed of dropout: a stage may bind only eight.
-@group(0) @binding(5) var<storage, read> bias_or_seed: array<u32>;
-@group(0) @binding(6) var<storage, read> residual: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
 @group(0) @binding(8) var<storage, read_write> result_vec4: array<vec4f>;
 
@@ -85,78 +81,8 @@ override vector_b: bool = false;
 override vector_result: bool = false;
 // Blocks cover the result exactly, so that no store needs a guard.
 override whole: bool = false;
-// What is done with a finished sum, in this order. Overrides, not uniforms: on a CPU adapter every branch of
-// an epilogue costs its loads, taken or not.
-override has_bias: bool = false;
-override has_relu: bool = false;
-override has_dropout: bool = false;
-// `residual` is a gate: the value where it is positive, else 0.
-override has_gate: bool = false;
-override has_residual: bool = false;
-// The sum is the adjoint of a GELU gate's result, and the gradient of the gate's x is stored.
-override has_gate_gradient: bool = false;
-// Added to what the result holds.
-override accumulate: bool = false;
 
 const lanes = 8u;
-
-// Of the GELU, as in gelu-gate.wgsl.
-const SLOPE = 1.5957691216057308;
-const CUBIC = 0.044715;
-
-// What does not differ between elements, set before the first of them is dropped.
-var<private> dropout_key: vec2u;
-
-fn key_of_dropout() -> vec2u {
-  return vec2u(params.dropout_site ^ bias_or_seed[0], bias_or_seed[1]) * 1664525u + 1013904223u;
-}
-
-// What dropout multiplies elements of the result by, as in dropout.wgsl.
-fn kept(element: vec4u) -> vec4f {
-  var x = element * 1664525u + 1013904223u;
-  var y = vec4u(dropout_key.x);
-  var z = vec4u(dropout_key.y);
-  x += y * z; y += z * x; z += x * y;
-  x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
-  x += y * z;
-  let uniform_numbers = vec4f(x >> vec4u(8u)) * (1.0 / 16777216.0);
-  return select(vec4f(), vec4f(params.kept_scale), uniform_numbers >= vec4f(params.dropout_rate));
-}
-
-fn bias_at(i: vec4u) -> vec4f {
-  return bitcast<vec4f>(vec4u(bias_or_seed[i.x], bias_or_seed[i.y], bias_or_seed[i.z], bias_or_seed[i.w]));
-}
-
-fn residual_at(i: vec4u) -> vec4f {
-  if (vector_result) { return residual[i.x / 4]; }
-  return vec4f(
-    residual[i.x / 4][i.x % 4], residual[i.y / 4][i.y % 4], residual[i.z / 4][i.z % 4], residual[i.w / 4][i.w % 4]
-  );
-}
-
-// The values to store at `i` of the result from their finished sums; the biases to add lie at `bias_i`.
-fn epilogue(sums: vec4f, i: vec4u, bias_i: vec4u) -> vec4f {
-  var values = params.alpha * sums;
-  if (has_bias) { values += bias_at(bias_i); }
-  if (has_relu) { values = select(values, vec4f(), values < vec4f()); }
-  if (has_dropout) { values *= kept(i); }
-  if (has_gate) { values = select(values, vec4f(), residual_at(i) <= vec4f()); }
-  if (has_residual) { values += residual_at(i); }
-  if (accumulate && vector_result) { values += result_vec4[i.x / 4]; }
-  if (accumulate && !vector_result) { values += vec4f(result[i.x], result[i.y], result[i.z], result[i.w]); }
-  return values;
-}
-
-// The gradients of a GELU gate's a and b, of which four lie at `i` of the residual and half a row further on, from
-// its result's.
-fn gate_gradients(adjoint: vec4f, i: vec4u) -> mat2x4f {
-  let a = residual_at(i);
-  let b = residual_at(i + params.result_row_stride / 2);
-  let clamped = clamp(a, vec4f(-10.0), vec4f(10.0));
-  let open = 1.0 / (1.0 + exp(-SLOPE * clamped * (1.0 + CUBIC * clamped * clamped)));
-  let slope = SLOPE * (1.0 + 3.0 * CUBIC * clamped * clamped);
-  return mat2x4f(adjoint * b * (open + a * open * (1.0 - open) * slope), adjoint * a * open);
-}
 
 // All reads of a and b: where one is stored in halves, the host writes its binding and its read anew.
 fn a_at(i: u32) -> f32 { return a[i]; }
@@ -198,6 +124,21 @@ fn block_of_b(columns: vec4u, k: u32) -> mat4x4f {
   );
 }
 
+// The same of what a's rows are multiplied with, which lies like a.
+fn four_of_partner(row: u32, k: u32) -> vec4f { return partner_vec4_at((row + k) / 4); }
+
+// The scales of k … k + 3.
+fn four_scales(k: u32) -> vec4f {
+  return vec4f(scale_at(k), scale_at(k + 1), scale_at(k + 2), scale_at(k + 3));
+}
+
+// A lane's sum over k of its row, by four parts; `sums` is what it was before k … k + 3 of the row in a.
+fn with_four(sums: vec4f, mine: vec4f, row: u32, k: u32) -> vec4f {
+  if (sums_squares) { return fma(mine, mine, sums); }
+  if (sums_products) { return fma(mine, four_of_partner(row, k), sums); }
+  return sums;
+}
+
 // Offset at k = 0 of a row of op(a), clamped to its last.
 fn row_from(offset: u32, row: u32) -> u32 {
   return offset + min(row, params.m - 1) * select(params.a_row_stride, 1, transpose_a);
@@ -224,47 +165,48 @@ fn hand_round(mine: vec4f, upper: bool) -> mat4x4f {
   );
 }
 
+// The statistics of the rows whose sums lanes 0 … 3, or 4 … 7, have.
+fn statistics_of(sums: vec4f, upper: bool) -> vec4f {
+  if (!sums_squares && !sums_products) { return vec4f(); }
+  let own = vec4f(dot(sums, vec4f(1)));
+  let all = hand_round(own, upper);
+  return row_statistics(vec4f(all[0].x, all[1].x, all[2].x, all[3].x));
+}
+
 fn store_four(values: vec4f, start: u32, count: u32) {
-  if (vector_result) { result_vec4[start / 4] = values; }
-  if (!vector_result) { for (var i = 0u; i < count; i++) { result[start + i] = values[i]; } }
+  for (var i = 0u; i < count; i++) { result[start + i] = values[i]; }
 }
 
 // Four neighbours in a row of the result. `bias_row` is where the batch element's bias begins.
-fn store_row(values: vec4f, offset: u32, bias_row: u32, row: u32, column: u32) {
+fn store_row(values: vec4f, statistic: f32, offset: u32, bias_row: u32, row: u32, column: u32) {
   let rows = select(params.m, params.n, transpose_result);
   let columns = select(params.n, params.m, transpose_result);
   if (!whole && (row >= rows || column >= columns)) { return; }
   let start = offset + row * params.result_row_stride + column;
   let steps = select(min(vec4u(0, 1, 2, 3), vec4u(columns - 1 - column)), vec4u(0, 1, 2, 3), vector_result);
-  // Rows of a gate's result are half as long as those of its x.
-  let element = select(start, (start + column) / 2, has_gate_gradient);
-  let finished = epilogue(values, element + steps, bias_row + column + steps);
-  let count = min(4, columns - column);
-  if (has_gate_gradient) {
-    let gradients = gate_gradients(finished, start + steps);
-    store_four(gradients[0], start, count);
-    store_four(gradients[1], start + params.result_row_stride / 2, count);
-    return;
-  }
-  store_four(finished, start, count);
+  let finished = epilogue(values, statistic, row, start + steps, bias_row + column + steps);
+  if (vector_result) { result_vec4[start / 4] = finished; }
+  if (!vector_result) { store_four(finished, start, min(4, columns - column)); }
 }
 
-// Stores the 4×4 part of the lane's block at (down, across).
-fn store(values: mat4x4f, offset: u32, bias_row: u32, row: u32, column: u32, down: u32, across: u32) {
+// Stores the 4×4 part of the lane's block at (down, across), with the statistics of its rows.
+fn store(
+  values: mat4x4f, statistics: vec4f, offset: u32, bias_row: u32, row: u32, column: u32, down: u32, across: u32
+) {
   if (down >= block_rows || across >= block_columns) { return; }
   if (transpose_result) {
     let turned = transpose(values);
-    store_row(turned[0], offset, bias_row, column + across, row + down);
-    store_row(turned[1], offset, bias_row, column + across + 1, row + down);
-    store_row(turned[2], offset, bias_row, column + across + 2, row + down);
-    store_row(turned[3], offset, bias_row, column + across + 3, row + down);
+    store_row(turned[0], 0, offset, bias_row, column + across, row + down);
+    store_row(turned[1], 0, offset, bias_row, column + across + 1, row + down);
+    store_row(turned[2], 0, offset, bias_row, column + across + 2, row + down);
+    store_row(turned[3], 0, offset, bias_row, column + across + 3, row + down);
     return;
   }
-  store_row(values[0], offset, bias_row, row + down, column + across);
-  if (block_rows > 1) { store_row(values[1], offset, bias_row, row + down + 1, column + across); }
+  store_row(values[0], statistics[0], offset, bias_row, row + down, column + across);
+  if (block_rows > 1) { store_row(values[1], statistics[1], offset, bias_row, row + down + 1, column + across); }
   if (block_rows > 2) {
-    store_row(values[2], offset, bias_row, row + down + 2, column + across);
-    store_row(values[3], offset, bias_row, row + down + 3, column + across);
+    store_row(values[2], statistics[2], offset, bias_row, row + down + 2, column + across);
+    store_row(values[3], statistics[3], offset, bias_row, row + down + 3, column + across);
   }
 }
 
@@ -306,30 +248,36 @@ fn matmul(
   var c50 = mat4x4f(); var c51 = mat4x4f();
   var c60 = mat4x4f(); var c61 = mat4x4f();
   var c70 = mat4x4f(); var c71 = mat4x4f();
+  var sums0 = vec4f(); var sums1 = vec4f(); var sums2 = vec4f(); var sums3 = vec4f();
   var k = slice / params.batch * params.split_length;
   let end = min(params.k, k + params.split_length);
   for (; k < end; k += 4) {
     let b0 = block_of_b(columns0, k);
     let b1 = block_of_b(columns1, k);
+    let scales = four_scales(k);
     let mine0 = four_of_a(rows0, k);
-    let a0 = hand_round(mine0, false);
-    let a1 = hand_round(mine0, true);
+    sums0 = with_four(sums0, mine0, rows0, k);
+    let a0 = hand_round(scales * mine0, false);
+    let a1 = hand_round(scales * mine0, true);
     c00 += b0 * a0; c01 += b1 * a0;
     c10 += b0 * a1; c11 += b1 * a1;
     if (block_rows > 8) {
       let mine1 = four_of_a(rows1, k);
-      let a2 = hand_round(mine1, false);
-      let a3 = hand_round(mine1, true);
+      sums1 = with_four(sums1, mine1, rows1, k);
+      let a2 = hand_round(scales * mine1, false);
+      let a3 = hand_round(scales * mine1, true);
       c20 += b0 * a2; c21 += b1 * a2;
       c30 += b0 * a3; c31 += b1 * a3;
     }
     if (block_rows > 16) {
       let mine2 = four_of_a(rows2, k);
       let mine3 = four_of_a(rows3, k);
-      let a4 = hand_round(mine2, false);
-      let a5 = hand_round(mine2, true);
-      let a6 = hand_round(mine3, false);
-      let a7 = hand_round(mine3, true);
+      sums2 = with_four(sums2, mine2, rows2, k);
+      sums3 = with_four(sums3, mine3, rows3, k);
+      let a4 = hand_round(scales * mine2, false);
+      let a5 = hand_round(scales * mine2, true);
+      let a6 = hand_round(scales * mine3, false);
+      let a7 = hand_round(scales * mine3, true);
       c40 += b0 * a4; c41 += b1 * a4;
       c50 += b0 * a5; c51 += b1 * a5;
       c60 += b0 * a6; c61 += b1 * a6;
@@ -337,21 +285,118 @@ fn matmul(
     }
   }
 
-  if (has_dropout) { dropout_key = key_of_dropout(); }
-  store(c00, result_offset, bias_row, row, column, 0, 0);
-  store(c01, result_offset, bias_row, row, column, 0, 4);
-  store(c10, result_offset, bias_row, row, column, 4, 0);
-  store(c11, result_offset, bias_row, row, column, 4, 4);
-  store(c20, result_offset, bias_row, row, column, 8, 0);
-  store(c21, result_offset, bias_row, row, column, 8, 4);
-  store(c30, result_offset, bias_row, row, column, 12, 0);
-  store(c31, result_offset, bias_row, row, column, 12, 4);
-  store(c40, result_offset, bias_row, row, column, 16, 0);
-  store(c41, result_offset, bias_row, row, column, 16, 4);
-  store(c50, result_offset, bias_row, row, column, 20, 0);
-  store(c51, result_offset, bias_row, row, column, 20, 4);
-  store(c60, result_offset, bias_row, row, column, 24, 0);
-  store(c61, result_offset, bias_row, row, column, 24, 4);
-  store(c70, result_offset, bias_row, row, column, 28, 0);
-  store(c71, result_offset, bias_row, row, column, 28, 4);
+  prepare_epilogue();
+  let s0 = statistics_of(sums0, false); let s1 = statistics_of(sums0, true);
+  let s2 = statistics_of(sums1, false); let s3 = statistics_of(sums1, true);
+  let s4 = statistics_of(sums2, false); let s5 = statistics_of(sums2, true);
+  let s6 = statistics_of(sums3, false); let s7 = statistics_of(sums3, true);
+  store(c00, s0, result_offset, bias_row, row, column, 0, 0);
+  store(c01, s0, result_offset, bias_row, row, column, 0, 4);
+  store(c10, s1, result_offset, bias_row, row, column, 4, 0);
+  store(c11, s1, result_offset, bias_row, row, column, 4, 4);
+  store(c20, s2, result_offset, bias_row, row, column, 8, 0);
+  store(c21, s2, result_offset, bias_row, row, column, 8, 4);
+  store(c30, s3, result_offset, bias_row, row, column, 12, 0);
+  store(c31, s3, result_offset, bias_row, row, column, 12, 4);
+  store(c40, s4, result_offset, bias_row, row, column, 16, 0);
+  store(c41, s4, result_offset, bias_row, row, column, 16, 4);
+  store(c50, s5, result_offset, bias_row, row, column, 20, 0);
+  store(c51, s5, result_offset, bias_row, row, column, 20, 4);
+  store(c60, s6, result_offset, bias_row, row, column, 24, 0);
+  store(c61, s6, result_offset, bias_row, row, column, 24, 4);
+  store(c70, s7, result_offset, bias_row, row, column, 28, 0);
+  store(c71, s7, result_offset, bias_row, row, column, 28, 4);
+}
+
+// What surrounds the product. Where it is part of an RMS norm or of a norm's gradient, the loader puts
+// matmul-norm.wgsl or matmul-norm-gradient.wgsl in place of all that follows.
+
+// The bias as bits of f32, or the seed of dropout: a stage may bind only eight.
+@group(0) @binding(5) var<storage, read> bias_or_seed: array<u32>;
+@group(0) @binding(6) var<storage, read> residual: array<vec4f>;
+
+// What is done with a finished sum, in this order. Overrides, not uniforms: on a CPU adapter every branch of
+// an epilogue costs its loads, taken or not.
+override has_bias: bool = false;
+override has_relu: bool = false;
+override has_dropout: bool = false;
+// `residual` is a gate: the value where it is positive, else 0.
+override has_gate: bool = false;
+override has_residual: bool = false;
+// The sum is the adjoint of a GELU gate's result: stored is the gradient of its x, in rows twice as long.
+override has_gate_gradient: bool = false;
+// Added to what the result holds.
+override accumulate: bool = false;
+
+// Sums over k for every row of op(a), of which a norm is made: of none here.
+const sums_squares = false;
+const sums_products = false;
+
+fn scale_at(k: u32) -> f32 { return 1.0; }
+fn partner_vec4_at(i: u32) -> vec4f { return vec4f(); }
+fn row_statistics(sums: vec4f) -> vec4f { return sums; }
+
+// Of the GELU, as in gelu-gate.wgsl.
+const SLOPE = 1.5957691216057308;
+const CUBIC = 0.044715;
+
+// What does not differ between elements, set before the first of them is dropped.
+var<private> dropout_key: vec2u;
+
+fn prepare_epilogue() {
+  if (!has_dropout) { return; }
+  dropout_key = vec2u(params.dropout_site ^ bias_or_seed[0], bias_or_seed[1]) * 1664525u + 1013904223u;
+}
+
+// What dropout multiplies elements of the result by, as in dropout.wgsl.
+fn kept(element: vec4u) -> vec4f {
+  var x = element * 1664525u + 1013904223u;
+  var y = vec4u(dropout_key.x);
+  var z = vec4u(dropout_key.y);
+  x += y * z; y += z * x; z += x * y;
+  x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
+  x += y * z;
+  let uniform_numbers = vec4f(x >> vec4u(8u)) * (1.0 / 16777216.0);
+  return select(vec4f(), vec4f(params.kept_scale), uniform_numbers >= vec4f(params.dropout_rate));
+}
+
+fn bias_at(i: vec4u) -> vec4f {
+  return bitcast<vec4f>(vec4u(bias_or_seed[i.x], bias_or_seed[i.y], bias_or_seed[i.z], bias_or_seed[i.w]));
+}
+
+fn residual_at(i: vec4u) -> vec4f {
+  if (vector_result) { return residual[i.x / 4]; }
+  return vec4f(
+    residual[i.x / 4][i.x % 4], residual[i.y / 4][i.y % 4], residual[i.z / 4][i.z % 4], residual[i.w / 4][i.w % 4]
+  );
+}
+
+// The gradient of a GELU gate's a, whose four lie at `i` of x, from that of its result. That of b, half a row further
+// on, is stored.
+fn gate_gradient(adjoint: vec4f, i: vec4u) -> vec4f {
+  let b_i = i + params.result_row_stride / 2;
+  let a = residual_at(i);
+  let b = residual_at(b_i);
+  let clamped = clamp(a, vec4f(-10.0), vec4f(10.0));
+  let open = 1.0 / (1.0 + exp(-SLOPE * clamped * (1.0 + CUBIC * clamped * clamped)));
+  let slope = SLOPE * (1.0 + 3.0 * CUBIC * clamped * clamped);
+  let b_gradient = adjoint * a * open;
+  if (vector_result) { result_vec4[b_i.x / 4] = b_gradient; }
+  if (!vector_result) { store_four(b_gradient, b_i.x, b_i.w - b_i.x + 1); }
+  return adjoint * b * (open + a * open * (1.0 - open) * slope);
+}
+
+// The values to store at `i` of a row of the result from their finished sums; the biases to add lie at `bias_i`.
+fn epilogue(sums: vec4f, row_statistic: f32, row: u32, i: vec4u, bias_i: vec4u) -> vec4f {
+  var values = params.alpha * sums;
+  if (has_bias) { values += bias_at(bias_i); }
+  if (has_relu) { values = select(values, vec4f(), values < vec4f()); }
+  // Without a bias, bias_i is the column: rows of a gate's result are half as long as those of its x.
+  if (has_dropout) { values *= kept(select(i, (i + bias_i) / 2, has_gate_gradient)); }
+  if (has_gate) { values = select(values, vec4f(), residual_at(i) <= vec4f()); }
+  if (has_residual) { values += residual_at(i); }
+  if (has_gate_gradient) { values = gate_gradient(values, i); }
+  if (accumulate && vector_result) { values += result_vec4[i.x / 4]; }
+  if (accumulate && !vector_result) { values += vec4f(result[i.x], result[i.y], result[i.z], result[i.w]); }
+  return values;
 }

@@ -4,8 +4,7 @@
 //   b         [n, k]: the layout of a Linear layer's weight
 //   bias      [n] for all, or [batch, n]
 //   seed      [2], of dropout; not together with a bias
-//   residual  as result: added to it, or what gates it; with has_gate_gradient, x of a GELU gate (gelu-gate.wgsl),
-//             a row of which is one of a and one of b
+//   residual  as result: added to it, or what gates it, or x of a GELU gate (gelu-gate.wgsl)
 //   result    [batch, m, n]; with splits > 1, partial sums [splits, batch, m, n]
 //
 // Matrices lie where the strides of Params say; partial sums are contiguous.
@@ -73,7 +72,7 @@ override has_dropout: bool = false;
 // `residual` is a gate: the value where it is positive, else 0.
 override has_gate: bool = false;
 override has_residual: bool = false;
-// The sum is the adjoint of a GELU gate's result, and the gradient of the gate's x is stored.
+// The sum is the adjoint of a GELU gate's result: stored is the gradient of its x, in rows twice as long.
 override has_gate_gradient: bool = false;
 // Added to what the result holds.
 override accumulate: bool = false;
@@ -101,27 +100,30 @@ fn kept(element: u32) -> f32 {
   return select(0.0, params.kept_scale, uniform_number >= params.dropout_rate);
 }
 
+// The gradient of a GELU gate's a, which lies at `i` of x, from that of its result. That of b, half a row further on,
+// is stored.
+fn gate_gradient(adjoint: f32, i: u32) -> f32 {
+  let b_i = i + params.result_row_stride / 2;
+  let a = residual[i];
+  let clamped = clamp(a, -10.0, 10.0);
+  let open = 1.0 / (1.0 + exp(-SLOPE * clamped * (1.0 + CUBIC * clamped * clamped)));
+  let slope = SLOPE * (1.0 + 3.0 * CUBIC * clamped * clamped);
+  result[b_i] = adjoint * a * open;
+  return adjoint * residual[b_i] * (open + a * open * (1.0 - open) * slope);
+}
+
 // The value to store at `i` of the result from its finished sum; the bias to add lies at `bias_i`.
 fn epilogue(sum: f32, i: u32, bias_i: u32) -> f32 {
   var value = params.alpha * sum;
   if (has_bias) { value += bitcast<f32>(bias_or_seed[bias_i]); }
   if (has_relu) { value = select(value, 0.0, value < 0.0); }
-  if (has_dropout) { value *= kept(i); }
+  // Without a bias, bias_i is the column: rows of a gate's result are half as long as those of its x.
+  if (has_dropout) { value *= kept(select(i, (i + bias_i) / 2, has_gate_gradient)); }
   if (has_gate) { value = select(value, 0.0, residual[i] <= 0.0); }
   if (has_residual) { value += residual[i]; }
+  if (has_gate_gradient) { value = gate_gradient(value, i); }
   if (accumulate) { value += result[i]; }
   return value;
-}
-
-// The gradients of a GELU gate's a and b, which lie at `i` of the residual and half a row further on, from its
-// result's.
-fn gate_gradients(adjoint: f32, i: u32) -> vec2f {
-  let a = residual[i];
-  let b = residual[i + params.result_row_stride / 2];
-  let clamped = clamp(a, -10.0, 10.0);
-  let open = 1.0 / (1.0 + exp(-SLOPE * clamped * (1.0 + CUBIC * clamped * clamped)));
-  let slope = SLOPE * (1.0 + 3.0 * CUBIC * clamped * clamped);
-  return vec2f(adjoint * b * (open + a * open * (1.0 - open) * slope), adjoint * a * open);
 }
 
 // All reads of a and b: where one is stored in halves, the host writes its binding and its read anew.
@@ -207,14 +209,5 @@ fn matmul(
     sum += partials[(local % columns * lanes + lane) * 2 + part / 4][part % 4];
   }
   let i = result_offset + row * params.result_row_stride + column;
-  // Rows of a gate's result are half as long as those of its x.
-  let element = select(i, (i + column) / 2, has_gate_gradient);
-  let value = epilogue(sum, element, batch * params.bias_stride + column);
-  if (has_gate_gradient) {
-    let gradients = gate_gradients(value, i);
-    result[i] = gradients.x;
-    result[i + params.result_row_stride / 2] = gradients.y;
-    return;
-  }
-  result[i] = value;
+  result[i] = epilogue(sum, i, batch * params.bias_stride + column);
 }

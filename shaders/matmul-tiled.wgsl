@@ -4,8 +4,7 @@
 //   b         [k, n], or [n, k] when transpose_b
 //   bias      [n] for all, or [batch, n]
 //   seed      [2], of dropout; not together with a bias
-//   residual  as result: added to it, or what gates it; with has_gate_gradient, x of a GELU gate (gelu-gate.wgsl),
-//             a row of which is one of a and one of b
+//   residual  as result: added to it, or what gates it, or x of a GELU gate (gelu-gate.wgsl)
 //   result    [batch, m, n]; with splits > 1, partial sums [splits, batch, m, n]
 //
 // Matrices lie where the strides of Params say, such as the heads in [batch, length, heads · head_size]; partial
@@ -62,9 +61,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> a_vec4: array<vec4f>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
 @group(0) @binding(4) var<storage, read> b_vec4: array<vec4f>;
-// The bias as bits of f32, or the seed of dropout: a stage may bind only eight.
-@group(0) @binding(5) var<storage, read> bias_or_seed: array<u32>;
-@group(0) @binding(6) var<storage, read> residual: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> result: array<f32>;
 @group(0) @binding(8) var<storage, read_write> result_vec4: array<vec4f>;
 
@@ -77,18 +73,6 @@ override vector_result: bool = false;
 override whole: bool = false;
 // k is of whole steps of a tile, so that no read needs to be zeroed.
 override whole_steps: bool = false;
-// What is done with a finished sum, in this order. Overrides, not uniforms: on a CPU adapter every branch of
-// an epilogue costs its loads, taken or not.
-override has_bias: bool = false;
-override has_relu: bool = false;
-override has_dropout: bool = false;
-// `residual` is a gate: the value where it is positive, else 0.
-override has_gate: bool = false;
-override has_residual: bool = false;
-// The sum is the adjoint of a GELU gate's result, and the gradient of the gate's x is stored.
-override has_gate_gradient: bool = false;
-// Added to what the result holds.
-override accumulate: bool = false;
 
 // The loader writes other values here (see docs/kernels.md): the side of a tile, and how many blocks of 4×4
 // each invocation has along a side.
@@ -106,64 +90,6 @@ const tile_step = 4u * step_blocks;
 // clamps every index that is not a constant: here one per block of four k and one along the side, not one per read.
 var<workgroup> tile_a: array<array<array<vec4f, side_blocks>, 4>, step_blocks>;
 var<workgroup> tile_b: array<array<array<vec4f, side_blocks>, 4>, step_blocks>;
-
-// Of the GELU, as in gelu-gate.wgsl.
-const SLOPE = 1.5957691216057308;
-const CUBIC = 0.044715;
-
-// What does not differ between elements, set before the first of them is dropped.
-var<private> dropout_key: vec2u;
-
-fn key_of_dropout() -> vec2u {
-  return vec2u(params.dropout_site ^ bias_or_seed[0], bias_or_seed[1]) * 1664525u + 1013904223u;
-}
-
-// What dropout multiplies elements of the result by, as in dropout.wgsl.
-fn kept(element: vec4u) -> vec4f {
-  var x = element * 1664525u + 1013904223u;
-  var y = vec4u(dropout_key.x);
-  var z = vec4u(dropout_key.y);
-  x += y * z; y += z * x; z += x * y;
-  x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
-  x += y * z;
-  let uniform_numbers = vec4f(x >> vec4u(8u)) * (1.0 / 16777216.0);
-  return select(vec4f(), vec4f(params.kept_scale), uniform_numbers >= vec4f(params.dropout_rate));
-}
-
-fn bias_at(i: vec4u) -> vec4f {
-  return bitcast<vec4f>(vec4u(bias_or_seed[i.x], bias_or_seed[i.y], bias_or_seed[i.z], bias_or_seed[i.w]));
-}
-
-fn residual_at(i: vec4u) -> vec4f {
-  if (vector_result) { return residual[i.x / 4]; }
-  return vec4f(
-    residual[i.x / 4][i.x % 4], residual[i.y / 4][i.y % 4], residual[i.z / 4][i.z % 4], residual[i.w / 4][i.w % 4]
-  );
-}
-
-// The values to store at `i` of the result from their finished sums; the biases to add lie at `bias_i`.
-fn epilogue(sums: vec4f, i: vec4u, bias_i: vec4u) -> vec4f {
-  var values = params.alpha * sums;
-  if (has_bias) { values += bias_at(bias_i); }
-  if (has_relu) { values = select(values, vec4f(), values < vec4f()); }
-  if (has_dropout) { values *= kept(i); }
-  if (has_gate) { values = select(values, vec4f(), residual_at(i) <= vec4f()); }
-  if (has_residual) { values += residual_at(i); }
-  if (accumulate && vector_result) { values += result_vec4[i.x / 4]; }
-  if (accumulate && !vector_result) { values += vec4f(result[i.x], result[i.y], result[i.z], result[i.w]); }
-  return values;
-}
-
-// The gradients of a GELU gate's a and b, of which four lie at `i` of the residual and half a row further on, from
-// its result's.
-fn gate_gradients(adjoint: vec4f, i: vec4u) -> mat2x4f {
-  let a = residual_at(i);
-  let b = residual_at(i + params.result_row_stride / 2);
-  let clamped = clamp(a, vec4f(-10.0), vec4f(10.0));
-  let open = 1.0 / (1.0 + exp(-SLOPE * clamped * (1.0 + CUBIC * clamped * clamped)));
-  let slope = SLOPE * (1.0 + 3.0 * CUBIC * clamped * clamped);
-  return mat2x4f(adjoint * b * (open + a * open * (1.0 - open) * slope), adjoint * a * open);
-}
 
 // All reads of a and b: where one is stored in halves, the host writes its binding and its read anew.
 fn a_at(i: u32) -> f32 { return a[i]; }
@@ -233,6 +159,22 @@ fn block_of_b(columns: vec4u, k: u32) -> mat4x4f {
   );
 }
 
+// The same of what a's rows are multiplied with, which lies like a.
+fn four_of_partner(row: u32, k: u32) -> vec4f {
+  return before_end(partner_vec4_at((row + min(k, params.k - 4)) / 4), k);
+}
+
+fn block_of_partner(rows: vec4u, k: u32) -> mat4x4f {
+  return transpose(mat4x4f(
+    four_of_partner(rows.x, k), four_of_partner(rows.y, k), four_of_partner(rows.z, k), four_of_partner(rows.w, k)
+  ));
+}
+
+// Sums over four k, for the four rows of a block.
+fn sums_of_products(x: mat4x4f, y: mat4x4f) -> vec4f {
+  return fma(x[3], y[3], fma(x[2], y[2], fma(x[1], y[1], x[0] * y[0])));
+}
+
 // Offsets at k = 0 of four rows of op(a), clamped to its last.
 fn rows_from(offset: u32, row: u32) -> vec4u {
   // Rows that share a vec4 stay together: m is then a multiple of 4, and so is row.
@@ -249,34 +191,25 @@ fn columns_from(offset: u32, column: u32) -> vec4u {
 }
 
 fn store_four(values: vec4f, start: u32, count: u32) {
-  if (vector_result) { result_vec4[start / 4] = values; }
-  if (!vector_result) { for (var i = 0u; i < count; i++) { result[start + i] = values[i]; } }
+  for (var i = 0u; i < count; i++) { result[start + i] = values[i]; }
 }
 
 // Four neighbours in a row of the result. `bias_row` is where the batch element's bias begins.
-fn store_row(values: vec4f, offset: u32, bias_row: u32, row: u32, column: u32) {
+fn store_row(values: vec4f, statistic: f32, offset: u32, bias_row: u32, row: u32, column: u32) {
   if (!whole && (row >= params.m || column >= params.n)) { return; }
   let start = offset + row * params.result_row_stride + column;
   let steps = select(min(vec4u(0, 1, 2, 3), vec4u(params.n - 1 - column)), vec4u(0, 1, 2, 3), vector_result);
-  // Rows of a gate's result are half as long as those of its x.
-  let element = select(start, (start + column) / 2, has_gate_gradient);
-  let finished = epilogue(values, element + steps, bias_row + column + steps);
-  let count = min(4, params.n - column);
-  if (has_gate_gradient) {
-    let gradients = gate_gradients(finished, start + steps);
-    store_four(gradients[0], start, count);
-    store_four(gradients[1], start + params.result_row_stride / 2, count);
-    return;
-  }
-  store_four(finished, start, count);
+  let finished = epilogue(values, statistic, row, start + steps, bias_row + column + steps);
+  if (vector_result) { result_vec4[start / 4] = finished; }
+  if (!vector_result) { store_four(finished, start, min(4, params.n - column)); }
 }
 
 // Stores a 4×4 part of the tile.
-fn store(values: mat4x4f, offset: u32, bias_row: u32, row: u32, column: u32) {
-  store_row(values[0], offset, bias_row, row, column);
-  store_row(values[1], offset, bias_row, row + 1, column);
-  store_row(values[2], offset, bias_row, row + 2, column);
-  store_row(values[3], offset, bias_row, row + 3, column);
+fn store(values: mat4x4f, statistics: vec4f, offset: u32, bias_row: u32, row: u32, column: u32) {
+  store_row(values[0], statistics[0], offset, bias_row, row, column);
+  store_row(values[1], statistics[1], offset, bias_row, row + 1, column);
+  store_row(values[2], statistics[2], offset, bias_row, row + 2, column);
+  store_row(values[3], statistics[3], offset, bias_row, row + 3, column);
 }
 
 // A matrix column for each of x: a row of the result.
@@ -336,15 +269,20 @@ fn matmul(
   let start = slice / params.batch * params.split_length;
   let end = min(params.k, start + params.split_length);
   var fetched: mat4x4f;
+  var partner: mat4x4f;
+  var row_sums = vec4f();
   if (fetches_a) { fetched = block_of_a(rows, start + step * 4); }
   else { fetched = block_of_b(columns, start + step * 4); }
+  if (sums_products && fetches_a) { partner = block_of_partner(rows, start + step * 4); }
   for (var k = start; k < end; k += tile_step) {
     workgroupBarrier();
     if (fetches_a) {
-      tile_a[step][0][side] = fetched[0];
-      tile_a[step][1][side] = fetched[1];
-      tile_a[step][2][side] = fetched[2];
-      tile_a[step][3][side] = fetched[3];
+      if (sums_squares) { row_sums += sums_of_products(fetched, fetched); }
+      if (sums_products) { row_sums += sums_of_products(fetched, partner); }
+      tile_a[step][0][side] = fetched[0] * scale_at(k + step * 4);
+      tile_a[step][1][side] = fetched[1] * scale_at(k + step * 4 + 1);
+      tile_a[step][2][side] = fetched[2] * scale_at(k + step * 4 + 2);
+      tile_a[step][3][side] = fetched[3] * scale_at(k + step * 4 + 3);
     } else {
       tile_b[step][0][side] = fetched[0];
       tile_b[step][1][side] = fetched[1];
@@ -355,6 +293,7 @@ fn matmul(
     let next = k + tile_step + step * 4;
     if (fetches_a) { fetched = block_of_a(rows, next); }
     else { fetched = block_of_b(columns, next); }
+    if (sums_products && fetches_a) { partner = block_of_partner(rows, next); }
     // Not a loop over the four: its guard against running forever would stand between the reads of one k and the next.
     for (var i = 0u; i < step_blocks; i++) {
       multiply(i, 0, down, across, &sums);
@@ -364,13 +303,121 @@ fn matmul(
     }
   }
 
-  if (has_dropout) { dropout_key = key_of_dropout(); }
+  // Every row's sums are those of the invocations that fetched it, in the order of their steps.
+  var sums0 = vec4f();
+  var sums1 = vec4f();
+  if (sums_squares || sums_products) {
+    workgroupBarrier();
+    if (fetches_a) { tile_a[step][0][side] = row_sums; }
+    workgroupBarrier();
+    for (var i = 0u; i < step_blocks; i++) {
+      sums0 += tile_a[i][0][down];
+      if (thread_blocks > 1) { sums1 += tile_a[i][0][down + threads]; }
+    }
+  }
+
+  prepare_epilogue();
   let row = first_row + down * 4;
   let column = first_column + across * 4;
-  store(sums[0], result_offset, bias_row, row, column);
+  let statistics0 = row_statistics(sums0);
+  store(sums[0], statistics0, result_offset, bias_row, row, column);
   if (thread_blocks > 1) {
-    store(sums[1], result_offset, bias_row, row, column + threads * 4);
-    store(sums[2], result_offset, bias_row, row + threads * 4, column);
-    store(sums[3], result_offset, bias_row, row + threads * 4, column + threads * 4);
+    let statistics1 = row_statistics(sums1);
+    store(sums[1], statistics0, result_offset, bias_row, row, column + threads * 4);
+    store(sums[2], statistics1, result_offset, bias_row, row + threads * 4, column);
+    store(sums[3], statistics1, result_offset, bias_row, row + threads * 4, column + threads * 4);
   }
+}
+
+// What surrounds the product. Where it is part of an RMS norm or of a norm's gradient, the loader puts
+// matmul-norm.wgsl or matmul-norm-gradient.wgsl in place of all that follows.
+
+// The bias as bits of f32, or the seed of dropout: a stage may bind only eight.
+@group(0) @binding(5) var<storage, read> bias_or_seed: array<u32>;
+@group(0) @binding(6) var<storage, read> residual: array<vec4f>;
+
+// What is done with a finished sum, in this order. Overrides, not uniforms: on a CPU adapter every branch of
+// an epilogue costs its loads, taken or not.
+override has_bias: bool = false;
+override has_relu: bool = false;
+override has_dropout: bool = false;
+// `residual` is a gate: the value where it is positive, else 0.
+override has_gate: bool = false;
+override has_residual: bool = false;
+// The sum is the adjoint of a GELU gate's result: stored is the gradient of its x, in rows twice as long.
+override has_gate_gradient: bool = false;
+// Added to what the result holds.
+override accumulate: bool = false;
+
+// Sums over k for every row of op(a), of which a norm is made: of none here.
+const sums_squares = false;
+const sums_products = false;
+
+fn scale_at(k: u32) -> f32 { return 1.0; }
+fn partner_vec4_at(i: u32) -> vec4f { return vec4f(); }
+fn row_statistics(sums: vec4f) -> vec4f { return sums; }
+
+// Of the GELU, as in gelu-gate.wgsl.
+const SLOPE = 1.5957691216057308;
+const CUBIC = 0.044715;
+
+// What does not differ between elements, set before the first of them is dropped.
+var<private> dropout_key: vec2u;
+
+fn prepare_epilogue() {
+  if (!has_dropout) { return; }
+  dropout_key = vec2u(params.dropout_site ^ bias_or_seed[0], bias_or_seed[1]) * 1664525u + 1013904223u;
+}
+
+// What dropout multiplies elements of the result by, as in dropout.wgsl.
+fn kept(element: vec4u) -> vec4f {
+  var x = element * 1664525u + 1013904223u;
+  var y = vec4u(dropout_key.x);
+  var z = vec4u(dropout_key.y);
+  x += y * z; y += z * x; z += x * y;
+  x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
+  x += y * z;
+  let uniform_numbers = vec4f(x >> vec4u(8u)) * (1.0 / 16777216.0);
+  return select(vec4f(), vec4f(params.kept_scale), uniform_numbers >= vec4f(params.dropout_rate));
+}
+
+fn bias_at(i: vec4u) -> vec4f {
+  return bitcast<vec4f>(vec4u(bias_or_seed[i.x], bias_or_seed[i.y], bias_or_seed[i.z], bias_or_seed[i.w]));
+}
+
+fn residual_at(i: vec4u) -> vec4f {
+  if (vector_result) { return residual[i.x / 4]; }
+  return vec4f(
+    residual[i.x / 4][i.x % 4], residual[i.y / 4][i.y % 4], residual[i.z / 4][i.z % 4], residual[i.w / 4][i.w % 4]
+  );
+}
+
+// The gradient of a GELU gate's a, whose four lie at `i` of x, from that of its result. That of b, half a row further
+// on, is stored.
+fn gate_gradient(adjoint: vec4f, i: vec4u) -> vec4f {
+  let b_i = i + params.result_row_stride / 2;
+  let a = residual_at(i);
+  let b = residual_at(b_i);
+  let clamped = clamp(a, vec4f(-10.0), vec4f(10.0));
+  let open = 1.0 / (1.0 + exp(-SLOPE * clamped * (1.0 + CUBIC * clamped * clamped)));
+  let slope = SLOPE * (1.0 + 3.0 * CUBIC * clamped * clamped);
+  let b_gradient = adjoint * a * open;
+  if (vector_result) { result_vec4[b_i.x / 4] = b_gradient; }
+  if (!vector_result) { store_four(b_gradient, b_i.x, b_i.w - b_i.x + 1); }
+  return adjoint * b * (open + a * open * (1.0 - open) * slope);
+}
+
+// The values to store at `i` of a row of the result from their finished sums; the biases to add lie at `bias_i`.
+fn epilogue(sums: vec4f, row_statistic: f32, row: u32, i: vec4u, bias_i: vec4u) -> vec4f {
+  var values = params.alpha * sums;
+  if (has_bias) { values += bias_at(bias_i); }
+  if (has_relu) { values = select(values, vec4f(), values < vec4f()); }
+  // Without a bias, bias_i is the column: rows of a gate's result are half as long as those of its x.
+  if (has_dropout) { values *= kept(select(i, (i + bias_i) / 2, has_gate_gradient)); }
+  if (has_gate) { values = select(values, vec4f(), residual_at(i) <= vec4f()); }
+  if (has_residual) { values += residual_at(i); }
+  if (has_gate_gradient) { values = gate_gradient(values, i); }
+  if (accumulate && vector_result) { values += result_vec4[i.x / 4]; }
+  if (accumulate && !vector_result) { values += vec4f(result[i.x], result[i.y], result[i.z], result[i.w]); }
+  return values;
 }

@@ -4,8 +4,7 @@
 //   b         [k, n], or [n, k] when transpose_b
 //   bias      [n] for all, or [batch, n]
 //   seed      [2], of dropout; not together with a bias
-//   residual  as result: added to it, or what gates it; with has_gate_gradient, x of a GELU gate (gelu-gate.wgsl),
-//             a row of which is one of a and one of b
+//   residual  as result: added to it, or what gates it, or x of a GELU gate (gelu-gate.wgsl)
 //   result    [batch, m, n]; with splits > 1, partial sums [splits, batch, m, n]
 //
 // Matrices lie where the strides of Params say, such as the heads in [batch, length, heads · head_size]; partial
@@ -87,7 +86,7 @@ override has_dropout: bool = false;
 // `residual` is a gate: the value where it is positive, else 0.
 override has_gate: bool = false;
 override has_residual: bool = false;
-// The sum is the adjoint of a GELU gate's result, and the gradient of the gate's x is stored.
+// The sum is the adjoint of a GELU gate's result: stored is the gradient of its x, in rows twice as long.
 override has_gate_gradient: bool = false;
 // Added to what the result holds.
 override accumulate: bool = false;
@@ -129,28 +128,34 @@ fn residual_at(i: vec4u) -> vec4f {
   );
 }
 
+// The gradient of a GELU gate's a, whose four lie at `i` of x, from that of its result. That of b, half a row further
+// on, is stored.
+fn gate_gradient(adjoint: vec4f, i: vec4u) -> vec4f {
+  let b_i = i + params.result_row_stride / 2;
+  let a = residual_at(i);
+  let b = residual_at(b_i);
+  let clamped = clamp(a, vec4f(-10.0), vec4f(10.0));
+  let open = 1.0 / (1.0 + exp(-SLOPE * clamped * (1.0 + CUBIC * clamped * clamped)));
+  let slope = SLOPE * (1.0 + 3.0 * CUBIC * clamped * clamped);
+  let b_gradient = adjoint * a * open;
+  if (vector_result) { result_vec4[b_i.x / 4] = b_gradient; }
+  if (!vector_result) { store_four(b_gradient, b_i.x, b_i.w - b_i.x + 1); }
+  return adjoint * b * (open + a * open * (1.0 - open) * slope);
+}
+
 // The values to store at `i` of the result from their finished sums; the biases to add lie at `bias_i`.
 fn epilogue(sums: vec4f, i: vec4u, bias_i: vec4u) -> vec4f {
   var values = params.alpha * sums;
   if (has_bias) { values += bias_at(bias_i); }
   if (has_relu) { values = select(values, vec4f(), values < vec4f()); }
-  if (has_dropout) { values *= kept(i); }
+  // Without a bias, bias_i is the column: rows of a gate's result are half as long as those of its x.
+  if (has_dropout) { values *= kept(select(i, (i + bias_i) / 2, has_gate_gradient)); }
   if (has_gate) { values = select(values, vec4f(), residual_at(i) <= vec4f()); }
   if (has_residual) { values += residual_at(i); }
+  if (has_gate_gradient) { values = gate_gradient(values, i); }
   if (accumulate && vector_result) { values += result_vec4[i.x / 4]; }
   if (accumulate && !vector_result) { values += vec4f(result[i.x], result[i.y], result[i.z], result[i.w]); }
   return values;
-}
-
-// The gradients of a GELU gate's a and b, of which four lie at `i` of the residual and half a row further on, from
-// its result's.
-fn gate_gradients(adjoint: vec4f, i: vec4u) -> mat2x4f {
-  let a = residual_at(i);
-  let b = residual_at(i + params.result_row_stride / 2);
-  let clamped = clamp(a, vec4f(-10.0), vec4f(10.0));
-  let open = 1.0 / (1.0 + exp(-SLOPE * clamped * (1.0 + CUBIC * clamped * clamped)));
-  let slope = SLOPE * (1.0 + 3.0 * CUBIC * clamped * clamped);
-  return mat2x4f(adjoint * b * (open + a * open * (1.0 - open) * slope), adjoint * a * open);
 }
 
 // All reads of a and b: where one is stored in halves, the host writes its binding and its read anew.
@@ -225,8 +230,7 @@ fn columns_from(offset: u32, column: u32) -> vec4u {
 }
 
 fn store_four(values: vec4f, start: u32, count: u32) {
-  if (vector_result) { result_vec4[start / 4] = values; }
-  if (!vector_result) { for (var i = 0u; i < count; i++) { result[start + i] = values[i]; } }
+  for (var i = 0u; i < count; i++) { result[start + i] = values[i]; }
 }
 
 // Four neighbours in a row of the result. `bias_row` is where the batch element's bias begins.
@@ -234,17 +238,9 @@ fn store_row(values: vec4f, offset: u32, bias_row: u32, row: u32, column: u32) {
   if (!whole && (row >= params.m || column >= params.n)) { return; }
   let start = offset + row * params.result_row_stride + column;
   let steps = select(min(vec4u(0, 1, 2, 3), vec4u(params.n - 1 - column)), vec4u(0, 1, 2, 3), vector_result);
-  // Rows of a gate's result are half as long as those of its x.
-  let element = select(start, (start + column) / 2, has_gate_gradient);
-  let finished = epilogue(values, element + steps, bias_row + column + steps);
-  let count = min(4, params.n - column);
-  if (has_gate_gradient) {
-    let gradients = gate_gradients(finished, start + steps);
-    store_four(gradients[0], start, count);
-    store_four(gradients[1], start + params.result_row_stride / 2, count);
-    return;
-  }
-  store_four(finished, start, count);
+  let finished = epilogue(values, start + steps, bias_row + column + steps);
+  if (vector_result) { result_vec4[start / 4] = finished; }
+  if (!vector_result) { store_four(finished, start, min(4, params.n - column)); }
 }
 
 // Stores the 4×4 part of the block at (down, across).

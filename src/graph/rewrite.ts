@@ -9,9 +9,17 @@ import { isLeaf } from "./leaves.ts";
 import { topologicalOrder } from "./order.ts";
 import { applyAll, type Node, type Tensor } from "./tensor.ts";
 
-/** The same tensors, computed by less: simpler nodes and none twice, then fused epilogues, then paired readers. */
+/**
+ * The same tensors, computed by less: simpler nodes and none twice, then fused epilogues and paired readers,
+ * until there is nothing to fuse, since one fusion may be what another waits for.
+ */
 export function simplify(roots: readonly Tensor[]): Tensor[] {
-  return pair(fuse(reduce(roots)));
+  let current = reduce(roots);
+  while (true) {
+    const next = pair(fuse(current));
+    if (next.every((tensor, i) => tensor === current[i])) return next;
+    current = next;
+  }
 }
 
 /**
@@ -83,9 +91,12 @@ function pair(roots: readonly Tensor[]): Tensor[] {
   const replacement = new Map<Tensor, Tensor>();
   for (const node of order) {
     for (const tensor of node.inputs) readers.get(tensor.node)!.add(node);
-    // A reader that is moved forward may need leaves that nothing before it reads.
-    if (isLeaf(node)) { for (const output of node.outputs) replacement.set(output, output); }
+    // A reader that is moved forward may need leaves, or windows and gatherings of them, that nothing before it reads.
+    const isThere = isLeaf(node) ||
+      ((node.op.alias || node.op.gather) && node.inputs.every((tensor) => replacement.has(tensor)));
+    if (isThere) { for (const output of node.outputs) replacement.set(output, output); }
   }
+  const twins = twinsOf(order, new Set(replacement.keys()));
   for (const node of order) {
     if (replacement.has(node.outputs[0])) continue;
     const current = rebuilt(node, replacement);
@@ -96,7 +107,7 @@ function pair(roots: readonly Tensor[]): Tensor[] {
       if (!reader.inputs.every((tensor) => replacement.has(tensor))) continue;
       const consumer = rebuilt(reader, replacement);
       const read = node.outputs.findIndex((output) => reader.inputs.includes(output));
-      const only = uses.get(node.outputs[read]) === 1;
+      const only = twins(node).every(({ outputs }) => uses.get(outputs[read]) === 1);
       const absorbed = only && node.op.absorb?.(current, consumer);
       if (absorbed) {
         replace(node.outputs.with(read, reader.outputs[0]), absorbed);
@@ -110,6 +121,25 @@ function pair(roots: readonly Tensor[]): Tensor[] {
     }
   }
   return roots.map((root) => replacement.get(root)!);
+}
+
+/**
+ * For a node, those that do the same with the same parameters: itself and what recomputes it (recomputation.ts).
+ * A sum that is made in another kernel may differ in its last bit, so either all of them are fused or none is.
+ */
+function twinsOf(
+  order: readonly Node[],
+  parameters: ReadonlySet<Tensor>,
+): (node: Node) => readonly Node[] {
+  const groups = Map.groupBy(order, (node) => {
+    const own = node.inputs.filter((tensor) => parameters.has(tensor));
+    const ids = own.map((tensor) => `${tensor.node.id}.${tensor.index}`);
+    return own.length > 0 ? `${node.op.name}(${ids})${JSON.stringify(node.attributes)}` : node.id;
+  });
+  const twins = new Map(
+    [...groups.values()].flatMap((group) => group.map((node) => [node, group])),
+  );
+  return (node) => twins.get(node)!;
 }
 
 /** The node with its operands replaced; the node itself if none was. */

@@ -5,7 +5,7 @@
 import type { Gpu } from "../../gpu/device.ts";
 import { linearGrid } from "../../graph/dispatch.ts";
 import { widen, widthOf } from "../../graph/element.ts";
-import { lanesFor } from "../../graph/ops/rms-norm.ts";
+import { lanesFor } from "../../graph/ops/rms-norm-kernel.ts";
 import { apply, type Dispatch, matrixShape, type Op, type Tensor } from "../../graph/tensor.ts";
 import source from "./softmax.wgsl" with { type: "text" };
 

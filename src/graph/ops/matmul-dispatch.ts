@@ -2,6 +2,8 @@
  * The dispatches of a matrix product on tensors, in a given way.
  */
 
+import normGradientSource from "../../../shaders/matmul-norm-gradient.wgsl" with { type: "text" };
+import normSource from "../../../shaders/matmul-norm.wgsl" with { type: "text" };
 import reduceSource from "../../../shaders/matmul-reduce.wgsl" with { type: "text" };
 import subgroupSource from "../../../shaders/matmul-subgroup.wgsl" with { type: "text" };
 import thinSource from "../../../shaders/matmul-thin.wgsl" with { type: "text" };
@@ -18,6 +20,8 @@ import type { MatmulProblem } from "./matmul-problem.ts";
 /** The shaders' sources by the names that `planMatmul` gives. */
 const SOURCES: Readonly<Record<string, string>> = {
   "matmul": registerSource,
+  "matmul-norm": normSource,
+  "matmul-norm-gradient": normGradientSource,
   "matmul-reduce": reduceSource,
   "matmul-subgroup": subgroupSource,
   "matmul-thin": thinSource,
@@ -56,15 +60,31 @@ export function candidateDispatches(
 
 /** The shader of a planned dispatch, for operands of which `isHalf` tells how they are stored. */
 export function matmulShader(
-  { shader: name, text = {}, bindings }: MatmulDispatch,
+  { shader: name, surroundings, text = {}, bindings }: MatmulDispatch,
   isHalf: (operand: MatmulOperand) => boolean,
 ): Shader {
   let shader: Shader = withConstants({ name, source: SOURCES[name] }, text);
+  if (surroundings) shader = surrounded(shader, surroundings, "a" in bindings);
   for (const side of ["a", "b"]) {
-    if (!(side in bindings) || !isHalf(bindings[side])) continue;
+    const operand = bindings[side] ?? bindings[`${side}_vec4`];
+    if (!operand || !isHalf(operand)) continue;
     shader = halve(shader, side, { [side]: 1, [`${side}_vec4`]: 4 });
   }
   return shader;
+}
+
+/**
+ * A product's shader with another file in place of its last part.
+ *
+ * @param scalars whether its bindings of scalars stay; without them, those of vec4s are read and written instead
+ */
+function surrounded({ name, source }: Shader, surroundings: string, scalars: boolean): Shader {
+  const product = source.slice(0, source.indexOf("// What surrounds the product."));
+  const core = scalars ? product : product
+    .replaceAll(/^@group.* (a|b|result): array<f32>;\n/gm, "")
+    .replaceAll(/return (a|b)\[i\];/g, "return $1_vec4_at(i / 4)[i % 4];")
+    .replace("result[start + i] =", "result_vec4[(start + i) / 4][(start + i) % 4] =");
+  return { name: `${name}-in-${surroundings}`, source: core + SOURCES[surroundings] };
 }
 
 /** What of a device the choice of kernels depends on. */

@@ -10,10 +10,19 @@ import {
   matmulCandidates,
   splitLength,
 } from "./matmul-candidates.ts";
-import { exchanged, layoutOf, type MatmulEpilogue, type MatmulProblem } from "./matmul-problem.ts";
+import {
+  exchanged,
+  layoutOf,
+  type MatmulEpilogue,
+  type MatmulNorm,
+  type MatmulProblem,
+} from "./matmul-problem.ts";
 
 /** Operands of the product that a binding can be. */
-export type MatmulOperand = "a" | "b" | "bias" | "seed" | "residual" | "result" | "scratch";
+export type MatmulOperand =
+  | ("a" | "b" | "bias" | "seed" | "residual" | "result" | "scratch")
+  // Of a norm around the product.
+  | ("scale" | "rstd" | "forward" | "x" | "dropped");
 
 /** One dispatch as plain data. Bindings that are not named are unused by this pipeline. */
 export interface MatmulDispatch {
@@ -22,6 +31,8 @@ export interface MatmulDispatch {
   entry: string;
   /** What is replaced in the shader's text: names and values of its `const` lines. */
   text?: Record<string, number>;
+  /** File stem of what takes the place of the shader's own surroundings. */
+  surroundings?: string;
   constants: Record<string, number | boolean>;
   uniforms: Record<string, number>;
   workgroups: [number, number, number];
@@ -52,14 +63,16 @@ export function planMatmul(
   const layout = layoutOf(candidate.exchanged ? exchanged(problem) : problem);
   const { aRowStride, aHeadStride, aOffset, bRowStride, bHeadStride, bOffset } = layout;
   const { resultStride, resultHeadStride, resultRowStride, resultOffset } = layout;
-  const { epilogue = {} } = rest;
+  const { epilogue = {}, norm } = rest;
   const whole = splits === 1;
   // Of the product's width, those that a row of the result has; partial sums are as they are.
   const widths = whole && epilogue.gateGradient ? 2 : 1;
   const [left, right] = candidate.exchanged ? ["b", "a"] as const : ["a", "b"] as const;
-  const outputs = whole
-    ? epilogueBindings(epilogue)
-    : { result: "scratch" } satisfies Record<string, MatmulOperand>;
+  const around = norm ? surroundingsOf(norm) : undefined;
+  const outputs = around?.bindings ??
+    (whole
+      ? epilogueBindings(epilogue)
+      : { result: "scratch" } satisfies Record<string, MatmulOperand>);
   // Four-wide access needs rows of whole vec4s that begin at a vec4, in every batch element.
   const vectorA = wholeVectors(transposeA ? m : k, aStride, aHeadStride, aRowStride, aOffset) &&
     (!transposeA || candidate.rows % 4 === 0);
@@ -72,6 +85,7 @@ export function planMatmul(
     entry: "matmul",
     ...(candidate.variant === "tiled" &&
       { text: { tile_size: candidate.rows, thread_blocks: candidate.threadBlocks! } }),
+    ...(around && { surroundings: around.shader }),
     constants: {
       ...blockConstants(candidate, m, n, k),
       ...(candidate.variant !== "thin" && {
@@ -82,8 +96,10 @@ export function planMatmul(
       vector_a: vectorA,
       vector_b: vectorB,
       ...(candidate.variant === "subgroup" && { transpose_result: candidate.exchanged }),
-      ...epilogueConstants(whole ? epilogue : {}),
-      accumulate: !!epilogue.accumulate,
+      ...(around?.constants ?? {
+        ...epilogueConstants(whole ? epilogue : {}),
+        accumulate: !!epilogue.accumulate,
+      }),
     },
     uniforms: {
       batch,
@@ -95,7 +111,7 @@ export function planMatmul(
       splits,
       split_length: splitLength(k, splits),
       alpha: whole ? alpha : 1,
-      ...epilogueUniforms(epilogue),
+      ...epilogueUniforms(around?.epilogue ?? epilogue),
       heads: layout.heads,
       a_head_stride: aHeadStride,
       a_row_stride: aRowStride,
@@ -110,10 +126,9 @@ export function planMatmul(
     },
     workgroups: grid(candidate.workgroups, adapter),
     bindings: {
-      a: left,
       ...(vectorA ? { a_vec4: left } : {}),
-      b: right,
       ...(vectorB ? { b_vec4: right } : {}),
+      ...(around?.isVector ? {} : { a: left, b: right }),
       ...operands,
       [vectorResult ? "result_vec4" : "result"]: result,
     },
@@ -151,6 +166,45 @@ function blockConstants(candidate: MatmulCandidate, m: number, n: number, k: num
     case "thin":
       return { block_rows: rows };
   }
+}
+
+/** What a product is given for the norm around it. */
+interface Surroundings {
+  readonly shader: string;
+  /** Whether all of the product's own bindings are of vec4s. */
+  readonly isVector: boolean;
+  readonly constants: Record<string, number | boolean>;
+  readonly bindings: Record<string, MatmulOperand> & { result: MatmulOperand };
+  /** What of it the products' own uniforms say. */
+  readonly epilogue: MatmulEpilogue;
+}
+
+function surroundingsOf(norm: MatmulNorm): Surroundings {
+  if (norm.of === "operand") {
+    return {
+      shader: "matmul-norm",
+      isVector: false,
+      constants: { epsilon: norm.epsilon },
+      bindings: { scale: "scale", rstd: "rstd", result: "result" },
+      epilogue: {},
+    };
+  }
+  const { residual, dropout } = norm;
+  return {
+    shader: "matmul-norm-gradient",
+    isVector: true,
+    constants: { has_residual: residual, has_dropout: dropout !== undefined },
+    bindings: {
+      scale: "scale",
+      rstd: "rstd",
+      forward: "forward",
+      x: "x",
+      ...(residual && { residual: "residual" }),
+      ...(dropout && { seed: "seed", dropped: "dropped" }),
+      result: "result",
+    },
+    epilogue: { dropout },
+  };
 }
 
 function epilogueConstants(

@@ -27,7 +27,23 @@ export interface MatmulProblem {
   /** Scale of the product; 1 by default. */
   alpha?: number;
   epilogue?: MatmulEpilogue;
+  norm?: MatmulNorm;
 }
+
+/**
+ * The RMS norm that a product is part of: that of a's rows before it, or the gradient after it. Such a product has
+ * one batch element of an `a` that is not transposed, no alpha, epilogue or layout, m·k and n·k of whole vec4s, and its
+ * k is not split.
+ */
+export type MatmulNorm =
+  | { readonly of: "operand"; readonly epsilon: number }
+  | {
+    readonly of: "gradient";
+    /** Adds `residual` to the gradient. */
+    readonly residual: boolean;
+    /** The result is stored once more as `dropped`, after dropout. */
+    readonly dropout: { readonly rate: number; readonly site: number } | undefined;
+  };
 
 /** What is done with every finished sum, in this order. */
 export interface MatmulEpilogue {

@@ -22,8 +22,10 @@ import { addOp } from "./add.ts";
 import { type DropoutMask, dropoutOp } from "./dropout.ts";
 import { geluGateGradientOp } from "./gelu-gate.ts";
 import { matmulDispatches } from "./matmul-choice.ts";
+import { normLinearGradient } from "./norm-linear.ts";
 import { reluGradientOp, reluOp } from "./relu.ts";
 import { reshape } from "./reshape.ts";
+import { normGradientOperands, normInputGradientOp } from "./rms-norm-gradient.ts";
 
 /** How the operands are read. */
 export interface MatmulOptions {
@@ -166,10 +168,27 @@ const matmulOp: Op<Attributes> = {
           ...attributes,
           residual: true,
         });
+      case normInputGradientOp: {
+        const linear = plainLinear(producer);
+        if (!linear || consumer.inputs[3] !== product) return undefined;
+        const norm = normGradientOperands(consumer.inputs, consumer.attributes);
+        return normLinearGradient(linear.x, linear, norm);
+      }
     }
     return undefined;
   },
 };
+
+/** What a node multiplies by a weight for all rows, if that is all it does. */
+export function plainLinear(
+  { op, inputs: [x, weight], inputs, attributes }: Node,
+): { readonly x: Tensor; readonly weight: Tensor; readonly transposeB: boolean } | undefined {
+  const { transposeA, transposeB, relu } = attributes ?? {};
+  const isPlain = op === matmulOp && inputs.length === 2 && !relu && !transposeA;
+  return isPlain && weight.shape.length === 2 && x.dtype === "f32"
+    ? { x, weight, transposeB }
+    : undefined;
+}
 
 function fused(inputs: readonly Tensor[], attributes: Attributes): Node {
   return applyAll(matmulOp, inputs, attributes)[0].node;

@@ -29,7 +29,7 @@ import { matmulDispatches } from "./matmul-choice.ts";
 import { hasBroadcasts } from "./matmul-candidates.ts";
 import { adapterOf } from "./matmul-dispatch.ts";
 import { layoutOf, type MatmulProblem } from "./matmul-problem.ts";
-import { normDispatch } from "./rms-norm.ts";
+import { normDispatch } from "./rms-norm-kernel.ts";
 
 /** What happens before and after the products; a gate and a residual exclude each other. */
 export interface StepLinearOptions {
