@@ -1,6 +1,5 @@
-// The gradients of attention within subgroups of 8, for CPU adapters; see attention-subgroup.wgsl.
+// The gradients of attention within subgroups of 8.
 //
-//   query … seed             as there
 //   output, statistics       what the forward pass wrote
 //   output_gradient          as output
 //   query_gradient           as query                               written only if wants_query, and not is_self
@@ -15,53 +14,15 @@
 //   ∂query = ∂scores · key               context = Σ ∂output · output = Σ_key m · p · (∂output · valueᵀ)
 //   ∂key = ∂scoresᵀ · query
 //
-// A workgroup is one subgroup and owns a head of an element of the batch. Lane l owns keys l, l + 8 … of a block, with
-// their values and the sums of both gradients, and goes over the queries eight at a time: each lane loads a different
-// one, which subgroupBroadcast hands to the others. Only the queries' gradient is a sum over lanes: for it, lanes own
+// A workgroup owns a head of an element of the batch: block after block of keys, each with their values and the sums of
+// both gradients, and goes over the queries for each. Only the queries' gradient is a sum over lanes: for it, lanes own
 // features, and ∂scores go round. Blocks of keys add to it in memory, in order.
 //
 // Terms of `context` are added in the order of those of ∂output · valueᵀ, so that a query with a single key has
 // exactly no gradient.
+//
+// Continues attention-subgroup.wgsl.
 
-// Replaced when the shader is specialised: chunks of 32 features of a head, 1 or 2, and keys that a lane owns, 2 or 4.
-// Types of 4 become types of 2 with it.
-const CHUNKS = 1u;
-const OWN = 4u;
-
-// A number for each of the lane's own keys, and four of those.
-alias Row = vec4f;
-alias Rows = mat4x4f;
-alias Turned = mat4x4f;
-alias Numbers = vec4u;
-alias Flags = vec4<bool>;
-
-// Replaced too; see `bucket`. The host works distances out because the logarithm in them rounds differently between
-// adapters.
-const EXACT_DISTANCES = 1u;
-const DIRECTION_BUCKETS = 2u;
-const BIDIRECTIONAL = true;
-
-struct Params {
-  batch: u32,
-  heads: u32,
-  query_length: u32,
-  key_length: u32,
-  head_size: u32,
-  mask_value: f32,
-  dropout_rate: f32,
-  dropout_site: u32,
-  // Columns of the operands, and the keys' first.
-  query_stride: u32,
-  key_stride: u32,
-  key_offset: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> query: array<vec4f>;
-@group(0) @binding(2) var<storage, read> key_value: array<vec4f>;
-@group(0) @binding(3) var<storage, read> table: array<f32>;
-@group(0) @binding(4) var<storage, read> key_mask: array<i32>;
-@group(0) @binding(5) var<storage, read> seed: array<u32>;
 @group(0) @binding(6) var<storage, read> output: array<vec4f>;
 @group(0) @binding(7) var<storage, read> statistics: array<vec2f>;
 @group(0) @binding(8) var<storage, read> output_gradient: array<vec4f>;
@@ -69,22 +30,10 @@ struct Params {
 @group(0) @binding(10) var<storage, read_write> key_value_gradient: array<vec4f>;
 @group(0) @binding(11) var<storage, read_write> diagonal_parts: array<vec4f>;
 
-override has_table: bool = false;
-override has_key_mask: bool = false;
-override has_dropout: bool = false;
-override causal: bool = false;
 override is_self: bool = false;
 override wants_query: bool = false;
 override wants_key_value: bool = false;
 override wants_table: bool = false;
-
-const LOWEST = -3.4028234e38;
-
-// Rows by eight queries.
-struct Block { lower: Rows, upper: Rows }
-
-// Rows by 32 features.
-struct Chunk { a: Rows, b: Rows, c: Rows, d: Rows, e: Rows, f: Rows, g: Rows, h: Rows }
 
 // 32 features of the lane's query.
 struct Vectors { a: vec4f, b: vec4f, c: vec4f, d: vec4f, e: vec4f, f: vec4f, g: vec4f, h: vec4f }
@@ -93,43 +42,9 @@ struct Vectors { a: vec4f, b: vec4f, c: vec4f, d: vec4f, e: vec4f, f: vec4f, g: 
 struct Keys { lower: mat4x4f, upper: mat4x4f }
 struct AllKeys { a: Keys, b: Keys, c: Keys, d: Keys }
 
-// Four features of own keys or values, from where their vectors lie.
-fn features(at: Numbers) -> Rows {
-  var own: Turned;
-  own[0] = key_value[at[0]];
-  own[1] = key_value[at[1]];
-  if (OWN > 2u) {
-    own[OWN - 2u] = key_value[at[OWN - 2u]];
-    own[OWN - 1u] = key_value[at[OWN - 1u]];
-  }
-  return transpose(own);
-}
+fn own_vector(i: u32) -> vec4f { return key_value[i]; }
 
-fn chunk(at: Numbers) -> Chunk {
-  return Chunk(
-    features(at), features(at + 1u), features(at + 2u), features(at + 3u),
-    features(at + 4u), features(at + 5u), features(at + 6u), features(at + 7u)
-  );
-}
-
-fn store_features(values: Rows, at: Numbers, exist: Flags) {
-  let own = transpose(values);
-  if (exist[0]) { key_value_gradient[at[0]] = own[0]; }
-  if (exist[1]) { key_value_gradient[at[1]] = own[1]; }
-  if (OWN > 2u && exist[OWN - 2u]) { key_value_gradient[at[OWN - 2u]] = own[OWN - 2u]; }
-  if (OWN > 2u && exist[OWN - 1u]) { key_value_gradient[at[OWN - 1u]] = own[OWN - 1u]; }
-}
-
-fn store_chunk(values: Chunk, at: Numbers, exist: Flags) {
-  store_features(values.a, at + 0u, exist);
-  store_features(values.b, at + 1u, exist);
-  store_features(values.c, at + 2u, exist);
-  store_features(values.d, at + 3u, exist);
-  store_features(values.e, at + 4u, exist);
-  store_features(values.f, at + 5u, exist);
-  store_features(values.g, at + 6u, exist);
-  store_features(values.h, at + 7u, exist);
-}
+fn store_own_vector(i: u32, value: vec4f) { key_value_gradient[i] = value; }
 
 fn query_vectors(at: u32) -> Vectors {
   return Vectors(
@@ -152,44 +67,9 @@ fn gradient_vectors(at: u32) -> Vectors {
   );
 }
 
-// The vectors that lanes 0 … 3, or 4 … 7, have loaded; a column for each.
-fn hand_round(mine: vec4f, upper: bool) -> mat4x4f {
-  if (upper) {
-    return mat4x4f(
-      subgroupBroadcast(mine, 4u), subgroupBroadcast(mine, 5u), subgroupBroadcast(mine, 6u), subgroupBroadcast(mine, 7u)
-    );
-  }
-  return mat4x4f(
-    subgroupBroadcast(mine, 0u), subgroupBroadcast(mine, 1u), subgroupBroadcast(mine, 2u), subgroupBroadcast(mine, 3u)
-  );
-}
-
-// The numbers that lanes 0 … 3, or 4 … 7, have.
-fn four(mine: f32, upper: bool) -> vec4f {
-  if (upper) {
-    return vec4f(
-      subgroupBroadcast(mine, 4u), subgroupBroadcast(mine, 5u), subgroupBroadcast(mine, 6u), subgroupBroadcast(mine, 7u)
-    );
-  }
-  return vec4f(
-    subgroupBroadcast(mine, 0u), subgroupBroadcast(mine, 1u), subgroupBroadcast(mine, 2u), subgroupBroadcast(mine, 3u)
-  );
-}
-
-// sum + m · x, a chain of fused multiply-adds: of own rows, and of own features.
-fn plus_product(sum: Row, m: Rows, x: vec4f) -> Row {
-  return fma(m[3], Row(x.w), fma(m[2], Row(x.z), fma(m[1], Row(x.y), fma(m[0], Row(x.x), sum))));
-}
-
+// As plus_product, of features that the lane owns.
 fn plus_features(sum: vec4f, m: mat4x4f, x: vec4f) -> vec4f {
   return fma(m[3], vec4f(x.w), fma(m[2], vec4f(x.z), fma(m[1], vec4f(x.y), fma(m[0], vec4f(x.x), sum))));
-}
-
-fn plus_products(sums: Rows, m: Rows, x: mat4x4f) -> Rows {
-  return Rows(
-    plus_product(sums[0], m, x[0]), plus_product(sums[1], m, x[1]),
-    plus_product(sums[2], m, x[2]), plus_product(sums[3], m, x[3])
-  );
 }
 
 // Products so far, and own rows' with every lane's query over four features.
@@ -276,38 +156,6 @@ fn add_to_four(at: u32, row: u32, rows: u32, is_first: bool, keys: AllKeys, grad
   add_to_query(at, row + 3u, rows, is_first, keys, gradients[3]);
 }
 
-// The rows of the table for four positions relative to the query.
-fn bucket(position: vec4i) -> vec4u {
-  let distance = vec4u(max(-position, select(vec4i(), position, BIDIRECTIONAL)));
-  // Replaced when the shader is specialised: a 1 for each further bucket of a direction that the distance reaches.
-  let further = vec4u();
-  let after = select(vec4u(), vec4u(DIRECTION_BUCKETS), (position > vec4i()) & vec4<bool>(BIDIRECTIONAL));
-  return min(distance, vec4u(EXACT_DISTANCES)) + further + after;
-}
-
-fn four_biases(head: u32, position: vec4i) -> vec4f {
-  let i = bucket(position) * params.heads + head;
-  return vec4f(table[i.x], table[i.y], table[i.z], table[i.w]);
-}
-
-fn moved_on(biases: Row, first: f32) -> Row {
-  var row = biases;
-  if (OWN > 2u) {
-    row[OWN - 1u] = biases[OWN - 2u];
-    row[OWN - 2u] = biases[1];
-  }
-  row[1] = biases[0];
-  row[0] = first;
-  return row;
-}
-
-fn four_moved_on(biases: Rows, first: vec4f) -> Rows {
-  return Rows(
-    moved_on(biases[0], first.x), moved_on(biases[1], first.y),
-    moved_on(biases[2], first.z), moved_on(biases[3], first.w)
-  );
-}
-
 // Biases of eight queries from those of the eight before: eight queries on, a key is to them as the one before, eight
 // keys back, was. `position` is that of the lane's first key relative to the first query.
 fn next_biases(biases: Block, head: u32, position: i32) -> Block {
@@ -341,19 +189,6 @@ fn four_probabilities(
     probabilities(scores[2], open, closed, k, q + 2u, maximum.z, normaliser.z),
     probabilities(scores[3], open, closed, k, q + 3u, maximum.w, normaliser.w)
   );
-}
-
-// Which elements of [batch, heads, query_length, key_length] dropout keeps, times 1 / (1 − rate).
-// The hash is pcg3d (Jarzynski & Olano 2020) of (element, site ^ seed[0], seed[1]), of which one word is used.
-fn kept(element: Numbers) -> Row {
-  var x = element * 1664525u + 1013904223u;
-  var y = Numbers((params.dropout_site ^ seed[0]) * 1664525u + 1013904223u);
-  var z = Numbers(seed[1] * 1664525u + 1013904223u);
-  x += y * z; y += z * x; z += x * y;
-  x ^= x >> Numbers(16u); y ^= y >> Numbers(16u); z ^= z >> Numbers(16u);
-  x += y * z;
-  let uniform_numbers = Row(x >> Numbers(8u)) * (1.0 / 16777216.0);
-  return select(Row(), Row(1.0 / (1.0 - params.dropout_rate)), uniform_numbers >= Row(params.dropout_rate));
 }
 
 fn four_kept(element: Numbers) -> Rows {
@@ -394,11 +229,9 @@ fn backward(
   }
 
   for (var first_key = 0u; first_key < params.key_length; first_key += 8u * OWN) {
-    var own_numbers = Numbers(first_key + lane);
-    own_numbers[1] += 8u;
-    if (OWN > 2u) { own_numbers[OWN - 2u] += 16u; own_numbers[OWN - 1u] += 24u; }
-    let exist = own_numbers < Numbers(params.key_length);
-    let k = min(own_numbers, Numbers(params.key_length - 1u));
+    let numbers = own_numbers(first_key + lane);
+    let exist = numbers < Numbers(params.key_length);
+    let k = min(numbers, Numbers(params.key_length - 1u));
     let own_start = key_start + k * (params.key_stride / 4u);
     let own_keys = chunk(own_start);
     let own_values = chunk(own_start + output_row);

@@ -65,8 +65,8 @@ const adapters: readonly [string, Gpu][] = [["CPU", seenAs(true)], ["GPU", seenA
  */
 const withoutInterpreter = [
   "attention-subgroup-diagonals.main",
+  "attention-subgroup-forward.forward",
   "attention-subgroup-gradient.backward",
-  "attention-subgroup.forward",
   "matmul-subgroup.matmul",
   "step-linear-subgroup.main",
 ];

@@ -6,11 +6,14 @@
  * what would not be worth their compilation, is left to attention-products.ts.
  */
 
-import source from "../../../shaders/attention-subgroup.wgsl" with { type: "text" };
+import sharedSource from "../../../shaders/attention-subgroup.wgsl" with { type: "text" };
 import gradientSource from "../../../shaders/attention-subgroup-gradient.wgsl" with {
   type: "text",
 };
 import diagonalsSource from "../../../shaders/attention-subgroup-diagonals.wgsl" with {
+  type: "text",
+};
+import forwardSource from "../../../shaders/attention-subgroup-forward.wgsl" with {
   type: "text",
 };
 import type { Gpu } from "../../gpu/device.ts";
@@ -88,7 +91,7 @@ export function forwardSubgroup(
   const { batch, queryLength, keyLength, inner } = attentionSizes(operands, attributes);
   const own = ownQueries(queryLength);
   return [{
-    ...settings({ name: "attention-subgroup", source }, own, operands, attributes),
+    ...settings(continued("attention-subgroup-forward", forwardSource), own, operands, attributes),
     entry: "forward",
     bindings: { ...operandBindings(operands), ...results },
     workgroups: linearGrid(batch * heads * Math.ceil(queryLength / (LANES * own)), 1),
@@ -113,7 +116,7 @@ export function backwardSubgroup(
   const diagonal_parts = wanted.table
     ? { scratchBytes: 4 * batch * heads * tiles * LANES ** 2 }
     : unused();
-  const shader = { name: "attention-subgroup-gradient", source: gradientSource };
+  const shader = continued("attention-subgroup-gradient", gradientSource);
   const { constants, uniforms, ...rest } = settings(shader, own, operands, attributes);
   const gradient: Dispatch = {
     ...rest,
@@ -199,6 +202,11 @@ function settings(
     },
     constants,
   };
+}
+
+/** The shader of a file that continues attention-subgroup.wgsl. */
+function continued(name: string, source: string): Shader {
+  return { name, source: `${sharedSource}\n${source}` };
 }
 
 /** The shader with types for two queries or keys a lane. */
