@@ -6,7 +6,9 @@
 //   key_value           [batch, key_length, key_stride], of which so many columns from key_offset on are the keys,
 //                       and the next as many the values; in self-attention the same buffer as query
 //   table               [buckets, heads], position bias     read only if has_table
-//   context             words; made by attention-context.wgsl, which see
+//   context             words; made by attention-tiled.wgsl, which see
+//   pair_sums           from params.first_mean_gradient on d below, [batch, heads, query_length]; made by
+//                       attention-query-gradient.wgsl
 //   key_value_gradient  as key_value; the other columns are left as they are
 //
 // With weights w = m · p, p the softmax of the scores s and m what dropout multiplies by (0 or 1 / (1 − rate)),
@@ -43,6 +45,8 @@ struct Params {
   query_stride: u32,
   key_stride: u32,
   key_offset: u32,
+  // Where d begins in pair_sums.
+  first_mean_gradient: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -51,7 +55,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> table: array<f32>;
 @group(0) @binding(4) var<storage, read> output_gradient: array<vec4f>;
 @group(0) @binding(5) var<storage, read> context: array<u32>;
-@group(0) @binding(6) var<storage, read_write> key_value_gradient: array<f32>;
+@group(0) @binding(6) var<storage, read> pair_sums: array<f32>;
+@group(0) @binding(7) var<storage, read_write> key_value_gradient: array<f32>;
 
 override has_table: bool = false;
 override has_key_mask: bool = false;
@@ -164,8 +169,9 @@ fn set_weights(y: u32, g: u32, values: mat4x4f) {
 // The hash is pcg3d (Jarzynski & Olano 2020) of (element, site ^ seed[0], seed[1]), of which one word is used.
 fn kept(element: vec4u) -> vec4f {
   var x = element * 1664525u + 1013904223u;
-  var y = vec4u(context[0] * 1664525u + 1013904223u);
-  var z = vec4u(context[1] * 1664525u + 1013904223u);
+  let words = 2u * params.batch * params.heads * params.query_length;
+  var y = vec4u(context[words] * 1664525u + 1013904223u);
+  var z = vec4u(context[words + 1u] * 1664525u + 1013904223u);
   x += y * z; y += z * x; z += x * y;
   x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
   x += y * z;
@@ -204,7 +210,7 @@ fn shift(query_row: u32, key_row: u32, q: u32, k: vec4u, masked: vec4<bool>) -> 
 
 fn masked_keys(batch: u32, k: vec4u) -> vec4<bool> {
   if (!has_key_mask) { return vec4<bool>(); }
-  let masks = 2u + 3u * params.batch * params.heads * params.query_length;
+  let masks = 2u + 2u * params.batch * params.heads * params.query_length;
   let i = masks + batch * params.key_length + k;
   return vec4u(context[i.x], context[i.y], context[i.z], context[i.w]) == vec4u();
 }
@@ -223,9 +229,9 @@ fn pairs(
   var result: Pairs;
   for (var r = 0u; r < 4u; r++) {
     let row = (batch * params.heads + head) * params.query_length + q[r];
-    let maximum = bitcast<f32>(context[2u + 3u * row]);
-    let normaliser = bitcast<f32>(context[3u + 3u * row]);
-    let mean_gradient = bitcast<f32>(context[4u + 3u * row]);
+    let maximum = bitcast<f32>(context[2u * row]);
+    let normaliser = bitcast<f32>(context[2u * row + 1u]);
+    let mean_gradient = pair_sums[params.first_mean_gradient + row];
     let score = scores[r] + shift(query_row + 8u * r, key_row, q[r], k, masked);
     let probability = exp(score - maximum) * normaliser;
     var keep = vec4f(1.0);

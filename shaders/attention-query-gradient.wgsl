@@ -1,15 +1,17 @@
 // Backward attention by tiles in workgroup memory, for GPUs: the gradients of the queries and of the position bias.
 //
-//   output_gradient         [batch, query_length, heads · head_size]
+//   output, output_gradient [batch, query_length, heads · head_size]
 //   query                   [batch, query_length, query_stride], of which the first heads · head_size columns are
 //                           the queries
 //   key_value               [batch, key_length, key_stride], of which so many columns from key_offset on are the
 //                           keys, and the next as many the values; in self-attention the same buffer as query
 //   table                   [buckets, heads], position bias     read only if has_table
-//   context                 words; made by attention-context.wgsl, which see
+//   context                 words; made by attention-tiled.wgsl, which see
 //   query_gradient          as query; the other columns are left as they are
-//   table_parts             [batch, query tiles, buckets, heads], whose sum over the first two axes is the
+//   pair_sums               table parts [batch, query tiles, buckets, heads], whose sum over the first two axes is the
 //                           table's gradient                    written only if wants_table
+//                           then, from params.first_mean_gradient on, d below, [batch, heads, query_length], which
+//                           attention-key-gradient.wgsl reads
 //
 // With weights w = m · p, p the softmax of the scores s and m what dropout multiplies by (0 or 1 / (1 − rate)),
 // and d_q = Σ_k w · (∂output_q · value_k) = ∂output_q · output_q:
@@ -48,6 +50,8 @@ struct Params {
   query_stride: u32,
   key_stride: u32,
   key_offset: u32,
+  // Where d begins in pair_sums.
+  first_mean_gradient: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -55,9 +59,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read> key_value: array<vec4f>;
 @group(0) @binding(3) var<storage, read> table: array<f32>;
 @group(0) @binding(4) var<storage, read> output_gradient: array<vec4f>;
-@group(0) @binding(5) var<storage, read> context: array<u32>;
-@group(0) @binding(6) var<storage, read_write> query_gradient: array<f32>;
-@group(0) @binding(7) var<storage, read_write> table_parts: array<f32>;
+@group(0) @binding(5) var<storage, read> output: array<vec4f>;
+@group(0) @binding(6) var<storage, read> context: array<u32>;
+@group(0) @binding(7) var<storage, read_write> query_gradient: array<f32>;
+@group(0) @binding(8) var<storage, read_write> pair_sums: array<f32>;
 
 override has_table: bool = false;
 override has_key_mask: bool = false;
@@ -84,15 +89,20 @@ var<workgroup> position_biases: array<f32, 64>;
 var<workgroup> position_buckets: array<u32, 64>;
 var<workgroup> diagonal_sums: array<f32, 64>;
 
+// d of the tile's queries.
+var<workgroup> mean_gradients: array<f32, 32>;
+
 const QUERY = 0u;
 const KEY = 1u;
 const VALUE = 2u;
 const OUTPUT_GRADIENT = 3u;
+const OUTPUT = 4u;
 
 fn vector_at(operand: u32, i: u32) -> vec4f {
   switch operand {
     case QUERY: { return query[i]; }
     case KEY, VALUE: { return key_value[i]; }
+    case OUTPUT: { return output[i]; }
     default: { return output_gradient[i]; }
   }
 }
@@ -175,8 +185,9 @@ fn set_weights(y: u32, g: u32, values: mat4x4f) {
 // The hash is pcg3d (Jarzynski & Olano 2020) of (element, site ^ seed[0], seed[1]), of which one word is used.
 fn kept(element: vec4u) -> vec4f {
   var x = element * 1664525u + 1013904223u;
-  var y = vec4u(context[0] * 1664525u + 1013904223u);
-  var z = vec4u(context[1] * 1664525u + 1013904223u);
+  let words = 2u * params.batch * params.heads * params.query_length;
+  var y = vec4u(context[words] * 1664525u + 1013904223u);
+  var z = vec4u(context[words + 1u] * 1664525u + 1013904223u);
   x += y * z; y += z * x; z += x * y;
   x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
   x += y * z;
@@ -216,9 +227,22 @@ fn shift(query_row: u32, key_row: u32, q: u32, k: vec4u, masked: vec4<bool>) -> 
 
 fn masked_keys(batch: u32, k: vec4u) -> vec4<bool> {
   if (!has_key_mask) { return vec4<bool>(); }
-  let masks = 2u + 3u * params.batch * params.heads * params.query_length;
+  let masks = 2u + 2u * params.batch * params.heads * params.query_length;
   let i = masks + batch * params.key_length + k;
   return vec4u(context[i.x], context[i.y], context[i.z], context[i.w]) == vec4u();
+}
+
+// d of a query. One feature after the other by fused multiply-adds, as ∂output · value is summed: where a query sees a
+// single key, and output is its value, the two must be equal to the last bit, or a gradient of 0 becomes noise.
+fn mean_gradient(batch: u32, head: u32, q: u32) -> f32 {
+  let offset = ((batch * params.query_length + q) * params.heads + head) * params.head_size;
+  var sum = 0.0;
+  for (var vector = 0u; vector < 8u * CHUNKS; vector++) {
+    let x = features(OUTPUT, offset, vector);
+    let y = features(OUTPUT_GRADIENT, offset, vector);
+    sum = fma(x.w, y.w, fma(x.z, y.z, fma(x.y, y.y, fma(x.x, y.x, sum))));
+  }
+  return sum;
 }
 
 // ∂s of four queries and four keys, [query][key], from their scores and from ∂output · value.
@@ -230,9 +254,9 @@ fn score_gradients(
   var result: mat4x4f;
   for (var r = 0u; r < 4u; r++) {
     let row = (batch * params.heads + head) * params.query_length + q[r];
-    let maximum = bitcast<f32>(context[2u + 3u * row]);
-    let normaliser = bitcast<f32>(context[3u + 3u * row]);
-    let mean_gradient = bitcast<f32>(context[4u + 3u * row]);
+    let maximum = bitcast<f32>(context[2u * row]);
+    let normaliser = bitcast<f32>(context[2u * row + 1u]);
+    let mean_gradient = mean_gradients[query_row + 8u * r];
     let score = scores[r] + shift(query_row + 8u * r, key_row, q[r], k, masked);
     let probability = exp(score - maximum) * normaliser;
     var keep = vec4f(1.0);
@@ -252,6 +276,18 @@ fn sum_diagonal(lane: u32) -> f32 {
   return sum;
 }
 
+// d alone, for the gradients of keys and values where no others are wanted.
+@compute @workgroup_size(64)
+fn sum_mean_gradients(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let q = 64u * group.x + lane;
+  if (q >= params.query_length) { return; }
+  let row = (group.z * params.heads + group.y) * params.query_length + q;
+  pair_sums[params.first_mean_gradient + row] = mean_gradient(group.z, group.y, q);
+}
+
 @compute @workgroup_size(64)
 fn backward(
   @builtin(workgroup_id) group: vec3u,
@@ -267,6 +303,14 @@ fn backward(
 
   let queries = heads_of(QUERY, batch, head, first_query, y);
   let output_gradients = heads_of(OUTPUT_GRADIENT, batch, head, first_query, y);
+
+  // Barriers stand between this and what reads it.
+  let own = first_query + lane;
+  if (lane < 32u && own < params.query_length) {
+    let d = mean_gradient(batch, head, own);
+    mean_gradients[lane] = d;
+    pair_sums[params.first_mean_gradient + (batch * params.heads + head) * params.query_length + own] = d;
+  }
 
   var sums: array<mat4x4f, CHUNKS>;
   // Of buckets lane, lane + 64 and so on.
@@ -322,7 +366,7 @@ fn backward(
     for (var i = 0u; i < LANE_BUCKETS; i++) {
       let row = lane + 64u * i;
       if (row < BUCKETS) {
-        table_parts[((batch * tiles + group.x) * BUCKETS + row) * params.heads + head] = table_sums[i];
+        pair_sums[((batch * tiles + group.x) * BUCKETS + row) * params.heads + head] = table_sums[i];
       }
     }
   }

@@ -57,10 +57,14 @@ fn plus_values(sums: Rows, rescale: Row, weights: Block, value: vec4f) -> Rows {
 
 fn plus_chunk_values(sums: Chunk, rescale: Row, weights: Block, at: u32) -> Chunk {
   return Chunk(
-    plus_values(sums.a, rescale, weights, key_value[at]), plus_values(sums.b, rescale, weights, key_value[at + 1u]),
-    plus_values(sums.c, rescale, weights, key_value[at + 2u]), plus_values(sums.d, rescale, weights, key_value[at + 3u]),
-    plus_values(sums.e, rescale, weights, key_value[at + 4u]), plus_values(sums.f, rescale, weights, key_value[at + 5u]),
-    plus_values(sums.g, rescale, weights, key_value[at + 6u]), plus_values(sums.h, rescale, weights, key_value[at + 7u])
+    plus_values(sums.a, rescale, weights, key_value[at]),
+    plus_values(sums.b, rescale, weights, key_value[at + 1u]),
+    plus_values(sums.c, rescale, weights, key_value[at + 2u]),
+    plus_values(sums.d, rescale, weights, key_value[at + 3u]),
+    plus_values(sums.e, rescale, weights, key_value[at + 4u]),
+    plus_values(sums.f, rescale, weights, key_value[at + 5u]),
+    plus_values(sums.g, rescale, weights, key_value[at + 6u]),
+    plus_values(sums.h, rescale, weights, key_value[at + 7u])
   );
 }
 

@@ -7,7 +7,11 @@
 //   key_mask    [batch, key_length], 0 where masked   read only if has_key_mask
 //   seed        [2]                                   read only if has_dropout
 //   output      [batch, query_length, heads · head_size]
-//   statistics  [batch, heads, query_length, 2]: maximum of the scores, 1 / Σ exp(score − maximum)
+//   context     what the backward pass needs besides, in one buffer of words, because a stage may bind only eight:
+//               the statistics [batch, heads, query_length, 2]: maximum of the scores, 1 / Σ exp(score − maximum),
+//                 as bits of f32
+//               the two words by which dropout's hash is keyed  written only if has_dropout
+//               then key_mask                                   written only if has_key_mask
 //
 // shift = table[bucket(key − query), head] + mask_value where masked: the mask is added, not put in place of the
 // score, so a row whose keys are all masked is the softmax of its shifted scores. Maximum and sum are kept apart
@@ -53,7 +57,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> key_mask: array<i32>;
 @group(0) @binding(5) var<storage, read> seed: array<u32>;
 @group(0) @binding(6) var<storage, read_write> output: array<f32>;
-@group(0) @binding(7) var<storage, read_write> statistics: array<f32>;
+@group(0) @binding(7) var<storage, read_write> context: array<u32>;
 
 override has_table: bool = false;
 override has_key_mask: bool = false;
@@ -280,8 +284,8 @@ fn forward(
   for (var r = 0u; r < 4u; r++) {
     if (own_rows[r] >= params.query_length) { continue; }
     if (g == 0u) {
-      statistics[2u * rows[r]] = maximum[r];
-      statistics[2u * rows[r] + 1u] = normaliser[r];
+      context[2u * rows[r]] = bitcast<u32>(maximum[r]);
+      context[2u * rows[r] + 1u] = bitcast<u32>(normaliser[r]);
     }
     let offset = ((batch * params.query_length + q[r]) * params.heads + head) * params.head_size;
     for (var chunk = 0u; chunk < CHUNKS; chunk++) {
@@ -290,6 +294,20 @@ fn forward(
         let i = 32u * chunk + 4u * g + c;
         if (i < params.head_size) { output[offset + i] = x[c]; }
       }
+    }
+  }
+
+  // An element's mask is copied by the first workgroup of its first head, dropout's words by the first of all.
+  if (group.x != 0u || head != 0u) { return; }
+  let words = 2u * params.batch * params.heads * params.query_length;
+  if (has_dropout && batch == 0u && lane == 0u) {
+    context[words] = params.dropout_site ^ seed[0];
+    context[words + 1u] = seed[1];
+  }
+  if (has_key_mask) {
+    let first = batch * params.key_length;
+    for (var k = first + lane; k < first + params.key_length; k += 64u) {
+      context[words + 2u + k] = u32(key_mask[k]);
     }
   }
 }

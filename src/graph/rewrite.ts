@@ -96,6 +96,7 @@ function pair(roots: readonly Tensor[]): Tensor[] {
       ((node.op.alias || node.op.gather) && node.inputs.every((tensor) => replacement.has(tensor)));
     if (isThere) { for (const output of node.outputs) replacement.set(output, output); }
   }
+  const twins = twinsOf(order, new Set(replacement.keys()));
   for (const node of order) {
     if (replacement.has(node.outputs[0])) continue;
     const current = rebuilt(node, replacement);
@@ -106,7 +107,7 @@ function pair(roots: readonly Tensor[]): Tensor[] {
       if (!reader.inputs.every((tensor) => replacement.has(tensor))) continue;
       const consumer = rebuilt(reader, replacement);
       const read = node.outputs.findIndex((output) => reader.inputs.includes(output));
-      const only = uses.get(node.outputs[read]) === 1;
+      const only = twins(node).every(({ outputs }) => uses.get(outputs[read]) === 1);
       const absorbed = only && node.op.absorb?.(current, consumer);
       if (absorbed) {
         replace(node.outputs.with(read, reader.outputs[0]), absorbed);
@@ -120,6 +121,25 @@ function pair(roots: readonly Tensor[]): Tensor[] {
     }
   }
   return roots.map((root) => replacement.get(root)!);
+}
+
+/**
+ * For a node, those that do the same with the same parameters: itself and what recomputes it (recomputation.ts).
+ * A sum that is made in another kernel may differ in its last bit, so either all of them are fused or none is.
+ */
+function twinsOf(
+  order: readonly Node[],
+  parameters: ReadonlySet<Tensor>,
+): (node: Node) => readonly Node[] {
+  const groups = Map.groupBy(order, (node) => {
+    const own = node.inputs.filter((tensor) => parameters.has(tensor));
+    const ids = own.map((tensor) => `${tensor.node.id}.${tensor.index}`);
+    return own.length > 0 ? `${node.op.name}(${ids})${JSON.stringify(node.attributes)}` : node.id;
+  });
+  const twins = new Map(
+    [...groups.values()].flatMap((group) => group.map((node) => [node, group])),
+  );
+  return (node) => twins.get(node)!;
 }
 
 /** The node with its operands replaced; the node itself if none was. */

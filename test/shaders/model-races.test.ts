@@ -25,6 +25,7 @@ import {
   beamStep,
   broadcastRows,
   concat,
+  crossAttention,
   dropout,
   embedding,
   fill,
@@ -267,10 +268,18 @@ function otherRaces(seen: Gpu): string[] {
     input("random", [3], "u32"),
     { eosId: 1, padId: 0, minLength: 2, temperature: 0.7, topK: 5, topP: 0.5 },
   );
+  // No gradient of the queries is wanted, beside which others are made.
+  const keyValue = input("keyValue", [1, 3, 8]);
+  const attended = crossAttention(input("query", [1, 2, 4]), keyValue, {
+    heads: 2,
+    maskValue: -1e4,
+  });
+  const attentionLoss = matmul(reshape(attended, [1, 8]), input("weights", [8, 1]));
   return findRaces(
     seen,
     [
       ...Object.values(sampled),
+      gradients(attentionLoss, [keyValue])[0]!,
       concat([relu(c), a, b], [3, 5]),
       matmul(long, long, { transposeA: true }),
       globalNorm([long]),

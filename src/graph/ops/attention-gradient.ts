@@ -4,11 +4,9 @@
  * Probabilities are computed anew instead of being kept.
  */
 
-import contextSource from "../../../shaders/attention-context.wgsl" with { type: "text" };
 import keySource from "../../../shaders/attention-key-gradient.wgsl" with { type: "text" };
 import querySource from "../../../shaders/attention-query-gradient.wgsl" with { type: "text" };
 import type { Gpu } from "../../gpu/device.ts";
-import { linearGrid } from "../dispatch.ts";
 import {
   applyAll,
   byteLength,
@@ -24,7 +22,6 @@ import {
   type AttentionGradients,
   type AttentionOperands,
   attentionOperands,
-  attentionSettings,
   attentionSizes,
   type ForwardResults,
   operandList,
@@ -32,9 +29,12 @@ import {
   tiled,
   tiledSettings,
 } from "./attention-problem.ts";
-import { backwardSubgroup, hasBackwardSubgroup } from "./attention-subgroup.ts";
 import { backwardProducts } from "./attention-products.ts";
+import { backwardSubgroup, hasBackwardSubgroup } from "./attention-subgroup.ts";
 import { sumRowsDispatches } from "./sum-rows.ts";
+
+/** Invocations of a workgroup of the kernels for GPUs. */
+const WORKGROUP_SIZE = 64;
 
 /** Operands that have a gradient, in the order of the op's inputs. */
 const differentiable = ["query", "keyValue", "table"] as const;
@@ -84,12 +84,14 @@ const attentionGradientOp: Op<Attributes> = {
   },
 };
 
-/** The dispatches for GPUs: what all gradients need, then a kernel of workgroups that own queries and one of
- * workgroups that own keys. */
+/**
+ * The dispatches for GPUs: a kernel of workgroups that own queries, then, because it needs a sum that the first
+ * makes, one of workgroups that own keys.
+ */
 function backwardTiles(
   operands: AttentionOperands,
   attributes: AttentionAttributes,
-  forward: ForwardResults,
+  { output, statistics }: ForwardResults,
   outputGradient: Tensor,
   wanted: AttentionGradients,
   gpu: Gpu,
@@ -98,8 +100,15 @@ function backwardTiles(
   const { heads, positions } = attributes;
   const { batch, queryLength, keyLength, headSize, inner } = attentionSizes(operands, attributes);
   const queryTiles = Math.ceil(queryLength / TILE), keyTiles = Math.ceil(keyLength / TILE);
-  const context = contextOf(operands, attributes, forward, outputGradient);
-  const settings = tiledSettings(operands, attributes);
+  // Every workgroup of queries sums its part of the table's gradient.
+  const parts = batch * queryTiles, columns = heads * (positions?.buckets ?? 0);
+  const firstMeanGradient = wanted.table ? parts * columns : 0;
+  const meanGradients = batch * heads * queryLength;
+  const pair_sums: Scratch = { scratchBytes: 4 * (firstMeanGradient + meanGradients) };
+  const { uniforms, constants } = tiledSettings(operands, attributes);
+  const settings = { uniforms: { ...uniforms, first_mean_gradient: firstMeanGradient }, constants };
+  const queryShader = { name: "attention-query-gradient", source: querySource };
+  const keyShader = { name: "attention-key-gradient", source: keySource };
   /** `products` are those of all queries and keys. */
   const dispatch = (
     shader: Shader,
@@ -114,65 +123,38 @@ function backwardTiles(
       query,
       key_value: keyValue,
       output_gradient: outputGradient,
-      context: context.bindings.context,
+      context: statistics,
       ...(table && { table }),
+      pair_sums,
       ...outputs,
     },
     workgroups: [tiles, heads, batch],
     flops: 2 * products * batch * queryLength * keyLength * inner,
   });
-  const dispatches = [context];
+  const dispatches: Dispatch[] = [];
   if (wanted.query || wanted.table) {
-    // Every workgroup sums its part of the table's gradient.
-    const parts = batch * queryTiles, columns = heads * (positions?.buckets ?? 0);
-    const table_parts = { scratchBytes: 4 * parts * columns };
-    const queryGradient = dispatch(
-      { name: "attention-query-gradient", source: querySource },
-      {
-        query_gradient: wanted.query ?? { scratchBytes: byteLength(query) },
-        ...(wanted.table && { table_parts }),
-      },
-      queryTiles,
-      3,
-    );
-    const constants = { ...settings.constants, wants_table: Number(wanted.table !== undefined) };
-    dispatches.push({ ...queryGradient, constants });
-    if (wanted.table) {
-      const sums = [{ values: table_parts, columns, sums: wanted.table }];
-      dispatches.push(...sumRowsDispatches(sums, { instances: 1, rows: parts }, gpu));
-    }
+    const query_gradient = wanted.query ?? { scratchBytes: byteLength(query) };
+    const wants_table = Number(wanted.table !== undefined);
+    dispatches.push({
+      ...dispatch(queryShader, { output, query_gradient }, queryTiles, 3),
+      constants: { ...constants, wants_table },
+    });
+  } else {
+    dispatches.push({
+      ...settings,
+      shader: tiled(queryShader, headSize, attributes),
+      entry: "sum_mean_gradients",
+      bindings: { output, output_gradient: outputGradient, pair_sums },
+      workgroups: [Math.ceil(queryLength / WORKGROUP_SIZE), heads, batch],
+      flops: 2 * size(output.shape),
+    });
+  }
+  if (wanted.table) {
+    const sums = [{ values: pair_sums, columns, sums: wanted.table }];
+    dispatches.push(...sumRowsDispatches(sums, { instances: 1, rows: parts }, gpu));
   }
   if (wanted.keyValue) {
-    const shader = { name: "attention-key-gradient", source: keySource };
-    dispatches.push(dispatch(shader, { key_value_gradient: wanted.keyValue }, keyTiles, 4));
+    dispatches.push(dispatch(keyShader, { key_value_gradient: wanted.keyValue }, keyTiles, 4));
   }
   return dispatches;
-}
-
-/** See attention-context.wgsl. */
-function contextOf(
-  operands: AttentionOperands,
-  attributes: AttentionAttributes,
-  { output, statistics }: ForwardResults,
-  output_gradient: Tensor,
-): Dispatch {
-  const { keyMask, seed } = operands;
-  const { batch, queryLength, keyLength } = attentionSizes(operands, attributes);
-  const rows = batch * attributes.heads * queryLength, keys = batch * keyLength;
-  const context: Scratch = { scratchBytes: 4 * (2 + 3 * rows + keys) };
-  return {
-    uniforms: attentionSettings(operands, attributes).uniforms,
-    constants: tiledSettings(operands, attributes).constants,
-    shader: { name: "attention-context", source: contextSource },
-    bindings: {
-      output,
-      output_gradient,
-      statistics,
-      ...(keyMask && { key_mask: keyMask }),
-      ...(seed && { seed }),
-      context,
-    },
-    workgroups: linearGrid(Math.max(rows, keys)),
-    flops: 2 * size(output.shape),
-  };
 }

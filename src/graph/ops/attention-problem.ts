@@ -38,7 +38,10 @@ export interface AttentionOperands {
 /** What the forward pass makes. */
 export interface ForwardResults {
   readonly output: Tensor;
-  /** [batch, heads, queryLength, 2]: maximum of the scores, 1 / Σ exp(score − maximum). */
+  /**
+   * [batch, heads, queryLength, 2]: maximum of the scores, 1 / Σ exp(score − maximum), in memory that has room
+   * after them for the dropout's words and the key mask, which the kernels for GPUs keep there.
+   */
   readonly statistics: Tensor;
 }
 

@@ -20,8 +20,8 @@ import {
   tiled,
   tiledSettings,
 } from "./attention-problem.ts";
-import { forwardSubgroup, hasForwardSubgroup } from "./attention-subgroup.ts";
 import { forwardProducts } from "./attention-products.ts";
+import { forwardSubgroup, hasForwardSubgroup } from "./attention-subgroup.ts";
 
 /** Dropout on attention weights; which ones depends on the seed, the site and their position alone. */
 export interface AttentionDropout {
@@ -57,16 +57,18 @@ export interface AttentionOptions {
   readonly dropout?: AttentionDropout | undefined;
 }
 
-/** Outputs the result and, for the backward pass, statistics [batch, heads, queryLength, 2]. */
+/** Outputs the result and, for the backward pass, what {@linkcode ForwardResults} calls statistics. */
 const attentionOp: Op<AttentionAttributes> = {
   name: "attention",
   shape(inputs, attributes) {
     const operands = attentionOperands(inputs, attributes);
     requireAttention(operands, attributes);
-    const { batch, queryLength, inner } = attentionSizes(operands, attributes);
+    const { batch, queryLength, keyLength, inner } = attentionSizes(operands, attributes);
+    const statistics = 2 * batch * attributes.heads * queryLength;
+    const masks = attributes.hasKeyMask ? batch * keyLength : 0;
     return [
       { shape: [batch, queryLength, inner], dtype: "f32" },
-      { shape: [batch, attributes.heads, queryLength, 2], dtype: "f32" },
+      { shape: [statistics + 2 + masks], dtype: "f32" },
     ];
   },
   gradient({ inputs, attributes, outputs: [output, statistics] }, [outputGradient], needed) {
@@ -86,7 +88,7 @@ const attentionOp: Op<AttentionAttributes> = {
 function forwardTiles(
   operands: AttentionOperands,
   attributes: AttentionAttributes,
-  results: ForwardResults,
+  { output, statistics }: ForwardResults,
 ): Dispatch[] {
   const { query, keyValue, table, keyMask, seed } = operands;
   const { batch, queryLength, keyLength, headSize } = attentionSizes(operands, attributes);
@@ -101,7 +103,8 @@ function forwardTiles(
       ...(table && { table }),
       ...(keyMask && { key_mask: keyMask }),
       ...(seed && { seed }),
-      ...results,
+      output,
+      context: statistics,
     },
     workgroups: [Math.ceil(queryLength / TILE), heads, batch],
     flops: 4 * batch * heads * queryLength * keyLength * headSize,

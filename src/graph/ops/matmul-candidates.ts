@@ -49,6 +49,9 @@ const LANES = 8;
 /** Vectors of lanes that should be there for the cores to share. */
 const VECTORS = 16;
 
+/** What the dispatch that adds the sums of a split k costs on a CPU adapter, about 40 µs, in the unit of costs. */
+const REDUCTION = 150_000;
+
 /** Multiply-adds under which the largest blocks, long to compile, cannot pay. */
 const SMALL_PRODUCT = 2 ** 22;
 
@@ -85,15 +88,15 @@ export const candidatesOf: Record<MatmulVariant, (problem: MatmulProblem) => Mat
     const sizes = isSmall(problem) ? [8, 4] : [16, 8, 4];
     return byCost(
       [...sizes, ...fewer(m, [2, 1])].flatMap((rows) =>
-        sizes.map((columns): Estimate => {
+        sizes.flatMap((columns) => {
           const blocks = batch * Math.ceil(m / rows) * Math.ceil(n / columns);
           const splits = splitCount(blocks / LANES, problem);
-          return {
+          return [...new Set([splits, 1])].map((splits): Estimate => ({
             ...candidate("register", rows, columns, splits),
             workgroups: Math.ceil(splits * blocks / LANES),
-            cost: rounds(splits * blocks / LANES) * splitLength(k, splits) *
-              (rows * columns + 7 * (rows + columns)),
-          };
+            cost: reduction(splits) + rounds(splits * blocks / LANES) * splitLength(k, splits) *
+                (rows * columns + 7 * (rows + columns)),
+          }));
         })
       ),
     );
@@ -105,17 +108,17 @@ export const candidatesOf: Record<MatmulVariant, (problem: MatmulProblem) => Mat
     return byCost(
       [false, true].flatMap((exchanged) =>
         [...sizes, ...exchanged ? fewer(n, [4]) : fewer(m, [4, 2, 1])].flatMap((rows) =>
-          [8, 4].map((laneColumns): Estimate => {
+          [8, 4].flatMap((laneColumns) => {
             const [down, across] = exchanged ? [n, m] : [m, n];
             const columns = LANES * laneColumns;
             const blocks = batch * Math.ceil(down / rows) * Math.ceil(across / columns);
             const splits = splitCount(blocks, problem);
-            return {
+            return [...new Set([splits, 1])].map((splits): Estimate => ({
               ...candidate("subgroup", rows, columns, splits, exchanged),
               workgroups: splits * blocks,
-              cost: rounds(splits * blocks) * splitLength(k, splits) *
-                (rows * laneColumns + rows + 10 * (Math.ceil(rows / LANES) + laneColumns)),
-            };
+              cost: reduction(splits) + rounds(splits * blocks) * splitLength(k, splits) *
+                  (rows * laneColumns + rows + 10 * (Math.ceil(rows / LANES) + laneColumns)),
+            }));
           })
         )
       ),
@@ -190,6 +193,10 @@ function byCost(estimates: Estimate[]): Estimate[] {
 /** How often the busiest of the cores' shares comes up. */
 function rounds(work: number): number {
   return Math.ceil(work / VECTORS);
+}
+
+function reduction(splits: number): number {
+  return splits > 1 ? REDUCTION : 0;
 }
 
 /** Into how many pieces k is cut, so that few outputs with a long sum still fill a CPU adapter. */

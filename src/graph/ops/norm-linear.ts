@@ -3,7 +3,7 @@
  *
  * Only rewrites make these ops, of norms whose result nothing else reads: the normalized rows, and their
  * gradient, are then never in memory (see matmul-norm.wgsl and matmul-norm-gradient.wgsl for why a product
- * can have both). Where the product's best kernel cannot, for its k is split or the device binds too few buffers,
+ * can have both). Where the product's best kernel cannot, for its k is cut small or the device binds too few buffers,
  * the two are computed one after the other, as they would have been.
  */
 
@@ -149,6 +149,12 @@ export function normLinearGradient(
   return applyAll(normLinearGradientOp, inputs, attributes)[0].node;
 }
 
+/**
+ * Pieces of k that the norm is worth more than: without them there are two dispatches less, the norm's and that which
+ * adds their sums (estimated, not measured).
+ */
+const MOST_SPLITS = 4;
+
 /** The product of all rows of `a` by a weight. */
 function problemOf(a: Tensor, result: Tensor, transposeB: boolean): MatmulProblem {
   const { rows: m, columns: k } = matrixShape(a);
@@ -161,7 +167,7 @@ function withNorm(problem: MatmulProblem, weight: Tensor, gpu: Gpu): MatmulCandi
   if (problem.k % 4 !== 0 || problem.n % 4 !== 0) return undefined;
   const chosen = chosenCandidate(problem, gpu, { a: "f32", b: weight.dtype });
   // Half a sum is not yet a norm; and a result that is stored transposed has no rows to a lane.
-  if (chosen.splits > 1) return undefined;
+  if (chosen.splits > MOST_SPLITS) return undefined;
   const kin = matmulCandidates(problem, adapterOf(gpu)).filter(({ variant }) =>
     variant === chosen.variant
   );

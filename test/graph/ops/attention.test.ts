@@ -2,6 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Gpu } from "../../../src/gpu/device.ts";
 import fixture from "../../fixtures/relative-position-bucket.json" with { type: "json" };
+import { reflect } from "../../../src/gpu/reflection.ts";
 import { compile } from "../../../src/graph/compile.ts";
 import { gradients } from "../../../src/graph/gradients.ts";
 import { input } from "../../../src/graph/leaves.ts";
@@ -15,6 +16,8 @@ import { hasBroadcasts } from "../../../src/graph/ops/matmul-candidates.ts";
 import { adapterOf } from "../../../src/graph/ops/matmul-dispatch.ts";
 import { matmul } from "../../../src/graph/ops/matmul.ts";
 import { reshape } from "../../../src/graph/ops/reshape.ts";
+import { executionOrder } from "../../../src/graph/order.ts";
+import { planSteps } from "../../../src/graph/steps.ts";
 import { ShapeError, size, type Tensor } from "../../../src/graph/tensor.ts";
 import { testDevice } from "../device.ts";
 import { referenceAttention, referenceBucket } from "./attention-reference.ts";
@@ -499,6 +502,73 @@ test("subgroups of 8 on a CPU adapter make it one dispatch, and its gradients an
   assert.is(await dispatches(), 1);
   assert.is(await dispatches([x]), 2);
   assert.is(await dispatches([x, table]), 4);
+});
+
+for (const [variant, gpu] of variants(device)) {
+  test(`${variant}: a gradient is the same whichever others are wanted`, async () => {
+    const shape = [2, 70, 22];
+    const operands = {
+      query: operand(shape, 1),
+      keyValue: operand([2, 35, 44], 2),
+      table: operand([32, 2], 4),
+      weights: operand([size(shape), 1], 5),
+      keyMask: { shape: [2, 35], values: lengthMask(35, 35, 3) },
+      seed: { shape: [2], values: Uint32Array.of(0xdeadbeef, 7) },
+    };
+    const differentiated = ["query", "keyValue", "table"] as const;
+    const gradientsOf = (...wanted: (typeof differentiated)[number][]) =>
+      evaluate(gpu, operands, (leaves) => {
+        const { query, keyValue, table, weights, keyMask, seed } = leaves;
+        const output = crossAttention(query, keyValue, {
+          heads: 2,
+          positions: { table, bidirectional: true },
+          keyMask,
+          maskValue: -1e4,
+          dropout: { rate: 0.2, seed, site: 3 },
+        });
+        const loss = matmul(reshape(output, [1, size(shape)]), weights);
+        const adjoints = gradients(loss, wanted.map((name) => leaves[name]));
+        return Object.fromEntries(wanted.map((name, i) => [name, adjoints[i]!]));
+      });
+    const all = await gradientsOf(...differentiated);
+    for (const name of differentiated) {
+      assert.equal((await gradientsOf(name))[name], all[name], name);
+    }
+  });
+}
+
+test("on GPUs, the gradients of queries and of keys are a dispatch each", () => {
+  const [, [, gpu]] = variants(device);
+  const query = input("query", [2, 40, 8]), keyValue = input("keyValue", [2, 33, 16]);
+  const table = input("table", [32, 2]);
+  const output = crossAttention(query, keyValue, {
+    heads: 2,
+    positions: { table, bidirectional: true },
+    keyMask: input("mask", [2, 33], "i32"),
+    maskValue: -1e4,
+    dropout: { rate: 0.1, seed: input("seed", [2], "u32"), site: 0 },
+  });
+  const loss = matmul(reshape(output, [1, 640]), input("weights", [640, 1]));
+  const backward = (...wanted: Tensor[]) => {
+    const roots = gradients(loss, wanted).map((gradient) => gradient!);
+    const { steps } = planSteps(executionOrder(roots), gpu);
+    const dispatches = steps.filter(({ node }) => node.op.name === "attention gradient")
+      .flatMap(({ dispatches }) => dispatches);
+    for (const { shader, entry = "main" } of dispatches) {
+      // No more than every adapter has.
+      assert.ok(reflect(shader.source, entry).storage.length <= 8, shader.name);
+    }
+    return dispatches.map(({ shader, entry = "main" }) => {
+      const [kernel] = shader.name.match(/^(attention-(query|key)-gradient|sum-rows)/)!;
+      return `${kernel}.${entry}`;
+    });
+  };
+  const queries = "attention-query-gradient.backward", keys = "attention-key-gradient.backward";
+  const sum = "sum-rows.main";
+  assert.equal(backward(query), [queries]);
+  assert.equal(backward(query, keyValue), [queries, keys]);
+  assert.equal(backward(query, keyValue, table), [queries, sum, keys]);
+  assert.equal(backward(keyValue), ["attention-query-gradient.sum_mean_gradients", keys]);
 });
 
 test("NaN in one value reaches every query that can see it, and no other row", async () => {

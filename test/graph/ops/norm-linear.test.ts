@@ -190,7 +190,7 @@ test("a norm that others read is computed for all of them", async () => {
 });
 
 test("a sum that a GPU splits leaves the norm to its own kernel", async () => {
-  const long = { x: operand([8, 1024], 1), scale: operand([1024], 2), weight: operand([8, 1024]) };
+  const long = { x: operand([8, 2048], 1), scale: operand([2048], 2), weight: operand([8, 2048]) };
   const dy = operand([8, 8], 4);
   const { y: expected } = reference(long.x, long.scale, long.weight, dy);
   for (const [, seen] of adapters) {
@@ -199,6 +199,11 @@ test("a sum that a GPU splits leaves the norm to its own kernel", async () => {
     }));
     assertClose(y, expected, { absolute: 1e-4 });
   }
+  const [, [, seen]] = adapters;
+  const [x, scale, weight] = [input("x", [8, 2048]), input("scale", [2048]), input("w", [8, 2048])];
+  const program = await compile(seen, { outputs: { y: linear(rmsNorm(x, scale), weight) } });
+  program.destroy();
+  assert.is(program.dispatchCount, 3);
 });
 
 test("spoils only the row of a NaN, forward and backward", async () => {
