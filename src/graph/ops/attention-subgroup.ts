@@ -6,16 +6,16 @@
  * what would not be worth their compilation, is left to attention-products.ts.
  */
 
-import sharedSource from "../../../shaders/attention-subgroup.wgsl" with { type: "text" };
-import gradientSource from "../../../shaders/attention-subgroup-gradient.wgsl" with {
-  type: "text",
-};
 import diagonalsSource from "../../../shaders/attention-subgroup-diagonals.wgsl" with {
   type: "text",
 };
 import forwardSource from "../../../shaders/attention-subgroup-forward.wgsl" with {
   type: "text",
 };
+import gradientSource from "../../../shaders/attention-subgroup-gradient.wgsl" with {
+  type: "text",
+};
+import sharedSource from "../../../shaders/attention-subgroup.wgsl" with { type: "text" };
 import type { Gpu } from "../../gpu/device.ts";
 import { withConstants } from "../constants.ts";
 import { linearGrid } from "../dispatch.ts";
@@ -43,7 +43,7 @@ const CHUNK = 32, MOST_CHUNKS = 2;
 /** Iterations after which llvmpipe ends the loops of an invocation. */
 const MOST_ITERATIONS = 65535;
 
-/** Storage buffers of the backward kernel, which are more than every adapter has. */
+/** Storage buffers of the backward kernel: more than some adapters have. */
 const GRADIENT_BUFFERS = 11;
 
 /** Slices that should be there for the cores to share; a slice is a head of an element of the batch. */
@@ -72,13 +72,15 @@ export function hasBackwardSubgroup(
   gpu: Gpu,
 ): boolean {
   const { batch, queryLength, headSize } = sizes;
+  const { own, keyBlocks } = ownKeys(sizes);
   const queryBlocks = Math.ceil(queryLength / LANES);
-  const { keyBlocks, own } = ownKeys(sizes);
+  const iterations = keyBlocks * (queryBlocks + 1) + 2 * (queryBlocks + own * keyBlocks);
+  const iterationsOfDiagonals = batch * (LANES + 1);
   return hasForwardSubgroup(sizes, gpu) &&
     gpu.limits.maxStorageBuffersPerShaderStage >= GRADIENT_BUFFERS &&
     (own === 4 || headSize === CHUNK) &&
     (batch * heads >= ENOUGH_SLICES || workOf(sizes) <= SMALL_WORK) &&
-    (keyBlocks + 1) * (queryBlocks + own + 1) <= MOST_ITERATIONS;
+    Math.max(iterations, iterationsOfDiagonals) <= MOST_ITERATIONS;
 }
 
 /** The dispatch of the forward pass. */
@@ -112,6 +114,7 @@ export function backwardSubgroup(
   const { batch, queryLength, keyLength, inner } = sizes;
   const { own, keyBlocks } = ownKeys(sizes);
   const tiles = Math.ceil(queryLength / LANES) + own * keyBlocks - 1;
+  // Not left out: one dummy buffer would then stand for several that are written.
   const unused = () => ({ scratchBytes: 16 });
   const diagonal_parts = wanted.table
     ? { scratchBytes: 4 * batch * heads * tiles * LANES ** 2 }
