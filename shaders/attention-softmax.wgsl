@@ -1,6 +1,6 @@
-// The softmax between the matrix products of attention, and its gradient: for CPU adapters, where products of
-// large blocks, with the scores in memory between them, are faster than a kernel that does it all. So that this
-// memory is bounded, a dispatch handles a chunk: some elements of the batch, and some of their queries.
+// The softmax between the matrix products of attention, and its gradient: for CPU adapters without subgroups, where
+// products of large blocks, with the scores in memory between them, are faster than a kernel that does it all. So that
+// this memory is bounded, a dispatch handles a chunk: some elements of the batch, and some of their queries.
 //
 //   scores           [batch, heads, queries, row_vectors] vec4s; query · key, overwritten by the weights
 //   score_gradients  as scores; ∂output · value, overwritten by ∂scores

@@ -63,9 +63,16 @@ const adapters: readonly [string, Gpu][] = [["CPU", seenAs(true)], ["GPU", seenA
 
 /**
  * Kernels whose lanes talk through subgroup operations, for which the interpreter has no lanes. They
- * have no workgroup memory, and their own tests compare every result with f64 loops.
+ * have no workgroup memory, and their own tests compare every result with f64 loops. And the kernel that sums up
+ * what one of them leaves, an invocation for each element of its result.
  */
-const withoutInterpreter = ["matmul-subgroup.matmul", "step-linear-subgroup.main"];
+const withoutInterpreter = [
+  "attention-subgroup-diagonals.main",
+  "attention-subgroup-forward.forward",
+  "attention-subgroup-gradient.backward",
+  "matmul-subgroup.matmul",
+  "step-linear-subgroup.main",
+];
 
 /** Sizes that are whole vec4s, and sizes that are not. */
 const sizes = [

@@ -30,6 +30,7 @@ import {
   tiledSettings,
 } from "./attention-problem.ts";
 import { backwardProducts } from "./attention-products.ts";
+import { backwardSubgroup, hasBackwardSubgroup } from "./attention-subgroup.ts";
 import { sumRowsDispatches } from "./sum-rows.ts";
 
 /** Invocations of a workgroup of the kernels for GPUs. */
@@ -75,7 +76,9 @@ const attentionGradientOp: Op<Attributes> = {
     const gradient = (name: Differentiable) => outputs[attributes.wanted.indexOf(name)];
     const query = gradient("query"), table = gradient("table");
     const keyValue = attributes.isSelf ? query : gradient("keyValue");
-    const dispatches = gpu.isCpu ? backwardProducts : backwardTiles;
+    const sizes = attentionSizes(operands, attributes);
+    const fused = hasBackwardSubgroup(sizes, attributes, gpu);
+    const dispatches = fused ? backwardSubgroup : gpu.isCpu ? backwardProducts : backwardTiles;
     const wanted: AttentionGradients = { query, keyValue, table };
     return dispatches(operands, attributes, forward, outputGradient, wanted, gpu);
   },

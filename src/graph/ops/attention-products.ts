@@ -1,5 +1,6 @@
 /**
- * Attention as matrix products with a softmax between them: how CPU adapters compute it.
+ * Attention as matrix products with a softmax between them: how CPU adapters compute what attention-subgroup.ts
+ * does not.
  *
  * The scores are held in memory, but only those of a chunk at a time and only while one op runs: the backward
  * pass computes them anew, which is one product more and saves batch · heads · queryLength · keyLength numbers a
@@ -128,8 +129,8 @@ function transpose(matrices: Matrices): Matrices {
   return { ...matrices, rows: columns, columns: rows, transposed: true };
 }
 
-/** The table's gradient from the diagonals' sums. */
-function sumBuckets(
+/** The dispatch of the table's gradient from the diagonals' sums. */
+export function sumBuckets(
   operands: AttentionOperands,
   attributes: AttentionAttributes,
   diagonal_sums: Scratch,

@@ -1,5 +1,6 @@
 /**
- * Multi-head attention, by matrix products on CPU adapters (attention-products.ts), in one dispatch on GPUs.
+ * Multi-head attention: in one dispatch on GPUs and on CPU adapters with subgroups (attention-subgroup.ts), by
+ * matrix products on other CPU adapters and for sizes of head that those do not take (attention-products.ts).
  *
  * Nothing in memory is of queries by keys, forward or backward: what is kept is linear in both lengths.
  */
@@ -20,6 +21,7 @@ import {
   tiledSettings,
 } from "./attention-problem.ts";
 import { forwardProducts } from "./attention-products.ts";
+import { forwardSubgroup, hasForwardSubgroup } from "./attention-subgroup.ts";
 
 /** Dropout on attention weights; which ones depends on the seed, the site and their position alone. */
 export interface AttentionDropout {
@@ -76,7 +78,8 @@ const attentionOp: Op<AttentionAttributes> = {
   },
   kernel({ inputs, attributes, outputs: [output, statistics] }, gpu) {
     const operands = attentionOperands(inputs, attributes);
-    const dispatches = gpu.isCpu ? forwardProducts : forwardTiles;
+    const fused = hasForwardSubgroup(attentionSizes(operands, attributes), gpu);
+    const dispatches = fused ? forwardSubgroup : gpu.isCpu ? forwardProducts : forwardTiles;
     return dispatches(operands, attributes, { output, statistics }, gpu);
   },
 };
