@@ -12,7 +12,16 @@ import {
   encoderAttention,
 } from "./attention.ts";
 import { beamChoice, greedyChoice, nucleusChoice } from "./decoding.ts";
-import { dropoutResidual, gate, lookUp, loss, norm, pooling } from "./layers.ts";
+import {
+  dropoutResidual,
+  gate,
+  gatedLayer,
+  lookUp,
+  loss,
+  norm,
+  normedLayer,
+  pooling,
+} from "./layers.ts";
 import { adafactorUpdate, adamWUpdate, gradientNorm } from "./optimizers.ts";
 import { decodingProducts, trainingProducts } from "./products.ts";
 
@@ -32,7 +41,9 @@ export function modelKernels({ config, batch }: Subject): Case[] {
     ...crossAttention(config, batchSize, targetLength, sourceLength),
     cachedAttention(config, batchSize, sourceLength),
     ...norm(sources, modelDim),
+    ...normedLayer(sources, modelDim, 2 * feedForwardDim),
     ...gate(sources, feedForwardDim),
+    ...gatedLayer(sources, feedForwardDim, modelDim),
     ...dropoutResidual(sources, modelDim),
     ...lookUp(sources, vocabSize, modelDim),
     ...pooling(batchSize, sourceLength, modelDim),

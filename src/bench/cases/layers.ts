@@ -1,9 +1,10 @@
-/** What stands between the products: norms, gates, dropout, embeddings, the loss. */
+/** What stands between the products, and inside of them: norms, gates, dropout, embeddings, the loss. */
 
 import { dropoutAdd } from "../../graph/ops/dropout.ts";
 import { embedding } from "../../graph/ops/embedding.ts";
 import { geluGate } from "../../graph/ops/gelu-gate.ts";
 import { labelSmoothedLoss } from "../../graph/ops/label-smoothed-loss.ts";
+import { linear } from "../../graph/ops/matmul.ts";
 import { maskedMean } from "../../graph/ops/masked-mean.ts";
 import { rmsNorm } from "../../graph/ops/rms-norm.ts";
 import { LABEL_SMOOTHING } from "../inputs.ts";
@@ -35,6 +36,38 @@ export function gate(rows: number, columns: number): Case[] {
       result: geluGate(x),
       flops: 10 * rows * columns,
       backwardFlops: 22 * rows * columns,
+    };
+  });
+}
+
+/** A norm and a frozen layer of `width` on it: one product forward, one backward. */
+export function normedLayer(rows: number, columns: number, width: number): Case[] {
+  return withGradients((bench) => {
+    const x = bench.floats("x", [rows, columns]), scale = bench.floats("scale", [columns]);
+    const weight = bench.floats("weight", [width, columns], columns ** -0.5);
+    return {
+      name: `RMS norm and product ${rows}×${width}×${columns}`,
+      operands: [x, scale, weight],
+      differentiable: [x],
+      result: linear(rmsNorm(x, scale), weight),
+      flops: (2 * width + 4) * rows * columns,
+      backwardFlops: (2 * width + 8) * rows * columns,
+    };
+  });
+}
+
+/** A GELU gate of `columns` and a frozen layer of `width` on it; backward they are one product. */
+export function gatedLayer(rows: number, columns: number, width: number): Case[] {
+  return withGradients((bench) => {
+    const x = bench.floats("x", [rows, 2 * columns]);
+    const weight = bench.floats("weight", [width, columns], columns ** -0.5);
+    return {
+      name: `GELU gate and product ${rows}×${width}×${columns}`,
+      operands: [x, weight],
+      differentiable: [x],
+      result: linear(geluGate(x), weight),
+      flops: (2 * width + 10) * rows * columns,
+      backwardFlops: (2 * width + 22) * rows * columns,
     };
   });
 }
