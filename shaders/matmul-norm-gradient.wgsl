@@ -36,7 +36,7 @@ const sums_squares = false;
 const sums_products = true;
 
 fn scale_at(k: u32) -> f32 { return 1.0; }
-fn partner_vec4_at(i: u32) -> vec4f { return forward[i]; }
+fn partner_vec4(i: u32) -> vec4f { return forward[i]; }
 // p of every row.
 fn row_statistics(sums: vec4f) -> vec4f { return sums / f32(params.n); }
 

@@ -19,7 +19,7 @@ const sums_squares = true;
 const sums_products = false;
 
 fn scale_at(k: u32) -> f32 { return scale[k]; }
-fn partner_vec4_at(i: u32) -> vec4f { return vec4f(); }
+fn partner_vec4(i: u32) -> vec4f { return vec4f(); }
 fn row_statistics(sums: vec4f) -> vec4f { return inverseSqrt(sums / f32(params.k) + epsilon); }
 
 fn prepare_epilogue() {}

@@ -102,15 +102,21 @@ export function withGradients(make: (bench: Workbench) => Differentiable): Case[
   ];
 }
 
-/** The op's own gradients: a loss in between would be work of its own. */
+/** The gradients of the ops from `wanted` to the result, a chain: a loss at its end would be work of its own. */
 function gradientsOf(
   { node, index }: Tensor,
   gradient: Tensor,
   wanted: readonly Tensor[],
 ): Tensor[] {
   const given = node.outputs.map((_, i) => i === index ? gradient : undefined);
-  return node.op.gradient!(node, given, node.inputs.map((operand) => wanted.includes(operand)))
-    .filter((tensor) => tensor !== undefined);
+  const leadsToOne = (tensor: Tensor): boolean =>
+    wanted.includes(tensor) || tensor.node.inputs.some(leadsToOne);
+  const needed = node.inputs.map(leadsToOne);
+  const gradients = node.op.gradient!(node, given, needed);
+  return node.inputs.flatMap((operand, i) => {
+    if (!needed[i] || !gradients[i]) return [];
+    return wanted.includes(operand) ? [gradients[i]] : gradientsOf(operand, gradients[i], wanted);
+  });
 }
 
 function rated(

@@ -1,5 +1,7 @@
 /** The project's shaders, for tests that go through all of them. */
 import { halve } from "../../src/graph/element.ts";
+import type { Shader } from "../../src/graph/tensor.ts";
+import { continued as continuedProduct } from "../../src/graph/ops/matmul-dispatch.ts";
 
 const DIRECTORY = new URL("../../shaders/", import.meta.url);
 
@@ -11,18 +13,26 @@ export interface ShaderEntry {
   readonly entry: string;
 }
 
-/** Every compute entry point of every shader, by file name; before its source, that of the file that it continues. */
+/** Every compute entry point of every shader, by file name; once for each file that may continue it. */
 export function allEntries(): ShaderEntry[] {
   const files = [...Deno.readDirSync(DIRECTORY)].map(({ name }) => name).sort();
   return files.filter((file) => file.endsWith(".wgsl")).flatMap((file) => {
     const own = read(file);
-    const continued = own.match(/^\/\/ Continues (\S+\.wgsl)\.$/m);
-    const source = continued ? `${read(continued[1])}\n${own}` : own;
-    const name = file.replace(".wgsl", "");
     // Not by wgsl_reflect: a file that it cannot parse must fail its own test, not all.
     const entries = own.matchAll(/@compute[^{;]*?\bfn\s+(\w+)/g);
-    return [...entries].map(([, entry]) => ({ name, source, entry }));
+    const shaders = wholeShaders(file.replace(".wgsl", ""), own);
+    return [...entries].flatMap(([, entry]) => shaders.map((shader) => ({ ...shader, entry })));
   });
+}
+
+/** What a file is part of. */
+function wholeShaders(name: string, source: string): Shader[] {
+  const [, before] = source.match(/^\/\/ Continues (\S+\.wgsl)\.$/m) ?? [];
+  if (before) return [{ name, source: `${read(before)}\n${source}` }];
+  const [after] = source.match(/^\/\/ Continued by .*$/m) ?? [""];
+  const continuations = [...after.matchAll(/(\S+)\.wgsl/g)];
+  if (continuations.length === 0) return [{ name, source }];
+  return continuations.map(([, continuation]) => continuedProduct(name, continuation));
 }
 
 function read(file: string): string {

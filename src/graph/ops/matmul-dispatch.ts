@@ -2,6 +2,7 @@
  * The dispatches of a matrix product on tensors, in a given way.
  */
 
+import epilogueSource from "../../../shaders/matmul-epilogue.wgsl" with { type: "text" };
 import normGradientSource from "../../../shaders/matmul-norm-gradient.wgsl" with { type: "text" };
 import normSource from "../../../shaders/matmul-norm.wgsl" with { type: "text" };
 import reduceSource from "../../../shaders/matmul-reduce.wgsl" with { type: "text" };
@@ -20,6 +21,7 @@ import type { MatmulProblem } from "./matmul-problem.ts";
 /** The shaders' sources by the names that `planMatmul` gives. */
 const SOURCES: Readonly<Record<string, string>> = {
   "matmul": registerSource,
+  "matmul-epilogue": epilogueSource,
   "matmul-norm": normSource,
   "matmul-norm-gradient": normGradientSource,
   "matmul-reduce": reduceSource,
@@ -60,11 +62,11 @@ export function candidateDispatches(
 
 /** The shader of a planned dispatch, for operands of which `isHalf` tells how they are stored. */
 export function matmulShader(
-  { shader: name, surroundings, text = {}, bindings }: MatmulDispatch,
+  { shader: name, continuation, text = {}, bindings }: MatmulDispatch,
   isHalf: (operand: MatmulOperand) => boolean,
 ): Shader {
-  let shader: Shader = withConstants({ name, source: SOURCES[name] }, text);
-  if (surroundings) shader = surrounded(shader, surroundings, "a" in bindings);
+  const whole = continuation ? continued(name, continuation) : { name, source: SOURCES[name] };
+  let shader: Shader = withConstants(whole, text);
   for (const side of ["a", "b"]) {
     const operand = bindings[side] ?? bindings[`${side}_vec4`];
     if (!operand || !isHalf(operand)) continue;
@@ -73,18 +75,23 @@ export function matmulShader(
   return shader;
 }
 
-/**
- * A product's shader with another file in place of its last part.
- *
- * @param scalars whether its bindings of scalars stay; without them, those of vec4s are read and written instead
- */
-function surrounded({ name, source }: Shader, surroundings: string, scalars: boolean): Shader {
-  const product = source.slice(0, source.indexOf("// What surrounds the product."));
-  const core = scalars ? product : product
-    .replaceAll(/^@group.* (a|b|result): array<f32>;\n/gm, "")
-    .replaceAll(/return (a|b)\[i\];/g, "return $1_vec4_at(i / 4)[i % 4];")
-    .replace("result[start + i] =", "result_vec4[(start + i) / 4][(start + i) % 4] =");
-  return { name: `${name}-in-${surroundings}`, source: core + SOURCES[surroundings] };
+/** The shader of a product and the file that continues it, by their stems. */
+export function continued(name: string, continuation: string): Shader {
+  const own = SOURCES[name], rest = SOURCES[continuation];
+  switch (continuation) {
+    case "matmul-norm-gradient": {
+      // Buffers are scarce: what is bound as scalars and as vec4s is bound as vec4s alone.
+      const vectors = own
+        .replaceAll(/^@group.* (a|b|result): array<f32>;\n/gm, "")
+        .replaceAll(/return (a|b)\[i\];/g, "return $1_vec4_at(i / 4)[i % 4];")
+        .replace("result[start + i] =", "result_vec4[(start + i) / 4][(start + i) % 4] =");
+      return { name: `${name}-norm-gradient`, source: `${vectors}\n${rest}` };
+    }
+    case "matmul-norm":
+      return { name: `${name}-norm`, source: `${own}\n${rest}` };
+    default:
+      return { name, source: `${own}\n${rest}` };
+  }
 }
 
 /** What of a device the choice of kernels depends on. */

@@ -31,8 +31,8 @@ export interface MatmulDispatch {
   entry: string;
   /** What is replaced in the shader's text: names and values of its `const` lines. */
   text?: Record<string, number>;
-  /** File stem of what takes the place of the shader's own surroundings. */
-  surroundings?: string;
+  /** File stem of what continues the shader, if it is to be continued. */
+  continuation?: string;
   constants: Record<string, number | boolean>;
   uniforms: Record<string, number>;
   workgroups: [number, number, number];
@@ -85,7 +85,7 @@ export function planMatmul(
     entry: "matmul",
     ...(candidate.variant === "tiled" &&
       { text: { tile_size: candidate.rows, thread_blocks: candidate.threadBlocks! } }),
-    ...(around && { surroundings: around.shader }),
+    ...(candidate.variant !== "thin" && { continuation: around?.shader ?? "matmul-epilogue" }),
     constants: {
       ...blockConstants(candidate, m, n, k),
       ...(candidate.variant !== "thin" && {
