@@ -33,9 +33,11 @@ import {
   globalNorm,
   greedyStep,
   labelSmoothedLoss,
+  linear,
   matmul,
   relu,
   reshape,
+  rmsNorm,
   sampleStep,
   split,
   tokenAt,
@@ -71,6 +73,8 @@ const withoutInterpreter = [
   "attention-subgroup-forward.forward",
   "attention-subgroup-gradient.backward",
   "matmul-subgroup.matmul",
+  "matmul-subgroup-norm.matmul",
+  "matmul-subgroup-norm-gradient.matmul",
   "step-linear-subgroup.main",
 ];
 
@@ -276,6 +280,8 @@ function otherRaces(seen: Gpu): string[] {
     heads: 2,
     maskValue: -1e4,
   });
+  const normed = input("normed", [5, 8]);
+  const frozen = linear(rmsNorm(normed, input("scale", [8])), input("frozen", [12, 8]));
   const attentionLoss = matmul(reshape(attended, [1, 8]), input("weights", [8, 1]));
   return findRaces(
     seen,
@@ -297,6 +303,9 @@ function otherRaces(seen: Gpu): string[] {
         const gate = input("gate", [3, 2 * columns]);
         return gradients(contraction(geluGate(gate), input("dy", [3, columns])), [gate])[0]!;
       }),
+      // Of a norm whose layer is frozen.
+      frozen,
+      gradients(contraction(frozen, input("df", [5, 12])), [normed])[0]!,
       matmul(x, concat([halves(3), halves(2, 6)], [5, 3])),
       ...[3, 8].flatMap((columns) => [
         embedding(halves(5, columns), ids),
