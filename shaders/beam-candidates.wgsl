@@ -11,7 +11,8 @@
 // up with NO_TOKEN.
 //
 // A workgroup per row: each lane keeps the best of its own columns in order, then the lanes' lists are
-// merged. Every reduction has a fixed order.
+// merged. Every reduction has a fixed order. A lane's list is only indexed by loops of constant bounds, so that
+// compilers can keep it in registers.
 
 struct Params {
   rows: u32,
@@ -90,12 +91,13 @@ fn main(
     if (x <= least) { continue; }
     if (!is_allowed(row, column, forbidden)) { x = LOWEST_RANK; }
     if (x <= least) { continue; }
-    var place = CANDIDATES - 1u;
-    while (place > 0u && best[place - 1u].x < x) {
-      best[place] = best[place - 1u];
-      place--;
+    var held = Candidate(x, column);
+    for (var i = 0u; i < CANDIDATES; i++) {
+      let other = best[i];
+      let goes_first = held.x > other.x;
+      best[i] = select(other, held, goes_first);
+      held = select(held, other, goes_first);
     }
-    best[place] = Candidate(x, column);
     least = best[CANDIDATES - 1u].x;
   }
 
@@ -118,17 +120,18 @@ fn main(
     if (lane < half) { sums[lane] += sums[lane + half]; }
   }
 
-  var taken = 0u;
   for (var i = 0u; i < CANDIDATES; i++) {
-    heads[lane] = Candidate(0u, NO_TOKEN);
-    if (taken < CANDIDATES) { heads[lane] = best[taken]; }
+    heads[lane] = best[0];
     for (var half = LANES / 2u; half > 0u; half /= 2u) {
       workgroupBarrier();
       if (lane < half) { heads[lane] = better(heads[lane], heads[lane + half]); }
     }
     workgroupBarrier();
     let winner = heads[0];
-    if (taken < CANDIDATES && winner.x > 0u && winner.y == best[taken].y) { taken++; }
+    if (winner.x > 0u && winner.y == best[0].y) {
+      for (var j = 1u; j < CANDIDATES; j++) { best[j - 1u] = best[j]; }
+      best[CANDIDATES - 1u] = Candidate(0u, NO_TOKEN);
+    }
     if (lane == 0u) {
       var bits = bitcast<u32>(value(winner.x) - largest - log(sums[0]));
       if (winner.x <= LOWEST_RANK) { bits = LOWEST_BITS; }
