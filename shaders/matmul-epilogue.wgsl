@@ -5,7 +5,7 @@
 //   residual  as result: added to it, or what gates it, or x of a GELU gate (gelu-gate.wgsl)
 //
 // Continues matmul.wgsl, matmul-subgroup.wgsl and matmul-tiled.wgsl, as matmul-norm.wgsl and
-// matmul-norm-gradient.wgsl do where the product is part of an RMS norm.
+// matmul-norm-gradient.wgsl do where the product is part of an RMS norm; together with matmul-dropout.wgsl.
 
 // The bias as bits of f32, or the seed of dropout: a stage may bind only eight.
 @group(0) @binding(5) var<storage, read> bias_or_seed: array<u32>;
@@ -36,24 +36,8 @@ fn row_statistics(sums: vec4f) -> vec4f { return sums; }
 const SLOPE = 1.5957691216057308;
 const CUBIC = 0.044715;
 
-// What does not differ between elements, set before the first of them is dropped.
-var<private> dropout_key: vec2u;
-
 fn prepare_epilogue() {
-  if (!has_dropout) { return; }
-  dropout_key = vec2u(params.dropout_site ^ bias_or_seed[0], bias_or_seed[1]) * 1664525u + 1013904223u;
-}
-
-// What dropout multiplies elements of the result by, as in dropout.wgsl.
-fn kept(element: vec4u) -> vec4f {
-  var x = element * 1664525u + 1013904223u;
-  var y = vec4u(dropout_key.x);
-  var z = vec4u(dropout_key.y);
-  x += y * z; y += z * x; z += x * y;
-  x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
-  x += y * z;
-  let uniform_numbers = vec4f(x >> vec4u(8u)) * (1.0 / 16777216.0);
-  return select(vec4f(), vec4f(params.kept_scale), uniform_numbers >= vec4f(params.dropout_rate));
+  if (has_dropout) { set_dropout_key(vec2u(bias_or_seed[0], bias_or_seed[1])); }
 }
 
 fn bias_at(i: vec4u) -> vec4f {

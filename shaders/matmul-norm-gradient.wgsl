@@ -18,8 +18,9 @@
 //   dropped   as result: result after dropout, if has_dropout
 //   seed      [2], of dropout
 //
-// Continues matmul-tiled.wgsl or matmul-subgroup.wgsl without their scalar bindings, for one batch element of
-// whole vec4s, an a [m, k] and a k that is not split. Ten storage buffers are bound, two more than every device has.
+// Continues matmul-tiled.wgsl or matmul-subgroup.wgsl without their scalar bindings, together with
+// matmul-dropout.wgsl, for one batch element of whole vec4s, an a [m, k] and a k that is not split. Ten storage
+// buffers are bound, two more than every device has.
 
 @group(0) @binding(1) var<storage, read> scale: array<vec4f>;
 @group(0) @binding(3) var<storage, read> rstd: array<f32>;
@@ -40,24 +41,8 @@ fn partner_vec4(i: u32) -> vec4f { return forward[i]; }
 // p of every row.
 fn row_statistics(sums: vec4f) -> vec4f { return sums / f32(params.n); }
 
-// What does not differ between elements, set before the first of them is dropped.
-var<private> dropout_key: vec2u;
-
 fn prepare_epilogue() {
-  if (!has_dropout) { return; }
-  dropout_key = vec2u(params.dropout_site ^ seed[0], seed[1]) * 1664525u + 1013904223u;
-}
-
-// What dropout multiplies elements of the result by, as in dropout.wgsl.
-fn kept(element: vec4u) -> vec4f {
-  var x = element * 1664525u + 1013904223u;
-  var y = vec4u(dropout_key.x);
-  var z = vec4u(dropout_key.y);
-  x += y * z; y += z * x; z += x * y;
-  x ^= x >> vec4u(16u); y ^= y >> vec4u(16u); z ^= z >> vec4u(16u);
-  x += y * z;
-  let uniform_numbers = vec4f(x >> vec4u(8u)) * (1.0 / 16777216.0);
-  return select(vec4f(), vec4f(params.kept_scale), uniform_numbers >= vec4f(params.dropout_rate));
+  if (has_dropout) { set_dropout_key(vec2u(seed[0], seed[1])); }
 }
 
 fn epilogue(sums: vec4f, p: f32, row: u32, i: vec4u, column: vec4u) -> vec4f {

@@ -2,6 +2,7 @@
  * The dispatches of a matrix product on tensors, in a given way.
  */
 
+import dropoutSource from "../../../shaders/matmul-dropout.wgsl" with { type: "text" };
 import epilogueSource from "../../../shaders/matmul-epilogue.wgsl" with { type: "text" };
 import normGradientSource from "../../../shaders/matmul-norm-gradient.wgsl" with { type: "text" };
 import normSource from "../../../shaders/matmul-norm.wgsl" with { type: "text" };
@@ -75,7 +76,7 @@ export function matmulShader(
   return shader;
 }
 
-/** The shader of a product and the file that continues it, by their stems. */
+/** The shader of a product and the file that continues it, by their stems, with what both need. */
 export function continued(name: string, continuation: string): Shader {
   const own = SOURCES[name], rest = SOURCES[continuation];
   switch (continuation) {
@@ -85,12 +86,12 @@ export function continued(name: string, continuation: string): Shader {
         .replaceAll(/^@group.* (a|b|result): array<f32>;\n/gm, "")
         .replaceAll(/return (a|b)\[i\];/g, "return $1_vec4_at(i / 4)[i % 4];")
         .replace("result[start + i] =", "result_vec4[(start + i) / 4][(start + i) % 4] =");
-      return { name: `${name}-norm-gradient`, source: `${vectors}\n${rest}` };
+      return { name: `${name}-norm-gradient`, source: `${vectors}\n${dropoutSource}\n${rest}` };
     }
     case "matmul-norm":
       return { name: `${name}-norm`, source: `${own}\n${rest}` };
     default:
-      return { name, source: `${own}\n${rest}` };
+      return { name, source: `${own}\n${dropoutSource}\n${rest}` };
   }
 }
 
