@@ -22,7 +22,7 @@ import { type MatmulCandidate, matmulCandidates } from "./matmul-candidates.ts";
 import { chosenCandidate, matmulDispatches } from "./matmul-choice.ts";
 import { adapterOf, candidateDispatches } from "./matmul-dispatch.ts";
 import type { MatmulProblem } from "./matmul-problem.ts";
-import { dropsInPlace } from "./rms-norm-gradient.ts";
+import { dropsInPlace, type NormGradient } from "./rms-norm-gradient.ts";
 import { normDispatch, normGradientDispatch } from "./rms-norm-kernel.ts";
 
 /** A linear layer without a bias. */
@@ -118,16 +118,6 @@ export function normLinear(
   { weight, transposeB }: Linear,
 ): Node {
   return applyAll(normLinearOp, [x, scale, weight], { epsilon, transposeB })[0].node;
-}
-
-/** What the gradient of a norm with respect to its input takes in; see rms-norm-gradient.ts. */
-export interface NormGradient {
-  readonly x: Tensor;
-  readonly scale: Tensor;
-  readonly rstd: Tensor;
-  readonly residual: Tensor | undefined;
-  readonly seed: Tensor | undefined;
-  readonly dropout: DropoutMask | undefined;
 }
 
 /**

@@ -8,11 +8,20 @@ import { widen, widthOf } from "../element.ts";
 import { apply, applyAll, type Dispatch, matrixShape, type Op, type Tensor } from "../tensor.ts";
 import { addOp } from "./add.ts";
 import { type DropoutMask, dropoutOp } from "./dropout.ts";
-import type { NormGradient } from "./norm-linear.ts";
 import { normGradientDispatch } from "./rms-norm-kernel.ts";
 import { sliceRowsFor, sumRowsDispatches } from "./sum-rows.ts";
 
 const shader = { name: "rms-norm-scale-gradient", source };
+
+/** What the gradient of a norm with respect to its input takes in. */
+export interface NormGradient {
+  readonly x: Tensor;
+  readonly scale: Tensor;
+  readonly rstd: Tensor;
+  readonly residual: Tensor | undefined;
+  readonly seed: Tensor | undefined;
+  readonly dropout: DropoutMask | undefined;
+}
 
 interface InputGradientAttributes {
   readonly residual?: boolean;
