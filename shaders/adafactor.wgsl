@@ -92,13 +92,19 @@ fn tensor_at(index: u32) -> Tensor {
   return Tensor(a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w, c.x, c.y, c.z, c.w, d.x, d.y);
 }
 
+// min(x, 1) of x that is no less than 0, but a NaN shows: by its bits, because drivers may compile `x >= 1` to a
+// min() that hides it.
+fn at_most_one(x: f32) -> f32 {
+  return select(x, 1.0, bitcast<u32>(x) - 0x3f800000u <= 0x40000000u);
+}
+
 // Factor on the gradient: its scale, and the clipping of the scaled norm. A NaN norm makes it NaN.
 fn gradient_factor() -> f32 {
   let max_norm = hyper[2];
   let scale = hyper[3];
   if (max_norm <= 0.0) { return scale; }
   let clip = max_norm / (norm[0] * scale + 1e-6);
-  return scale * select(clip, 1.0, clip >= 1.0);
+  return scale * at_most_one(clip);
 }
 
 // Gradients `first` to `first + 3` of the slab, those from `end` on as zeros.
@@ -331,11 +337,12 @@ fn steps(
   if (scale_parameter) {
     learning_rate *= max(params.parameter_epsilon, root_mean_square.y);
   }
-  // Not max(), which may answer a NaN with 1.
+  // What is no less than 0 is ordered as its bits are, and a NaN is above all: max() might answer it with 1.
   let excess = root_mean_square.x / params.clip_threshold;
+  let clips = bitcast<u32>(excess) > 0x3f800000u;
   let decays = (tensor.flags & DECAYED) != 0u;
   partials[params.step_sizes + 2u * index] =
-    gradient_factor() * learning_rate / select(excess, 1.0, excess <= 1.0);
+    gradient_factor() * learning_rate / select(1.0, excess, clips);
   partials[params.step_sizes + 2u * index + 1u] =
     select(0.0, learning_rate * params.weight_decay, decays);
 }

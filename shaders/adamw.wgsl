@@ -28,13 +28,19 @@ struct Params {
 override has_decay_mask: bool = false;
 override decay_first: bool = false;
 
+// min(x, 1) of x that is no less than 0, but a NaN shows: by its bits, because drivers may compile `x >= 1` to a
+// min() that hides it.
+fn at_most_one(x: f32) -> f32 {
+  return select(x, 1.0, bitcast<u32>(x) - 0x3f800000u <= 0x40000000u);
+}
+
 // Factor on the gradient: its scale, and the clipping of the scaled norm. A NaN norm makes it NaN.
 fn gradient_factor() -> f32 {
   let max_norm = hyper[6];
   let scale = hyper[7];
   if (max_norm <= 0.0) { return scale; }
   let clip = max_norm / (norm[0] * scale + 1e-6);
-  return scale * select(clip, 1.0, clip >= 1.0);
+  return scale * at_most_one(clip);
 }
 
 @compute @workgroup_size(64)

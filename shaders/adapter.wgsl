@@ -185,6 +185,11 @@ fn finished(item: u32, splits: u32, columns: u32) -> f32 {
   return sum;
 }
 
+// max(x, 0), but a NaN shows: by its bits, because drivers may compile `x < 0` to a max() that hides it.
+fn rectified(x: f32) -> f32 {
+  return select(x, 0.0, bitcast<u32>(x) - 0x80000000u <= 0x7f800000u);
+}
+
 @compute @workgroup_size(LANES)
 fn forward(
   @builtin(local_invocation_index) lane: u32,
@@ -202,8 +207,7 @@ fn forward(
       if (row >= tile.end || column >= params.bottleneck) { continue; }
       let sum = finished(item, FIRST_SPLITS, FIRST_COLUMNS);
       let before = sum + first_bias[tile.instance * params.first_bias_stride + column];
-      // Not max(): on some drivers max(NaN, 0) is 0, and a NaN must not be hidden.
-      hidden[row * params.bottleneck + column] = select(before, 0.0, before < 0.0);
+      hidden[row * params.bottleneck + column] = rectified(before);
     }
     workgroupBarrier();
   }

@@ -66,11 +66,16 @@ fn gate_gradient(adjoint: vec4f, i: vec4u) -> vec4f {
   return adjoint * b * (open + a * open * (1.0 - open) * slope);
 }
 
+// max(x, 0), but a NaN shows: by its bits, because drivers may compile `x < 0` to a max() that hides it.
+fn rectified(x: vec4f) -> vec4f {
+  return select(x, vec4f(), bitcast<vec4u>(x) - 0x80000000u <= vec4u(0x7f800000u));
+}
+
 // The values to store at `i` of a row of the result from their finished sums; the biases to add lie at `bias_i`.
 fn epilogue(sums: vec4f, row_statistic: f32, row: u32, i: vec4u, bias_i: vec4u) -> vec4f {
   var values = params.alpha * sums;
   if (has_bias) { values += bias_at(bias_i); }
-  if (has_relu) { values = select(values, vec4f(), values < vec4f()); }
+  if (has_relu) { values = rectified(values); }
   // Without a bias, bias_i is the column: rows of a gate's result are half as long as those of its x.
   if (has_dropout) { values *= kept(select(i, (i + bias_i) / 2, has_gate_gradient)); }
   if (has_gate) { values = select(values, vec4f(), residual_at(i) <= vec4f()); }

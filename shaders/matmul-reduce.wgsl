@@ -58,10 +58,15 @@ fn kept(element: u32) -> f32 {
   return select(0.0, params.kept_scale, uniform_number >= params.dropout_rate);
 }
 
+// max(x, 0), but a NaN shows: by its bits, because drivers may compile `x < 0` to a max() that hides it.
+fn rectified(x: f32) -> f32 {
+  return select(x, 0.0, bitcast<u32>(x) - 0x80000000u <= 0x7f800000u);
+}
+
 fn epilogue(sum: f32, i: u32) -> f32 {
   var value = params.alpha * sum;
   if (has_bias) { value += bitcast<f32>(bias_or_seed[i / params.matrix * params.bias_stride + i % params.n]); }
-  if (has_relu) { value = select(value, 0.0, value < 0.0); }
+  if (has_relu) { value = rectified(value); }
   if (has_dropout) { value *= kept(i); }
   if (has_gate) { value = select(value, 0.0, residual[i] <= 0.0); }
   if (has_residual) { value += residual[i]; }

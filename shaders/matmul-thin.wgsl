@@ -112,11 +112,16 @@ fn gate_gradient(adjoint: f32, i: u32) -> f32 {
   return adjoint * residual[b_i] * (open + a * open * (1.0 - open) * slope);
 }
 
+// max(x, 0), but a NaN shows: by its bits, because drivers may compile `x < 0` to a max() that hides it.
+fn rectified(x: f32) -> f32 {
+  return select(x, 0.0, bitcast<u32>(x) - 0x80000000u <= 0x7f800000u);
+}
+
 // The value to store at `i` of the result from its finished sum; the bias to add lies at `bias_i`.
 fn epilogue(sum: f32, i: u32, bias_i: u32) -> f32 {
   var value = params.alpha * sum;
   if (has_bias) { value += bitcast<f32>(bias_or_seed[bias_i]); }
-  if (has_relu) { value = select(value, 0.0, value < 0.0); }
+  if (has_relu) { value = rectified(value); }
   // Without a bias, bias_i is the column: rows of a gate's result are half as long as those of its x.
   if (has_dropout) { value *= kept(select(i, (i + bias_i) / 2, has_gate_gradient)); }
   if (has_gate) { value = select(value, 0.0, residual[i] <= 0.0); }

@@ -91,6 +91,18 @@ for (const variant of variants) {
     }
   });
 
+  test(`${variant} hides no NaN behind a ReLU, and shows it in its row alone`, async () => {
+    const layout = { transposeA: false, transposeB: true };
+    for (const [m, n, k] of [[19, 23, 29], [8, 16, 4], [16, 12, 1024]]) {
+      const sizes = { batch: 1, m, n, k, aStride: m * k, bStride: n * k };
+      for (
+        const epilogue of [{ activation: "relu" }, { bias: true, activation: "relu" }] as const
+      ) {
+        await agrees({ ...layout, ...sizes, epilogue }, variant, { broken: k + 1 });
+      }
+    }
+  });
+
   test(`${variant} shares an operand of stride 0 among the batch`, async () => {
     const sizes = { batch: 3, m: 10, n: 12, k: 20, transposeA: false, transposeB: true };
     await agrees({ ...sizes, aStride: 0, bStride: 240 }, variant);
@@ -339,11 +351,12 @@ function resultSize(problem: MatmulProblem): number {
 
 type Operands = Partial<Record<MatmulOperand, Float32Array>>;
 
-/** Where a problem runs, and which of its operands are stored as f16. */
+/** Where a problem runs, which of its operands are stored as f16, and which element of a is a NaN. */
 interface Setting {
   on?: MatmulAdapter;
   candidate?: MatmulCandidate;
   halves?: readonly MatmulOperand[];
+  broken?: number;
 }
 
 /** Runs the problem on data with known values and compares every element with a sum in f64. */
@@ -351,6 +364,7 @@ async function agrees(problem: MatmulProblem, variant: MatmulVariant, setting: S
   // What is not for thin products, thin ones do not compute.
   if (variant === "thin" && problem.m > 32) return;
   const operands = operandsOf(problem);
+  if (setting.broken !== undefined) operands.a![setting.broken] = NaN;
   for (const name of setting.halves ?? []) {
     operands[name] = float16ToFloat32(float32ToFloat16(operands[name]!));
   }
