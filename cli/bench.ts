@@ -43,9 +43,6 @@ type Section = typeof SECTIONS[number];
 
 const MODELS = { small, base };
 
-/** The model and its training in PyTorch. */
-const TORCH = new URL("../bench/pytorch.py", import.meta.url);
-
 /** Sides of the square products: sizes that other frameworks publish. */
 const SIDES = { cpu: [512, 1024], gpu: [512, 1024, 2048, 4096] };
 
@@ -89,7 +86,7 @@ async function bench(sections: readonly Section[], flags: Flags): Promise<void> 
   const chosen = sections.length > 0 ? sections : SECTIONS;
   const subject = MODELS[flags.model];
   const peers = flags.peers && await loadPeers();
-  await using torch = flags.torch ? await startTorch(TORCH, subject) : undefined;
+  await using torch = flags.torch ? await startTorch(subject) : undefined;
   const report: BenchReport = {
     adapter: describe(gpu),
     runtime: `Deno ${Deno.version.deno} on ${Deno.build.target}`,

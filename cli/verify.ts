@@ -6,7 +6,6 @@
  */
 
 import { Command } from "commander";
-import { fileURLToPath } from "node:url";
 import { UserError } from "../src/errors.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
 import { exists, listDirectory, readBytes } from "../src/platform/files.ts";
@@ -14,10 +13,11 @@ import type { Check } from "../src/verify/comparison.ts";
 import { vectorFiles, verifyVectors } from "../src/verify/vectors.ts";
 import { type Report, verifyDirectory } from "../src/verify/verify.ts";
 import { run } from "./frame/command.ts";
+import { projectPath } from "./frame/project.ts";
 import { table } from "./frame/table.ts";
 
 /** The fixtures that come with the project. */
-const SHIPPED = fileURLToPath(new URL("../test/fixtures/golden", import.meta.url));
+const SHIPPED = projectPath("test/fixtures/golden");
 
 /** Sentences printed of one quantity that missed. */
 const NOTES_SHOWN = 5;

@@ -1,7 +1,6 @@
 /** Where models and runs are, as the commands name them. */
 
 import { basename, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { suggestion, UserError } from "../../src/errors.ts";
 import {
   appendLine,
@@ -17,11 +16,12 @@ import { type ModelFiles, readModel } from "../../src/train/model-files.ts";
 import type { ModelSource } from "../../src/train/weight-files.ts";
 import { RunDirectory } from "../../src/train/run-directory.ts";
 import { fetchModel } from "./fetching.ts";
+import { projectPath } from "./project.ts";
 
 /** Where runs go that are not told otherwise. */
 export const RUNS = "runs";
 
-const embedded = fileURLToPath(new URL("../../models/miniature", import.meta.url));
+const embedded = projectPath("models/miniature");
 
 /** A model's name as it means the same from anywhere: an absolute path, a hub id, or `miniature`. */
 export async function modelName(name: string): Promise<string> {

@@ -1,12 +1,15 @@
 /** Starting and ending the Python process that PyTorch is measured in. */
 
-import { fileURLToPath } from "node:url";
 import { type Torch, torchFiles } from "../../src/bench/peers/torch.ts";
 import type { Subject } from "../../src/bench/subjects.ts";
 import { UserError } from "../../src/errors.ts";
+import { projectPath } from "./project.ts";
 
 /** What the reference implementation computes with a small model of the same kind. */
-const FIXTURE = new URL("../../test/fixtures/golden/03_manual_generated", import.meta.url);
+const FIXTURE = projectPath("test/fixtures/golden/03_manual_generated");
+
+/** The Python program. */
+const SCRIPT = projectPath("bench/pytorch.py");
 
 /** A child process that has a model, until it is disposed of. */
 export type TorchProcess = Torch & AsyncDisposable;
@@ -14,18 +17,17 @@ export type TorchProcess = Torch & AsyncDisposable;
 /**
  * Starts PyTorch with a model, once the program has been held against the reference implementation.
  *
- * @param script the Python program
  * @throws {UserError} if there is no python3, it has no torch, or it does not compute what it should
  */
-export async function startTorch(script: URL, subject: Subject): Promise<TorchProcess> {
+export async function startTorch(subject: Subject): Promise<TorchProcess> {
   await requireTorch();
-  await requireReference(script);
+  await requireReference();
   const directory = await Deno.makeTempDir({ prefix: "hyperdecoder-bench-" });
   for (const [name, bytes] of torchFiles(subject)) {
     await Deno.writeFile(`${directory}/${name}`, bytes);
   }
   const child = new Deno.Command("python3", {
-    args: ["-B", fileURLToPath(script), directory],
+    args: ["-B", SCRIPT, directory],
     stdin: "piped",
     stdout: "piped",
   }).spawn();
@@ -65,9 +67,9 @@ async function requireTorch(): Promise<void> {
   throw new UserError("--torch needs PyTorch: python3 has no module torch; pip install torch");
 }
 
-async function requireReference(script: URL): Promise<void> {
+async function requireReference(): Promise<void> {
   const { success, stdout, stderr } = await new Deno.Command("python3", {
-    args: ["-B", fileURLToPath(script), "--check", fileURLToPath(FIXTURE)],
+    args: ["-B", SCRIPT, "--check", FIXTURE],
   }).output();
   if (success) return;
   const said = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim()).join("\n");
