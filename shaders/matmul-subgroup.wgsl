@@ -164,6 +164,18 @@ fn hand_round(mine: vec4f, upper: bool) -> mat4x4f {
   );
 }
 
+// One column of sums, and of m · x. As multiply-adds: of `sums += m · x` compilers make sums of their own first.
+fn plus_column(sum: vec4f, m: mat4x4f, x: vec4f) -> vec4f {
+  return fma(m[3], vec4f(x.w), fma(m[2], vec4f(x.z), fma(m[1], vec4f(x.y), fma(m[0], vec4f(x.x), sum))));
+}
+
+fn plus_product(sums: mat4x4f, m: mat4x4f, x: mat4x4f) -> mat4x4f {
+  return mat4x4f(
+    plus_column(sums[0], m, x[0]), plus_column(sums[1], m, x[1]),
+    plus_column(sums[2], m, x[2]), plus_column(sums[3], m, x[3])
+  );
+}
+
 // The statistics of the rows whose sums lanes 0 … 3, or 4 … 7, have.
 fn statistics_of(sums: vec4f, upper: bool) -> vec4f {
   if (!sums_squares && !sums_products) { return vec4f(); }
@@ -258,15 +270,15 @@ fn matmul(
     sums0 = with_four(sums0, mine0, rows0, k);
     let a0 = hand_round(scales * mine0, false);
     let a1 = hand_round(scales * mine0, true);
-    c00 += b0 * a0; c01 += b1 * a0;
-    c10 += b0 * a1; c11 += b1 * a1;
+    c00 = plus_product(c00, b0, a0); c01 = plus_product(c01, b1, a0);
+    c10 = plus_product(c10, b0, a1); c11 = plus_product(c11, b1, a1);
     if (block_rows > 8) {
       let mine1 = four_of_a(rows1, k);
       sums1 = with_four(sums1, mine1, rows1, k);
       let a2 = hand_round(scales * mine1, false);
       let a3 = hand_round(scales * mine1, true);
-      c20 += b0 * a2; c21 += b1 * a2;
-      c30 += b0 * a3; c31 += b1 * a3;
+      c20 = plus_product(c20, b0, a2); c21 = plus_product(c21, b1, a2);
+      c30 = plus_product(c30, b0, a3); c31 = plus_product(c31, b1, a3);
     }
     if (block_rows > 16) {
       let mine2 = four_of_a(rows2, k);
@@ -277,10 +289,10 @@ fn matmul(
       let a5 = hand_round(scales * mine2, true);
       let a6 = hand_round(scales * mine3, false);
       let a7 = hand_round(scales * mine3, true);
-      c40 += b0 * a4; c41 += b1 * a4;
-      c50 += b0 * a5; c51 += b1 * a5;
-      c60 += b0 * a6; c61 += b1 * a6;
-      c70 += b0 * a7; c71 += b1 * a7;
+      c40 = plus_product(c40, b0, a4); c41 = plus_product(c41, b1, a4);
+      c50 = plus_product(c50, b0, a5); c51 = plus_product(c51, b1, a5);
+      c60 = plus_product(c60, b0, a6); c61 = plus_product(c61, b1, a6);
+      c70 = plus_product(c70, b0, a7); c71 = plus_product(c71, b1, a7);
     }
   }
 

@@ -96,6 +96,18 @@ fn upper_four(mine: vec4f) -> mat4x4f {
   );
 }
 
+// One column of sums, and of m · x. As multiply-adds: of `sums += m · x` compilers make sums of their own first.
+fn plus_column(sum: vec4f, m: mat4x4f, x: vec4f) -> vec4f {
+  return fma(m[3], vec4f(x.w), fma(m[2], vec4f(x.z), fma(m[1], vec4f(x.y), fma(m[0], vec4f(x.x), sum))));
+}
+
+fn plus_product(sums: mat4x4f, m: mat4x4f, x: mat4x4f) -> mat4x4f {
+  return mat4x4f(
+    plus_column(sums[0], m, x[0]), plus_column(sums[1], m, x[1]),
+    plus_column(sums[2], m, x[2]), plus_column(sums[3], m, x[3])
+  );
+}
+
 // Adds vector `k` of up to sixteen rows, of which this lane loads two.
 fn add_rows(columns: vec4u, k: u32, rows: vec2u, scales: vec4f) {
   let mine = x[rows.x + k];
@@ -107,14 +119,14 @@ fn add_rows(columns: vec4u, k: u32, rows: vec2u, scales: vec4f) {
   if (parts > 2) { b2 = transpose(block2(columns, k)); }
   let scaled = mine * scales;
   let a0 = lower_four(scaled);
-  sums0[0] += b0 * a0;
-  if (parts > 1 || wide) { sums1[0] += b1 * a0; }
-  if (parts > 2) { sums2[0] += b2 * a0; }
+  sums0[0] = plus_product(sums0[0], b0, a0);
+  if (parts > 1 || wide) { sums1[0] = plus_product(sums1[0], b1, a0); }
+  if (parts > 2) { sums2[0] = plus_product(sums2[0], b2, a0); }
   if (block_rows > 4) {
     let a1 = upper_four(scaled);
-    sums0[1] += b0 * a1;
-    if (parts > 1 || wide) { sums1[1] += b1 * a1; }
-    if (parts > 2) { sums2[1] += b2 * a1; }
+    sums0[1] = plus_product(sums0[1], b0, a1);
+    if (parts > 1 || wide) { sums1[1] = plus_product(sums1[1], b1, a1); }
+    if (parts > 2) { sums2[1] = plus_product(sums2[1], b2, a1); }
   }
   if (block_rows > 8) {
     let more = x[rows.y + k];
@@ -122,15 +134,15 @@ fn add_rows(columns: vec4u, k: u32, rows: vec2u, scales: vec4f) {
     let scaled_more = more * scales;
     let a2 = lower_four(scaled_more);
     let a3 = upper_four(scaled_more);
-    sums0[2] += b0 * a2;
-    sums0[3] += b0 * a3;
+    sums0[2] = plus_product(sums0[2], b0, a2);
+    sums0[3] = plus_product(sums0[3], b0, a3);
     if (parts > 1 || wide) {
-      sums1[2] += b1 * a2;
-      sums1[3] += b1 * a3;
+      sums1[2] = plus_product(sums1[2], b1, a2);
+      sums1[3] = plus_product(sums1[3], b1, a3);
     }
     if (parts > 2) {
-      sums2[2] += b2 * a2;
-      sums2[3] += b2 * a3;
+      sums2[2] = plus_product(sums2[2], b2, a2);
+      sums2[3] = plus_product(sums2[3], b2, a3);
     }
   }
 }
