@@ -7,6 +7,7 @@
 //   diagonal_parts           [batch, heads, tiles, 8, 8] if wants_table: Σ ∂scores over tiles of 8 × 8 pairs along a
 //                            diagonal. Tile t has the pairs with key − query = 8 · (t + 1 − query blocks) + lane − row,
 //                            as (row / 4, lane, row % 4)
+//   contexts                 [batch, heads, query blocks, 8], scratch: `context` below, of every query
 //
 // With p the softmax of the scores and m what dropout multiplies by (0 or 1 / (1 − rate)):
 //
@@ -29,6 +30,7 @@
 @group(0) @binding(9) var<storage, read_write> query_gradient: array<vec4f>;
 @group(0) @binding(10) var<storage, read_write> key_value_gradient: array<vec4f>;
 @group(0) @binding(11) var<storage, read_write> diagonal_parts: array<vec4f>;
+@group(0) @binding(12) var<storage, read_write> contexts: array<f32>;
 
 override is_self: bool = false;
 override wants_query: bool = false;
@@ -224,8 +226,18 @@ fn backward(
   let query_blocks = (params.query_length + 7u) / 8u;
   let key_blocks = (params.key_length + 8u * OWN - 1u) / (8u * OWN);
   let tiles = query_blocks + OWN * key_blocks - 1u;
+  let first_tile = 16u * tiles * slice + lane;
   if (wants_table) {
-    for (var i = 0u; i < 2u * tiles; i++) { diagonal_parts[16u * tiles * slice + 8u * i + lane] = vec4f(); }
+    for (var i = 0u; i < 2u * tiles; i++) { diagonal_parts[first_tile + 8u * i] = vec4f(); }
+  }
+
+  let first_context = 8u * query_blocks * slice + lane;
+  for (var first = 0u; first < params.query_length; first += 8u) {
+    let q = min(first + lane, params.query_length - 1u);
+    let at = output_start + q * output_row;
+    var context = plus_chunk_dot(0.0, gradient_vectors(at), output_vectors(at));
+    if (CHUNKS > 1u) { context = plus_chunk_dot(context, gradient_vectors(at + 8u), output_vectors(at + 8u)); }
+    contexts[first_context + first] = context;
   }
 
   for (var first_key = 0u; first_key < params.key_length; first_key += 8u * OWN) {
@@ -257,6 +269,9 @@ fn backward(
     var value_sums = Chunk();
     var more_key_sums = Chunk();
     var more_value_sums = Chunk();
+    // Sums of tiles that are not complete: eight queries on, a row of eight keys has the tile that the row before had.
+    var lower_open = mat3x4f();
+    var upper_open = mat3x4f();
     for (var first = 0u; first < params.query_length; first += 8u) {
       let q = min(first + lane, params.query_length - 1u);
       let query_at = query_start + q * query_row;
@@ -265,12 +280,11 @@ fn backward(
       let y = gradient_vectors(output_at);
       var more_x: Vectors;
       var more_y: Vectors;
-      var context = plus_chunk_dot(0.0, y, output_vectors(output_at));
       if (CHUNKS > 1u) {
         more_x = query_vectors(query_at + 8u);
         more_y = gradient_vectors(output_at + 8u);
-        context = plus_chunk_dot(context, more_y, output_vectors(output_at + 8u));
       }
+      let context = contexts[first_context + first];
       // A query that does not exist has probabilities of 0.
       let statistic = statistics[slice * params.query_length + q];
       let normaliser = select(0.0, statistic.y, first + lane < params.query_length);
@@ -307,19 +321,19 @@ fn backward(
         more_value_sums = plus_chunk_rows(more_value_sums, weights, more_y);
       }
       if (wants_table) {
-        let tile = (2u * tiles * slice + 2u * (first_key / 8u + query_blocks - 1u - first / 8u)) * 8u + lane;
         let lower = transpose(gradients.lower);
         let upper = transpose(gradients.upper);
-        diagonal_parts[tile] += lower[0];
-        diagonal_parts[tile + 8u] += upper[0];
-        diagonal_parts[tile + 16u] += lower[1];
-        diagonal_parts[tile + 24u] += upper[1];
+        let tile = first_tile + 16u * (first_key / 8u + query_blocks - 1u - first / 8u + OWN - 1u);
+        diagonal_parts[tile] += lower_open[OWN - 2u] + lower[OWN - 1u];
+        diagonal_parts[tile + 8u] += upper_open[OWN - 2u] + upper[OWN - 1u];
         if (OWN > 2u) {
-          diagonal_parts[tile + 32u] += lower[OWN - 2u];
-          diagonal_parts[tile + 40u] += upper[OWN - 2u];
-          diagonal_parts[tile + 48u] += lower[OWN - 1u];
-          diagonal_parts[tile + 56u] += upper[OWN - 1u];
+          lower_open[2] = lower_open[1] + lower[OWN - 2u];
+          upper_open[2] = upper_open[1] + upper[OWN - 2u];
+          lower_open[1] = lower_open[0] + lower[1];
+          upper_open[1] = upper_open[0] + upper[1];
         }
+        lower_open[0] = lower[0];
+        upper_open[0] = upper[0];
       }
       if (wants_query) {
         let is_first = first_key == 0u;
@@ -331,6 +345,17 @@ fn backward(
           add_to_four(at + 8u, 0u, rows, is_first, more_keys, gradients.lower);
           add_to_four(at + 8u, 4u, rows, is_first, more_keys, gradients.upper);
         }
+      }
+    }
+    if (wants_table) {
+      let tile = first_tile + 16u * (first_key / 8u);
+      diagonal_parts[tile] += lower_open[0];
+      diagonal_parts[tile + 8u] += upper_open[0];
+      if (OWN > 2u) {
+        diagonal_parts[tile + 16u] += lower_open[1];
+        diagonal_parts[tile + 24u] += upper_open[1];
+        diagonal_parts[tile + 32u] += lower_open[2];
+        diagonal_parts[tile + 40u] += upper_open[2];
       }
     }
     if (wants_key_value) {

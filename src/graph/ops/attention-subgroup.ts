@@ -44,7 +44,7 @@ const CHUNK = 32, MOST_CHUNKS = 2;
 const MOST_ITERATIONS = 65535;
 
 /** Storage buffers of the backward kernel: more than some adapters have. */
-const GRADIENT_BUFFERS = 11;
+const GRADIENT_BUFFERS = 12;
 
 /** Slices that should be there for the cores to share; a slice is a head of an element of the batch. */
 const ENOUGH_SLICES = 16;
@@ -74,7 +74,7 @@ export function hasBackwardSubgroup(
   const { batch, queryLength, headSize } = sizes;
   const { own, keyBlocks } = ownKeys(sizes);
   const queryBlocks = Math.ceil(queryLength / LANES);
-  const iterations = keyBlocks * (queryBlocks + 1) + 2 * (queryBlocks + own * keyBlocks);
+  const iterations = (keyBlocks + 1) * (queryBlocks + 1) + 2 * (queryBlocks + own * keyBlocks);
   const iterationsOfDiagonals = batch * (LANES + 1);
   return hasForwardSubgroup(sizes, gpu) &&
     gpu.limits.maxStorageBuffersPerShaderStage >= GRADIENT_BUFFERS &&
@@ -139,6 +139,7 @@ export function backwardSubgroup(
       query_gradient: !isSelf && wanted.query || unused(),
       key_value_gradient: wanted.keyValue ?? unused(),
       diagonal_parts,
+      contexts: { scratchBytes: 4 * batch * heads * LANES * Math.ceil(queryLength / LANES) },
     },
     workgroups: linearGrid(batch * heads, 1),
     flops: 10 * batch * queryLength * keyLength * inner,
