@@ -9,7 +9,7 @@ import { testFiles } from "./files.ts";
 import { lines } from "./lines.ts";
 import { MARK, type Report } from "./worker.ts";
 
-/** A file that finishes no test in this time hangs; the longest test takes a quarter of it. */
+/** A file that finishes no test in this time hangs: uvu prints a dot for each. The longest takes a quarter of it. */
 const PATIENCE_MS = 300_000;
 
 /** A GPU test keeps a core busy and, on a CPU adapter, several: more processes than this don't pay. */
@@ -44,7 +44,18 @@ class Worker {
     stdout: "piped",
   }).spawn();
   readonly #input = this.#child.stdin.getWriter();
-  readonly #output = lines(this.#child.stdout);
+  readonly #output = lines(
+    this.#child.stdout.pipeThrough(
+      new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+        transform: (bytes, controller) => {
+          this.#onSign();
+          controller.enqueue(bytes);
+        },
+      }),
+    ),
+  );
+  /** Is called whenever the process prints something, parts of lines included. */
+  #onSign = () => {};
 
   /** Runs one file. False when the process is no longer usable. */
   async run(path: string, tally: Tally): Promise<boolean> {
@@ -77,10 +88,15 @@ class Worker {
   async #nextLine(): Promise<string | { problem: string }> {
     const minutes = PATIENCE_MS / 60_000;
     const hung = Promise.withResolvers<{ problem: string }>();
-    const timer = setTimeout(() => {
-      this.#child.kill("SIGKILL");
-      hung.resolve({ problem: `it hangs: no test of it ended within ${minutes} minutes` });
-    }, PATIENCE_MS);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    this.#onSign = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        this.#child.kill("SIGKILL");
+        hung.resolve({ problem: `it hangs: no test of it ended within ${minutes} minutes` });
+      }, PATIENCE_MS);
+    };
+    this.#onSign();
     try {
       const next = await Promise.race([this.#output.next(), hung.promise]);
       if ("problem" in next) return next;
@@ -89,6 +105,7 @@ class Worker {
       return { problem: `its process died (${signal ?? `exit code ${code}`})` };
     } finally {
       clearTimeout(timer);
+      this.#onSign = () => {};
     }
   }
 }
