@@ -27,8 +27,9 @@ export function allEntries(): ShaderEntry[] {
 
 /** What a file is part of. */
 function wholeShaders(name: string, source: string): Shader[] {
-  const [, before] = source.match(/^\/\/ Continues (\S+\.wgsl)\.$/m) ?? [];
-  if (before) return [{ name, source: `${read(before)}\n${source}` }];
+  const continues = /^\/\/ Continues (\S+\.wgsl)(?:, together with (\S+\.wgsl))?\.$/m;
+  const before = source.match(continues)?.slice(1).filter((file) => file !== undefined);
+  if (before) return [{ name, source: [...before.map(read), source].join("\n") }];
   const [after] = source.match(/^\/\/ Continued by .*$/m) ?? [""];
   const continuations = [...after.matchAll(/(\S+)\.wgsl/g)];
   if (continuations.length === 0) return [{ name, source }];
@@ -39,12 +40,17 @@ function read(file: string): string {
   return Deno.readTextFileSync(new URL(file, DIRECTORY));
 }
 
-/** Their variants for operands that are stored as f16: one for every binding that may be. */
+/**
+ * Their variants for operands that are stored as f16: one for every binding that may be. Of a product that an RMS norm is
+ * part of, that is its weight's, in whole vec4s.
+ */
 export function halfVariants(): ShaderEntry[] {
   return allEntries().flatMap((entry) =>
-    [...entry.source.matchAll(/fn (\w+)_at\(i: u32\) -> (\w+)/g)].map(([, binding, element]) => ({
-      ...entry,
-      ...halve(entry, binding, { [binding]: element === "vec4f" ? 4 : 1 }),
-    }))
+    [...entry.source.matchAll(/fn (\w+)_at\(i: u32\) -> (\w+)/g)]
+      .filter(([, binding]) => !/^matmul-.*-norm/.test(entry.name) || binding === "b_vec4")
+      .map(([, binding, element]) => ({
+        ...entry,
+        ...halve(entry, binding, { [binding]: element === "vec4f" ? 4 : 1 }),
+      }))
   );
 }

@@ -15,6 +15,9 @@ import forwardSource from "../../../shaders/attention-subgroup-forward.wgsl" wit
 import gradientSource from "../../../shaders/attention-subgroup-gradient.wgsl" with {
   type: "text",
 };
+import queryGradientSource from "../../../shaders/attention-subgroup-query-gradient.wgsl" with {
+  type: "text",
+};
 import sharedSource from "../../../shaders/attention-subgroup.wgsl" with { type: "text" };
 import type { Gpu } from "../../gpu/device.ts";
 import { withConstants } from "../constants.ts";
@@ -119,7 +122,7 @@ export function backwardSubgroup(
   const diagonal_parts = wanted.table
     ? { scratchBytes: 4 * batch * heads * tiles * LANES ** 2 }
     : unused();
-  const shader = continued("attention-subgroup-gradient", gradientSource);
+  const shader = continued("attention-subgroup-gradient", queryGradientSource, gradientSource);
   const { constants, uniforms, ...rest } = settings(shader, own, operands, attributes);
   const gradient: Dispatch = {
     ...rest,
@@ -208,9 +211,9 @@ function settings(
   };
 }
 
-/** The shader of a file that continues attention-subgroup.wgsl. */
-function continued(name: string, source: string): Shader {
-  return { name, source: `${sharedSource}\n${source}` };
+/** The shader of files that continue attention-subgroup.wgsl. */
+function continued(name: string, ...sources: string[]): Shader {
+  return { name, source: [sharedSource, ...sources].join("\n") };
 }
 
 /** The shader with types for two queries or keys a lane. */
