@@ -12,7 +12,7 @@
 //
 // A workgroup per row: each lane keeps the best of its own columns in order, then the lanes' lists are
 // merged. Every reduction has a fixed order. A lane's list is only indexed by loops of constant bounds, so that
-// compilers can keep it in registers.
+// compilers can keep it in registers; where a loop found the place and moved the rest, llvmpipe's GL driver lost some.
 
 struct Params {
   rows: u32,
