@@ -9,6 +9,8 @@
 //
 // Matrices lie where the strides of Params say; partial sums are contiguous.
 //
+// Continued by matmul-scalar-epilogue.wgsl.
+//
 // For GPUs, where a step of decoding waits for its weights: each is read once for up to eight rows. A workgroup
 // has four columns of the result; sixteen neighbours read one row of b together, 256 bytes at a time, and
 // the rows of a from the cache. Their sums meet in workgroup memory and are added in a fixed order.
@@ -65,15 +67,6 @@ struct Params {
 override block_rows: u32 = 8;
 override vector_a: bool = false;
 override vector_b: bool = false;
-// What is done with a finished sum, in this order.
-override has_bias: bool = false;
-override has_relu: bool = false;
-override has_dropout: bool = false;
-// `residual` is a gate: the value where it is positive, else 0.
-override has_gate: bool = false;
-override has_residual: bool = false;
-// The sum is the adjoint of a GELU gate's result: stored is the gradient of its x, in rows twice as long.
-override has_gate_gradient: bool = false;
 // Added to what the result holds.
 override accumulate: bool = false;
 
@@ -84,49 +77,17 @@ const lanes = 16u;
 // Of every invocation: rows 0 … 3, and rows 4 … 7.
 var<workgroup> partials: array<vec4f, 128>;
 
-// Of the GELU, as in gelu-gate.wgsl.
-const SLOPE = 1.5957691216057308;
-const CUBIC = 0.044715;
-
-// What dropout multiplies an element of the result by, as in dropout.wgsl.
-fn kept(element: u32) -> f32 {
-  var v = vec3u(element, params.dropout_site ^ bias_or_seed[0], bias_or_seed[1]) * 1664525u + 1013904223u;
-  v.x += v.y * v.z;
-  v.y += v.z * v.x;
-  v.z += v.x * v.y;
-  v ^= v >> vec3u(16u);
-  v.x += v.y * v.z;
-  let uniform_number = f32(v.x >> 8u) * (1.0 / 16777216.0);
-  return select(0.0, params.kept_scale, uniform_number >= params.dropout_rate);
-}
-
-// The gradient of a GELU gate's a, which lies at `i` of x, from that of its result. That of b, half a row further on,
-// is stored.
-fn gate_gradient(adjoint: f32, i: u32) -> f32 {
-  let b_i = i + params.result_row_stride / 2;
-  let a = residual[i];
-  let clamped = clamp(a, -10.0, 10.0);
-  let open = 1.0 / (1.0 + exp(-SLOPE * clamped * (1.0 + CUBIC * clamped * clamped)));
-  let slope = SLOPE * (1.0 + 3.0 * CUBIC * clamped * clamped);
-  result[b_i] = adjoint * a * open;
-  return adjoint * residual[b_i] * (open + a * open * (1.0 - open) * slope);
-}
-
-// max(x, 0), but a NaN shows: by its bits, because drivers may compile `x < 0` to a max() that hides it.
-fn rectified(x: f32) -> f32 {
-  return select(x, 0.0, bitcast<u32>(x) - 0x80000000u <= 0x7f800000u);
-}
-
 // The value to store at `i` of the result from its finished sum; the bias to add lies at `bias_i`.
-fn epilogue(sum: f32, i: u32, bias_i: u32) -> f32 {
-  var value = params.alpha * sum;
-  if (has_bias) { value += bitcast<f32>(bias_or_seed[bias_i]); }
-  if (has_relu) { value = rectified(value); }
+fn finished(sum: f32, i: u32, bias_i: u32) -> f32 {
   // Without a bias, bias_i is the column: rows of a gate's result are half as long as those of its x.
-  if (has_dropout) { value *= kept(select(i, (i + bias_i) / 2, has_gate_gradient)); }
-  if (has_gate) { value = select(value, 0.0, residual[i] <= 0.0); }
-  if (has_residual) { value += residual[i]; }
-  if (has_gate_gradient) { value = gate_gradient(value, i); }
+  var value = epilogue(sum, i, bias_i, select(i, (i + bias_i) / 2, has_gate_gradient));
+  if (has_gate_gradient) {
+    // That of b, half a row further on, is stored here.
+    let b_i = i + params.result_row_stride / 2;
+    let gradients = gate_gradients(value, residual[i], residual[b_i]);
+    result[b_i] = gradients.y;
+    value = gradients.x;
+  }
   if (accumulate) { value += result[i]; }
   return value;
 }
@@ -214,5 +175,5 @@ fn matmul(
     sum += partials[(local % columns * lanes + lane) * 2 + part / 4][part % 4];
   }
   let i = result_offset + row * params.result_row_stride + column;
-  result[i] = epilogue(sum, i, batch * params.bias_stride + column);
+  result[i] = finished(sum, i, batch * params.bias_stride + column);
 }

@@ -7,6 +7,9 @@ import epilogueSource from "../../../shaders/matmul-epilogue.wgsl" with { type: 
 import normGradientSource from "../../../shaders/matmul-norm-gradient.wgsl" with { type: "text" };
 import normSource from "../../../shaders/matmul-norm.wgsl" with { type: "text" };
 import reduceSource from "../../../shaders/matmul-reduce.wgsl" with { type: "text" };
+import scalarEpilogueSource from "../../../shaders/matmul-scalar-epilogue.wgsl" with {
+  type: "text",
+};
 import subgroupSource from "../../../shaders/matmul-subgroup.wgsl" with { type: "text" };
 import thinSource from "../../../shaders/matmul-thin.wgsl" with { type: "text" };
 import tiledSource from "../../../shaders/matmul-tiled.wgsl" with { type: "text" };
@@ -26,6 +29,7 @@ const SOURCES: Readonly<Record<string, string>> = {
   "matmul-norm": normSource,
   "matmul-norm-gradient": normGradientSource,
   "matmul-reduce": reduceSource,
+  "matmul-scalar-epilogue": scalarEpilogueSource,
   "matmul-subgroup": subgroupSource,
   "matmul-thin": thinSource,
   "matmul-tiled": tiledSource,
@@ -63,20 +67,19 @@ export function candidateDispatches(
 
 /** The shader of a planned dispatch, for operands of which `isHalf` tells how they are stored. */
 export function matmulShader(
-  { shader: name, continuation, text = {}, bindings }: MatmulDispatch,
+  { shader, continuation, text = {}, bindings }: MatmulDispatch,
   isHalf: (operand: MatmulOperand) => boolean,
 ): Shader {
-  const whole = continuation ? continued(name, continuation) : { name, source: SOURCES[name] };
-  let shader: Shader = withConstants(whole, text);
+  let whole = withConstants(continued(shader, continuation), text);
   for (const side of ["a", "b"]) {
     const operand = bindings[side] ?? bindings[`${side}_vec4`];
     if (!operand || !isHalf(operand)) continue;
-    shader = halve(shader, side, { [side]: 1, [`${side}_vec4`]: 4 });
+    whole = halve(whole, side, { [side]: 1, [`${side}_vec4`]: 4 });
   }
-  return shader;
+  return whole;
 }
 
-/** The shader of a product and the file that continues it, by their stems, with what both need. */
+/** The shader of a product, or of the sum of its parts, and the file that continues it, by their stems. */
 export function continued(name: string, continuation: string): Shader {
   const own = SOURCES[name], rest = SOURCES[continuation];
   switch (continuation) {
@@ -90,6 +93,8 @@ export function continued(name: string, continuation: string): Shader {
     }
     case "matmul-norm":
       return { name: `${name}-norm`, source: `${own}\n${rest}` };
+    case "matmul-scalar-epilogue":
+      return { name, source: `${own}\n${rest}` };
     default:
       return { name, source: `${own}\n${dropoutSource}\n${rest}` };
   }

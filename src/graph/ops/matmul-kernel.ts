@@ -31,8 +31,8 @@ export interface MatmulDispatch {
   entry: string;
   /** What is replaced in the shader's text: names and values of its `const` lines. */
   text?: Record<string, number>;
-  /** File stem of what continues the shader, if it is to be continued. */
-  continuation?: string;
+  /** File stem of what continues the shader. */
+  continuation: string;
   constants: Record<string, number | boolean>;
   uniforms: Record<string, number>;
   workgroups: [number, number, number];
@@ -43,6 +43,9 @@ export interface MatmulDispatch {
 
 /** The most k that a tile takes at once; steps are of this or a half or a quarter of it. */
 const LONGEST_STEP = 32;
+
+/** What continues the shaders that finish one sum at a time. */
+const SCALAR_EPILOGUE = "matmul-scalar-epilogue";
 
 const SHADERS = {
   register: "matmul",
@@ -85,7 +88,8 @@ export function planMatmul(
     entry: "matmul",
     ...(candidate.variant === "tiled" &&
       { text: { tile_size: candidate.rows, thread_blocks: candidate.threadBlocks! } }),
-    ...(candidate.variant !== "thin" && { continuation: around?.shader ?? "matmul-epilogue" }),
+    continuation: around?.shader ??
+      (candidate.variant === "thin" ? SCALAR_EPILOGUE : "matmul-epilogue"),
     constants: {
       ...blockConstants(candidate, m, n, k),
       ...(candidate.variant !== "thin" && {
@@ -137,6 +141,7 @@ export function planMatmul(
   const count = batch * m * n;
   return [{ ...product, scratchBytes: 4 * splits * count }, {
     shader: "matmul-reduce",
+    continuation: SCALAR_EPILOGUE,
     entry: "reduce",
     constants: { group_size: 64, ...epilogueConstants(epilogue) },
     uniforms: {
