@@ -116,7 +116,8 @@ export function backwardSubgroup(
   const sizes = attentionSizes(operands, attributes);
   const { batch, queryLength, keyLength, inner } = sizes;
   const { own, keyBlocks } = ownKeys(sizes);
-  const tiles = Math.ceil(queryLength / LANES) + own * keyBlocks - 1;
+  const queryBlocks = Math.ceil(queryLength / LANES);
+  const tiles = queryBlocks + own * keyBlocks - 1;
   // Not left out: one dummy buffer would then stand for several that are written.
   const unused = () => ({ scratchBytes: 16 });
   const diagonal_parts = wanted.table
@@ -142,7 +143,7 @@ export function backwardSubgroup(
       query_gradient: !isSelf && wanted.query || unused(),
       key_value_gradient: wanted.keyValue ?? unused(),
       diagonal_parts,
-      contexts: { scratchBytes: 4 * batch * heads * LANES * Math.ceil(queryLength / LANES) },
+      contexts: { scratchBytes: 4 * batch * heads * queryBlocks * LANES },
     },
     workgroups: linearGrid(batch * heads, 1),
     flops: 10 * batch * queryLength * keyLength * inner,
