@@ -5,7 +5,7 @@
  * not. Flags win over the file, the file over defaults. Keys are the flags' names in camel case.
  */
 
-import { type Command, InvalidArgumentError, type Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { suggestion, UserError } from "../../src/errors.ts";
 import { readText } from "../../src/platform/files.ts";
 
@@ -57,6 +57,18 @@ export const list: Parser<string[]> = Object.assign((text: string): string[] => 
   if (names.includes("")) throw new InvalidArgumentError("it must be names separated by commas");
   return names;
 }, { json: "list" as const });
+
+/**
+ * An option with a value, whatever its name.
+ *
+ * Commander takes every `--no-…` for the opposite of a flag, and keeps its value under the name without
+ * "no"; an option that has a value is no such opposite.
+ */
+export function valued<T>(flags: string, description: string, parse: (text: string) => T): Option {
+  const option = new Option(flags, description).argParser(parse);
+  option.negate = false;
+  return option;
+}
 
 /**
  * Reads a parsed file that may be in another style than our own.

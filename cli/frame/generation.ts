@@ -1,9 +1,9 @@
 /** The flags that say how to generate, and what they come to. */
 
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { UserError } from "../../src/errors.ts";
 import type { GenerationOptions } from "../../src/generate/options.ts";
-import { numeric, positiveInteger, positiveNumber, wholeNumber } from "./config.ts";
+import { numeric, positiveInteger, positiveNumber, valued, wholeNumber } from "./config.ts";
 
 /** The values of the flags. */
 export interface GenerationFlags {
@@ -30,7 +30,7 @@ export function withGeneration(command: Command): Command {
     flags: string,
     description: string,
     parse: (text: string) => number,
-  ) => command.addOption(new Option(flags, description).argParser(parse));
+  ) => command.addOption(valued(flags, description, parse));
   flag("--max-length <ids>", "longest answer (default: the run's)", positiveInteger);
   flag("--min-length <ids>", "shortest answer, counted like the longest", wholeNumber);
   flag("--no-repeat-ngram <ids>", "no sequence of so many ids twice", wholeNumber);
