@@ -12,13 +12,14 @@ import { readBytes } from "../src/platform/files.ts";
 import { modelFile } from "../src/train/model-files.ts";
 import { type Options, resolveSettings } from "../src/train/settings.ts";
 import { run } from "./frame/command.ts";
+import { withOpposites } from "./frame/config.ts";
 import { modelSource } from "./frame/places.ts";
 import { table } from "./frame/table.ts";
 import { trainCommand } from "./train.ts";
 
 interface Flags extends Options {
   readonly config?: string;
-  readonly json?: true;
+  readonly json?: boolean;
 }
 
 /** What decides the parameters of a model before anything is said of its adapters. */
@@ -58,10 +59,9 @@ export function paramsCommand(): Command {
     );
   // The same flags, checked in the same way, as those of training.
   for (const option of trainCommand().options) {
-    if (DECISIVE.includes(option.attributeName())) command.addOption(option);
+    if (!option.negate && DECISIVE.includes(option.attributeName())) command.addOption(option);
   }
-  return command
-    .option("--json", "print the counts as JSON")
+  return withOpposites(command.option("--json", "print the counts as JSON"))
     .action(printParameters);
 }
 

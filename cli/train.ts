@@ -42,22 +42,22 @@ import {
 import { profileTable } from "./frame/profile.ts";
 import { createProgress, duration, type Progress } from "./frame/progress.ts";
 import { gainTable, scoreLine } from "./frame/scores.ts";
-import { readSettings, withSettings } from "./frame/settings.ts";
+import { readSettings, withSettings, withSettingsFile } from "./frame/settings.ts";
 import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
 
 /** Flags that are no settings of a run. */
 interface Flags extends Options, TuningFlag {
   readonly out?: string;
-  readonly resume?: string | true;
-  readonly continue?: true;
-  readonly profile?: true;
-  readonly json?: true;
+  readonly resume?: string | boolean;
+  readonly continue?: boolean;
+  readonly profile?: boolean;
+  readonly json?: boolean;
   readonly config?: string;
 }
 
 /** The command, ready to parse. */
 export function trainCommand(): Command {
-  return withTuning(withSettings(new Command("deno task train")))
+  const command = withTuning(withSettings(new Command("deno task train")))
     .description(
       "Train a Hyperdecoder. With no flags at all: the embedded model on the embedded tasks.\n" +
         "Ctrl-C saves and exits with code 130; --resume goes on from there.",
@@ -69,14 +69,16 @@ export function trainCommand(): Command {
     )
     .option("--continue", "go on with the run in --out if there is one, or else begin it")
     .option("--profile", "measure the kernels of one update instead of training")
-    .option("--json", "print metrics as lines of JSON on stdout instead of the bar")
-    .action(train);
+    .option("--json", "print metrics as lines of JSON on stdout instead of the bar");
+  return withSettingsFile(command).action(train);
 }
 
 async function train(flags: Flags): Promise<void> {
   const { out, resume, continue: goOn, profile, json, config: _, tune: __, ...said } = flags;
   const isThere = goOn === true && out !== undefined && await exists(`${out}/config.json`);
-  const resumed = resume !== undefined ? await runToResume(resume, out) : isThere ? out : undefined;
+  const resumed = resume === undefined || resume === false
+    ? isThere ? out : undefined
+    : await runToResume(resume, out);
   const wanted = await withPaths(said);
   const options = resumed ? await settingsOfRun(resumed, wanted) : wanted;
   const path = resumed ?? out ?? newRunPath();

@@ -80,9 +80,12 @@ export function valued<T>(flags: string, description: string, parse: (text: stri
  */
 export type Translate = (values: object, file: string, names: readonly string[]) => object;
 
-/** Gives `command` the option `--config FILE`, which is read before its action runs. */
+/**
+ * Gives `command`, which has all other options, `--config FILE`, which is read before its action runs. What
+ * the file switches on, `--no-…` switches off.
+ */
 export function withConfig(command: Command, translate?: Translate): Command {
-  return command
+  return withOpposites(command)
     .option(
       "--config <file>",
       "JSON file of options, by their names in camel case" +
@@ -95,6 +98,24 @@ export function withConfig(command: Command, translate?: Translate): Command {
       const names = command.options.map((option) => option.attributeName());
       apply(command, translate ? translate(values, config, names) : values, config);
     });
+}
+
+/**
+ * Gives every flag of `command` that needs no value its opposite, `--no-…`, unless it has one. The help
+ * shows the two as one, `--[no-]…`.
+ */
+export function withOpposites(command: Command): Command {
+  const named = new Map(command.options.map((option) => [option.long, option]));
+  const paired = new Set<string>();
+  for (const option of command.options.filter(({ required, negate }) => !required && !negate)) {
+    const name = option.long!.replace("--", "--no-");
+    if (named.has(name)) continue;
+    command.addOption(new Option(name).hideHelp());
+    paired.add(option.flags);
+  }
+  return command.configureHelp({
+    optionTerm: ({ flags }) => paired.has(flags) ? flags.replace("--", "--[no-]") : flags,
+  });
 }
 
 function parseJson(text: string, file: string): object {
@@ -112,9 +133,11 @@ function parseJson(text: string, file: string): object {
 }
 
 function apply(command: Command, values: object, file: string): void {
+  // Of a flag and its opposite, which share a name, the flag counts.
   const options = new Map(
     command.options
       .filter((option) => option.attributeName() !== "config")
+      .toSorted((a, b) => Number(b.negate) - Number(a.negate))
       .map((option) => [option.attributeName(), option]),
   );
   // Everything is read before anything is set, so that flags cannot hide a mistake in the file.

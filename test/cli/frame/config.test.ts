@@ -8,6 +8,7 @@ import {
   positiveNumber,
   wholeNumber,
   withConfig,
+  withOpposites,
 } from "../../../cli/frame/config.ts";
 import { UserError } from "../../../src/errors.ts";
 
@@ -72,6 +73,39 @@ test("every kind of option can come from the file", async ({ file }) => {
     tasks: ["sst2", "rte"],
     resume: "runs/a",
   });
+});
+
+test("what a file switches on or off, a flag switches back", async ({ file }) => {
+  const on = '{"profile": true, "save": true, "resume": "runs/a"}';
+  assert.equal(await options(file, on, "--no-profile", "--no-save", "--no-resume"), {
+    steps: 600,
+    profile: false,
+    save: false,
+    resume: false,
+  });
+  assert.equal(await options(file, '{"profile": false}', "--profile"), {
+    steps: 600,
+    save: true,
+    profile: true,
+  });
+});
+
+test("the help shows a flag and its opposite as one", () => {
+  const command = withOpposites(
+    new Command().option("--profile", "measure").option("--resume [run]", "go on")
+      .option("--tune", "measure").option("--no-tune", "estimate").option("--out <file>", "write"),
+  );
+  const shown = command.helpInformation().match(/^ +-\S+( [[<]\w+[\]>])?/gm)!.map((term) =>
+    term.trim()
+  );
+  assert.equal(shown, [
+    "--[no-]profile",
+    "--[no-]resume [run]",
+    "--tune",
+    "--no-tune",
+    "--out <file>",
+    "-h,",
+  ]);
 });
 
 test("an unknown key is refused with the nearest", async ({ file }) => {

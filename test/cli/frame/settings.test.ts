@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { trainCommand } from "../../../cli/train.ts";
 import { withSettings } from "../../../cli/frame/settings.ts";
 import { referenceSchedules } from "../../../src/optim/schedule.ts";
 
@@ -33,6 +34,23 @@ test("everything about the optimiser can be said", async () => {
     adamBeta2: 0.98,
     adamEpsilon: 1e-6,
   });
+});
+
+test("every boolean that a file may hold can be switched on and off by a flag", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".json" });
+  const booleans = trainCommand().options.filter((option) => option.isBoolean());
+  assert.ok(booleans.length > 10);
+  for (const option of booleans) {
+    const name = option.attributeName();
+    for (const value of [true, false]) {
+      await Deno.writeTextFile(file, JSON.stringify({ [name]: !value }));
+      const command = trainCommand().exitOverride().action(() => {});
+      const flag = value ? option.long! : option.long!.replace("--", "--no-");
+      await command.parseAsync(["--config", file, flag], { from: "user" });
+      assert.is(command.opts()[name], value, flag);
+    }
+  }
+  await Deno.remove(file);
 });
 
 test("every schedule of the reference can be asked for", async () => {
