@@ -24,6 +24,8 @@ export interface ModelFiles {
   readonly tokenizer: Tokenizer;
   /** The tokenizer's files, to be saved beside weights that stand alone. */
   readonly tokenizerFiles: Readonly<Record<string, Uint8Array>>;
+  /** `generation_config.json` as it is, where there is one: how its publisher has the model generate. */
+  readonly generationConfig?: Uint8Array;
   /** Later files override earlier ones. */
   readonly weights: readonly WeightFile[];
   /** How a checkpoint on top of this model refers to it. Reads all weights, once. */
@@ -38,6 +40,7 @@ export const modelFile = {
   tokenizerConfig: "tokenizer_config.json",
   sentencepiece: "spiece.model",
   backbone: "backbone.json",
+  generationConfig: "generation_config.json",
 } as const;
 
 /**
@@ -62,22 +65,23 @@ export async function readModel(
   const weights = await openWeightFile(source);
   if (weights === undefined) throw refuse("weights");
 
+  const generation = await source.exists(modelFile.generationConfig) &&
+    { generationConfig: await source.read(modelFile.generationConfig) };
   if (!await source.exists(modelFile.backbone)) {
     const tokenizer = await readTokenizer(source);
     if (tokenizer === undefined) throw refuse("tokenizer");
-    return withReference({ location, config, weights: [weights], ...tokenizer });
+    return withReference({ location, config, weights: [weights], ...tokenizer, ...generation });
   }
   const bytes = await source.read(modelFile.backbone);
   const reference = parseReference(bytes, `${location}/${modelFile.backbone}`);
   const backbone = await readModel(await open(reference.model), open);
   checkBackbone(reference, await backbone.reference(), location);
-  const { tokenizer, tokenizerFiles } = backbone;
   return withReference({
+    ...backbone,
     location,
     config,
     weights: [...backbone.weights, weights],
-    tokenizer,
-    tokenizerFiles,
+    ...generation,
   });
 }
 
