@@ -6,20 +6,24 @@
 /** A part of a data set. */
 export type Split = "train" | "validation" | "test";
 
-/** A metric by its name in tables and JSON; see `src/metrics`. */
-export type MetricName =
-  | "accuracy"
-  | "f1"
-  | "matthews"
-  | "pearson"
-  | "spearman"
-  | "exact_match"
-  | "token_f1"
-  | "rouge_1"
-  | "rouge_2"
-  | "rouge_l"
-  | "rouge_lsum"
-  | "bleu";
+/** The metrics there are, by their names in tables and JSON; see `src/metrics`. */
+export const METRIC_NAMES = [
+  "accuracy",
+  "f1",
+  "matthews",
+  "pearson",
+  "spearman",
+  "exact_match",
+  "token_f1",
+  "rouge_1",
+  "rouge_2",
+  "rouge_l",
+  "rouge_lsum",
+  "bleu",
+] as const;
+
+/** A metric by its name. */
+export type MetricName = typeof METRIC_NAMES[number];
 
 /** One text-to-text example. */
 export interface Example {
