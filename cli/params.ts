@@ -1,7 +1,7 @@
 /** `deno task params`: the table of a model's parameters, from its configuration alone. */
 
 import { Command } from "commander";
-import { type ModelConfig, stackOf } from "../models/config.ts";
+import { type ModelConfig, parseConfig, stackOf } from "../models/config.ts";
 import { isTrainable } from "../models/inventory.ts";
 import { type PartSize, partSizes } from "../models/parts.ts";
 import { publicConfig } from "../models/sizes.ts";
@@ -166,8 +166,9 @@ function remarks(config: ModelConfig, parts: readonly PartSize[]): string[] {
   const lines: string[] = [];
   if (backbone.total < total) {
     lines.push(
-      `Training changes ${ofAll} of the whole model, adapters and hypernetworks included; so the ` +
-        `paper\ncounts its "roughly 3 %" of T5-large. Of the T5 beneath alone it would be ${ofBackbone}.`,
+      `Training changes ${ofAll} of the whole model, all that was added to the T5 included; beside ` +
+        `the\nT5 alone it would be ${ofBackbone}.` +
+        (isLarge(config) ? ' The paper counts its "roughly 3 %" in the first way.' : ""),
     );
   }
   if (unused.total > 0) {
@@ -179,6 +180,20 @@ function remarks(config: ModelConfig, parts: readonly PartSize[]): string[] {
   const owners = config.tiedEmbeddings ? "encoder, decoder and LM head" : "encoder and decoder";
   lines.push(`The embeddings are those of ${owners}, and counted once.`);
   return lines;
+}
+
+/** Whether a model is of the size that the paper's figure is of: T5-large as of version 1.1. */
+function isLarge(config: ModelConfig): boolean {
+  const large = parseConfig(publicConfig("google/t5-v1_1-large")!, "t5-v1_1-large");
+  return ([
+    "modelDim",
+    "headDim",
+    "heads",
+    "feedForwardDim",
+    "encoderLayers",
+    "decoderLayers",
+  ] as const)
+    .every((field) => config[field] === large[field]);
 }
 
 const grouped = (count: number): string => count.toLocaleString("en-US");

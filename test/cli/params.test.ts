@@ -46,6 +46,11 @@ test("with no arguments: the embedded model with its adapters", async () => {
   assert.match(table, /^embeddings +262,144 +12\.46 % +0 +0\.00 %$/m);
   assert.match(table, /^decoder adapters, unused +16,704 /m);
   assert.match(table, /^sum +2,103,188 +100\.00 % +626,580 +29\.79 %$/m);
+  assert.match(
+    table,
+    /^Training changes 29\.79 % of the whole model, [^]* it would be 42\.43 %\.$/m,
+  );
+  assert.not.match(table, /paper/); // whose figure is of T5-large
 });
 
 test("the paper's GLUE configuration, as the reference has it, trains roughly 3 %", async ({ directory }) => {
@@ -67,6 +72,9 @@ test("the paper's GLUE configuration, as the reference has it, trains roughly 3 
   const { total, trainable, percent } = JSON.parse(await params("--config", config, "--json"));
   assert.equal([total, trainable], [808_774_320, 25_624_240]);
   assert.is(percent.toFixed(2), "3.17");
+  const whole =
+    /^Training changes 3\.17 % of the whole model, [^]*The paper counts its "roughly 3 %"/m;
+  assert.match(await params("--config", config), whole);
   const none = await params("--config", config, "--no-process-encoder-output", "--json");
   assert.is(JSON.parse(none).trainable, 25_624_240 - 2 * (1024 * 1024 + 1024));
 });
