@@ -6,7 +6,7 @@ import { TRAINABLE_PARTS, type TrainablePart } from "../../models/inventory.ts";
 import { suggestion, UserError } from "../../src/errors.ts";
 import { scheduleNames } from "../../src/optim/schedule.ts";
 import { optimizerNames } from "../../src/train/optimizer-settings.ts";
-import { defaults, type Settings } from "../../src/train/settings.ts";
+import { defaults, formerly, type Settings } from "../../src/train/settings.ts";
 import { WEIGHT_STORAGES } from "../../src/train/storage.ts";
 import { LOG_SLOTS } from "../../src/train/training-step.ts";
 import {
@@ -71,8 +71,16 @@ const splits: Parser<Settings["finalSplits"][number][]> = Object.assign(
   { json: "list" as const },
 );
 
-/** Takes a configuration of the reference for what it means, and prints what it cannot mean here. */
+/** The settings that every run's file has, of whichever version. */
+const recorded = [...Object.keys(defaults.miniature), "model", "tasks", "train", "seed"]
+  .filter((setting) => !(setting in formerly));
+
+/**
+ * Takes a configuration of the reference for what it means, and prints what it cannot mean here. What a
+ * run's file does not say since it is older is as it was then.
+ */
 const translate: Translate = (values, file, names) => {
+  if (recorded.every((setting) => setting in values)) return { ...formerly, ...values };
   if (!isReferenceConfig(values, file, names)) return values;
   const { options, warnings } = readReferenceConfig(values, file);
   for (const warning of warnings) console.error(warning);
@@ -192,9 +200,16 @@ export function withSettings(command: Command): Command {
     .addOption(
       new Option(
         "--loss-reduction <kind>",
-        help("a batch's loss is the sum over its target tokens, or their mean", "lossReduction"),
+        help("the loss is the sum over an update's target tokens, or their mean", "lossReduction"),
       )
         .choices(["sum", "mean"]),
+    )
+    .addOption(
+      new Option(
+        "--accumulate-mean <kind>",
+        help("of all tokens of an update, or of its batches' means", "accumulateMean"),
+      )
+        .choices(["tokens", "batches"]),
     )
     .option(
       "--max-grad-norm <norm>",
@@ -363,8 +378,7 @@ export async function readSettings(path: string): Promise<Settings> {
   const command = withSettingsFile(withSettings(new Command())).action(() => {});
   await command.parseAsync(["--config", file], { from: "user" });
   const { config: _, ...settings } = command.opts<Settings & { config: string }>();
-  const missing = [...Object.keys(defaults.miniature), "model", "tasks", "train", "seed"]
-    .find((setting) => !(setting in settings));
+  const missing = recorded.find((setting) => !(setting in settings));
   if (missing) throw new UserError(`${file} is not a run's: it does not say "${missing}"`);
   return settings;
 }

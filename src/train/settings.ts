@@ -35,8 +35,10 @@ export interface Recipe extends OptimizerSettings {
   /** Micro-batches per update. */
   readonly accumulate: number;
   readonly labelSmoothing: number;
-  /** A batch's loss: the sum over its target tokens, as in the paper, or their mean. */
+  /** An update's loss: the sum over its target tokens, as in the paper, or their mean. */
   readonly lossReduction: "sum" | "mean";
+  /** The mean is that of all target tokens of an update, or that of its micro-batches' means. */
+  readonly accumulateMean: "tokens" | "batches";
   /** Blocks are computed again in the backward pass instead of kept: less memory, more time. */
   readonly recompute: boolean;
   /** Bytes that training may take on the device, by cutting batches and computing again; 0: any. */
@@ -119,6 +121,7 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     warmupSteps: 30,
     labelSmoothing: 0.1,
     lossReduction: "sum",
+    accumulateMean: "tokens",
     recompute: false,
     maxMemory: 0,
     weightStorage: "auto",
@@ -154,6 +157,7 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     warmupSteps: 0.05,
     labelSmoothing: 0.1,
     lossReduction: "sum",
+    accumulateMean: "tokens",
     recompute: false,
     maxMemory: 0,
     weightStorage: "auto",
@@ -180,6 +184,11 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
     processEncoderOutput: true,
   },
 };
+
+/** What runs did before there was a setting for it: their files do not say it. */
+export const formerly = {
+  accumulateMean: "batches",
+} as const satisfies Partial<Settings>;
 
 /**
  * Completes what the user said: first from the model's configuration, then from the defaults.

@@ -69,6 +69,7 @@ export class Trainer {
   ) {
     const {
       accumulate,
+      accumulateMean,
       dropout,
       labelSmoothing,
       lossReduction,
@@ -89,6 +90,7 @@ export class Trainer {
     this.#update = new TrainingStep(config, parameters, this.#optimizer, {
       labelSmoothing,
       lossReduction,
+      accumulateMean,
       dropoutRate: dropout,
       accumulate,
       seed,

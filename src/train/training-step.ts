@@ -26,10 +26,12 @@ import type { Optimizer, Update } from "../optim/optimizer.ts";
 /** What does not change during training. */
 export interface TrainingSettings {
   readonly labelSmoothing: number;
-  /** A micro-batch's loss: the sum over its target tokens (the default), or their mean. */
+  /** An update's loss: the sum over the target tokens of its batches (the default), or a mean of them. */
   readonly lossReduction?: "sum" | "mean";
+  /** Which mean: that of all target tokens of an update (the default), or that of its batches' means. */
+  readonly accumulateMean?: "tokens" | "batches";
   readonly dropoutRate: number;
-  /** Batches per update; each loss is divided by it. */
+  /** Batches per update; sums, and means of batches, are divided by it. */
   readonly accumulate: number;
   /** Seed of dropout. */
   readonly seed: number;
@@ -102,7 +104,7 @@ export class TrainingStep {
     const slot = Uint32Array.of(step % LOG_SLOTS);
     const hyper = this.optimizer.hyper({ ...update, step: step + 1 });
     const microBatches = batches.flatMap((batch) =>
-      cutBatch(batch, parts).map((part) => ({ part, lossFactor: this.#lossFactor(batch) }))
+      cutBatch(batch, parts).map((part) => ({ part, lossFactor: this.#lossFactor(batch, batches) }))
     );
     for (const [i, { part, lossFactor }] of microBatches.entries()) {
       const program = await this.#program(part);
@@ -137,7 +139,7 @@ export class TrainingStep {
     const program = await this.#program(batch);
     return await program.profile(pick(program, {
       ...batchInputs(batch, this.config),
-      lossFactor: this.#lossFactor(batch),
+      lossFactor: this.#lossFactor(batch, Array(this.settings.accumulate).fill(batch)),
       hyper: this.optimizer.hyper({ ...update, step: 1 }),
       seed: Uint32Array.of(this.settings.seed, 0),
       slot: Uint32Array.of(0),
@@ -170,10 +172,12 @@ export class TrainingStep {
     this.#log.buffer.destroy();
   }
 
-  /** What makes the sum over a micro-batch's tokens its share of the update's loss. */
-  #lossFactor({ targetTokens }: Batch): Float32Array<ArrayBuffer> {
-    const { lossReduction, accumulate } = this.settings;
-    return Float32Array.of(1 / (lossReduction === "mean" ? accumulate * targetTokens : accumulate));
+  /** What makes the sum over the tokens of one of an update's batches its share of the update's loss. */
+  #lossFactor(batch: Batch, all: readonly Batch[]): Float32Array<ArrayBuffer> {
+    const { lossReduction, accumulateMean, accumulate } = this.settings;
+    if (lossReduction !== "mean") return Float32Array.of(1 / accumulate);
+    if (accumulateMean === "batches") return Float32Array.of(1 / (accumulate * batch.targetTokens));
+    return Float32Array.of(1 / all.reduce((sum, { targetTokens }) => sum + targetTokens, 0));
   }
 
   /** The compiled program for a batch's shape. */

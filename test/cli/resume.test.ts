@@ -23,7 +23,8 @@ const settings = "--steps 100 --batch-size 4 --accumulate 2 --tasks sentiment --
   "--save-every 8 --eval-every 40 --eval-limit 8 --max-source-length 20 --max-target-length 4 " +
   "--encoder-adapter-dim 4 --decoder-adapter-dim 3 --hypernetwork-bottleneck 5 " +
   "--learning-rate 0.01 --warmup-steps 0.1 --schedule cosine --seed 7 " +
-  "--optimizer adafactor --adafactor-beta1 0.9 --adafactor-scale-parameter --weight-decay 0.1";
+  "--optimizer adafactor --adafactor-beta1 0.9 --adafactor-scale-parameter --weight-decay 0.1 " +
+  "--loss-reduction mean";
 
 /** Runs `deno task train` in a process of its own, and sends it a signal once `after` steps are done. */
 async function train(

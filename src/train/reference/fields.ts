@@ -174,7 +174,14 @@ const honouredFields: readonly ReferenceField[] = [
     "batchSize",
     ": the old name of the field above, which it overrules",
   ),
-  becomes("gradient_accumulation_steps", whole(1), 1, "accumulate"),
+  honoured(
+    "gradient_accumulation_steps",
+    whole(1),
+    1,
+    "`accumulate`. As in the reference a mean loss is the mean of the batches' means: `accumulateMean` " +
+      "is `batches`",
+    (accumulate) => ({ accumulate, accumulateMean: "batches" }),
+  ),
   becomes("learning_rate", positive, 5e-5, "learningRate"),
   honoured(
     "lr_scheduler",

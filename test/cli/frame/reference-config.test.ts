@@ -210,6 +210,11 @@ test("the loss is a sum with smoothing, and a mean without or with scaling", () 
   assert.match(read({ label_smoothing: 0.1 }).warnings[0], /"loss_scaling" is true, with which/);
 });
 
+test("an accumulated mean loss is the mean of the batches' means", () => {
+  const { accumulate, accumulateMean } = options({ gradient_accumulation_steps: 4 });
+  assert.equal([accumulate, accumulateMean], [4, "batches"]);
+});
+
 test("a field without effect is named where it is set to something", () => {
   const warnings = (values: object) =>
     read({ ...values, loss_scaling: false, do_train: true }).warnings;

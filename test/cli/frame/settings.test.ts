@@ -2,14 +2,77 @@ import { Command } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { trainCommand } from "../../../cli/train.ts";
-import { withSettings } from "../../../cli/frame/settings.ts";
+import { readSettings, withSettings, withSettingsFile } from "../../../cli/frame/settings.ts";
 import { referenceSchedules } from "../../../src/optim/schedule.ts";
 
 const test = suite("frame/settings");
 
+/** The settings of a run of the first version that was published, as its `config.json` has them. */
+const oldRun = {
+  model: "miniature",
+  tasks: ["sentiment"],
+  evalTasks: ["sentiment"],
+  train: ["adapters"],
+  seed: 0,
+  dataSeed: 0,
+  randomWeights: false,
+  evalBatchSize: 32,
+  maxAnswerLength: 0,
+  steps: 600,
+  batchSize: 32,
+  accumulate: 2,
+  optimizer: "adamw",
+  schedule: "linear",
+  scheduleCycles: 1,
+  schedulePower: 1,
+  scheduleEnd: 1e-7,
+  weightDecay: 0,
+  maxGradNorm: 1,
+  adamBeta1: 0.9,
+  adamBeta2: 0.999,
+  adamEpsilon: 1e-8,
+  adafactorScaleParameter: false,
+  adafactorRelativeStep: false,
+  adafactorWarmupInit: false,
+  adafactorDecayRate: -0.8,
+  adafactorClipThreshold: 1,
+  adafactorBeta1: 0,
+  learningRate: 0.005,
+  warmupSteps: 30,
+  labelSmoothing: 0.1,
+  lossReduction: "mean",
+  recompute: false,
+  maxMemory: 0,
+  weightStorage: "auto",
+  dropout: 0,
+  temperature: 1,
+  maxSourceLength: 64,
+  maxTargetLength: 16,
+  trainLimit: 0,
+  filterNulls: false,
+  splitValidation: false,
+  evalEvery: 200,
+  evalLimit: 50,
+  testLimit: 0,
+  beams: 0,
+  finalSplits: ["test"],
+  loadBest: true,
+  saveEvery: 200,
+  logEvery: 10,
+  encoderAdapter: "manual",
+  decoderAdapter: "generated",
+  encoderAdapterDim: 32,
+  decoderAdapterDim: 32,
+  hypernetworkBottleneck: 128,
+  adapterNormInput: false,
+  processEncoderOutput: true,
+};
+
 /** What a command with these flags is told. */
 async function parsed(...flags: string[]): Promise<Record<string, unknown>> {
-  const command = withSettings(new Command()).exitOverride().configureOutput({ writeErr() {} })
+  const command = withSettingsFile(withSettings(new Command())).exitOverride().configureOutput({
+    writeErr() {},
+  })
     .action(() => {});
   await command.parseAsync(flags, { from: "user" });
   return command.opts();
@@ -51,6 +114,21 @@ test("every boolean that a file may hold can be switched on and off by a flag", 
     }
   }
   await Deno.remove(file);
+});
+
+test("what an old run's file does not say is as it was then", async () => {
+  const run = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${run}/config.json`, JSON.stringify(oldRun));
+  const settings = { ...oldRun, accumulateMean: "batches" };
+  assert.equal(await readSettings(run), settings);
+  // Also where the file is made to begin another run.
+  const { config: _, ...again } = await parsed("--config", `${run}/config.json`);
+  assert.equal(again, settings);
+  const { steps: _steps, ...rest } = oldRun;
+  await Deno.writeTextFile(`${run}/config.json`, JSON.stringify(rest));
+  const error = await readSettings(run).then(() => undefined, (error) => error);
+  assert.match(error.message, /config\.json is not a run's: it does not say "steps"$/);
+  await Deno.remove(run, { recursive: true });
 });
 
 test("every schedule of the reference can be asked for", async () => {
