@@ -8,14 +8,17 @@ import type { Split } from "../src/data/types.ts";
 import { bySubtask } from "../src/data/units.ts";
 import { UserError } from "../src/errors.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
-import { makeDirectory, writeAtomic } from "../src/platform/files.ts";
+import { diskFiles, makeDirectory, writeAtomic } from "../src/platform/files.ts";
 import { evaluate, type Evaluation } from "../src/train/evaluate.ts";
 import { defaults, type Recipe, type Settings } from "../src/train/settings.ts";
 import { checkTrained, placeTrained } from "../src/train/trained-model.ts";
 import { run } from "./frame/command.ts";
 import { list, positiveInteger } from "./frame/config.ts";
 import { showLoading } from "./frame/loading.ts";
-import { dataSource, openModel } from "./frame/places.ts";
+import { builtInSource } from "./frame/data-places.ts";
+import { joined, type OwnFlags, withOwnTasks } from "./frame/own-flags.ts";
+import { resolveTasks } from "./frame/own-tasks.ts";
+import { openModel } from "./frame/places.ts";
 import { scoreTable } from "./frame/scores.ts";
 import { readSettings, storageOption } from "./frame/settings.ts";
 import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
@@ -23,7 +26,7 @@ import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
 
 type Chosen = "data" | "tasks" | "batchSize" | "beams" | "weightStorage";
 
-interface Flags extends RunChoice, TuningFlag, Partial<Pick<Settings, Chosen>> {
+interface Flags extends RunChoice, TuningFlag, OwnFlags, Partial<Pick<Settings, Chosen>> {
   readonly checkpoint?: string;
   readonly split: Split;
   readonly out?: string;
@@ -32,7 +35,7 @@ interface Flags extends RunChoice, TuningFlag, Partial<Pick<Settings, Chosen>> {
 
 /** The command, ready to parse. */
 export function evalCommand(): Command {
-  return withTuning(new Command("deno task eval"))
+  return withOwnTasks(withTuning(new Command("deno task eval")))
     .description("Score a trained model: the newest run, or what --run or --checkpoint names.")
     .option("--run <directory>", "a run that deno task train wrote")
     .option("--checkpoint <directory>", "one checkpoint, or any model's directory or hub id")
@@ -40,7 +43,11 @@ export function evalCommand(): Command {
       new Option("--which <checkpoint>", "of the run (default: best)").choices(["best", "latest"]),
     )
     .option("--backbone <directory>", "where the frozen model is, if it has moved since training")
-    .option("--data <directory>", "where the tasks' folders are (default: the run's)")
+    .option(
+      "--data <places>",
+      "where the tasks' folders are, or a table of your own, which is scored whole (default: the run's)",
+      joined,
+    )
     .option("--tasks <names>", "tasks, separated by commas (default: the run's)", list)
     .addOption(
       new Option("--split <name>", "examples to score").choices(["validation", "test"])
@@ -64,13 +71,20 @@ async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags):
   }
   const path = checkpoint === undefined ? await chosenRun(flags) : undefined;
   const settings: Recipe & Partial<Settings> = path ? await readSettings(path) : defaults.t5;
-  const { tasks = settings.evalTasks, data = settings.data } = flags;
+  const begun = {
+    ...(settings.evalTasks && { tasks: settings.evalTasks }),
+    ...(settings.taskFile && { taskFile: settings.taskFile }),
+  };
+  const { tasks, data, taskFile = [] } = await resolveTasks(flags, { begun, scored: split });
+  const source = await builtInSource(data) ?? await builtInSource(settings.data);
   const { beams = settings.beams, weightStorage = settings.weightStorage } = flags;
   const { splitValidation, dataSeed = 0, maxSourceLength, maxTargetLength } = settings;
   const trained = checkTrained(path ? await readRun(path, flags) : await openModel(checkpoint!));
   const datasets = await loadDatasets({
     ...(tasks && { tasks }),
-    ...(data !== undefined && { data: dataSource(data) }),
+    ...(source && { data: source }),
+    own: { tasks: taskFile, files: diskFiles },
+    tell: console.error,
     splits: () => [split],
     splitValidation,
     dataSeed,

@@ -11,7 +11,7 @@ import type { Parameters } from "../src/graph/parameters.ts";
 import { size } from "../src/graph/tensor.ts";
 import { tuningOf } from "../src/graph/tuning.ts";
 import { acquireGpu, announce } from "../src/platform/adapter.ts";
-import { exists } from "../src/platform/files.ts";
+import { diskFiles, exists } from "../src/platform/files.ts";
 import { runTuningFile, tuneLikeRun } from "../src/platform/tuning-file.ts";
 import { hasCheckpoint } from "../src/train/checkpoint.ts";
 import { type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
@@ -28,10 +28,12 @@ import {
 } from "../src/train/settings.ts";
 import { matchModel } from "../src/train/model-files.ts";
 import { run } from "./frame/command.ts";
+import { builtInSource } from "./frame/data-places.ts";
 import { onInterrupt } from "./frame/interrupt.ts";
 import { showLoading } from "./frame/loading.ts";
+import { type OwnFlags, withoutOwnFlags, withOwnTasks } from "./frame/own-flags.ts";
+import { repeatTasks, resolveTasks } from "./frame/own-tasks.ts";
 import {
-  dataSource,
   modelName,
   newestRunPath,
   newRunPath,
@@ -45,8 +47,11 @@ import { gainTable, scoreLine } from "./frame/scores.ts";
 import { readSettings, withSettings, withSettingsFile } from "./frame/settings.ts";
 import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
 
+/** Settings as they are said: of the user's own tasks a part, or a file with it. */
+type Said = Omit<Options, "taskFile"> & OwnFlags;
+
 /** Flags that are no settings of a run. */
-interface Flags extends Options, TuningFlag {
+interface Flags extends Said, TuningFlag {
   readonly out?: string;
   readonly resume?: string | boolean;
   readonly continue?: boolean;
@@ -57,7 +62,7 @@ interface Flags extends Options, TuningFlag {
 
 /** The command, ready to parse. */
 export function trainCommand(): Command {
-  const command = withTuning(withSettings(new Command("deno task train")))
+  const command = withTuning(withOwnTasks(withSettings(new Command("deno task train"))))
     .description(
       "Train a Hyperdecoder. With no flags at all: the embedded model on the embedded tasks.\n" +
         "Ctrl-C saves and exits with code 130; --resume goes on from there.",
@@ -79,7 +84,7 @@ async function train(flags: Flags): Promise<void> {
   const resumed = resume === undefined || resume === false
     ? isThere ? out : undefined
     : await runToResume(resume, out);
-  const wanted = await withPaths(said);
+  const wanted = await withPaths(said, resumed);
   const options = resumed ? await settingsOfRun(resumed, wanted) : wanted;
   const path = resumed ?? out ?? newRunPath();
   // What kernels are chosen changes the last bits: a run goes on with those it was begun with.
@@ -143,13 +148,17 @@ async function settingsOfRun(run: string, said: Options): Promise<Settings> {
   return settings;
 }
 
-/** Paths that mean the same from another working directory. */
-async function withPaths(options: Options): Promise<Options> {
-  const { model, data } = options;
+/** Paths that mean the same from another working directory, and tasks with all that is to be known of them. */
+async function withPaths(said: Said, resumed: string | undefined): Promise<Options> {
+  const options = withoutOwnFlags(said);
+  const resolved = resumed === undefined
+    ? await resolveTasks(said)
+    : await repeatTasks(said, await readSettings(resumed), resumed);
+  const { model } = said;
   return {
     ...options,
+    ...resolved,
     ...(model !== undefined && { model: await modelName(model) }),
-    ...(data !== undefined && { data: resolve(data) }),
   };
 }
 
@@ -197,6 +206,8 @@ async function loadData(
   tokenizer: Tokenizer,
 ): Promise<Dataset[]> {
   const { tasks, evalTasks = tasks, steps, evalEvery, finalSplits = ["test"], data } = options;
+  const { taskFile = [] } = options;
+  const source = await builtInSource(data);
   const { splitValidation = false, filterNulls = false, trainLimit = 0 } = options;
   const { seed = 0, dataSeed = seed, model = "miniature" } = options;
   const { maxSourceLength = defaults[model === "miniature" ? model : "t5"].maxSourceLength } =
@@ -206,7 +217,9 @@ async function loadData(
   );
   return await loadDatasets({
     tasks: [...tasks, ...evalTasks.filter((task) => !tasks.includes(task))],
-    ...(data !== undefined && { data: dataSource(data) }),
+    ...(source && { data: source }),
+    own: { tasks: taskFile, files: diskFiles },
+    tell: console.error,
     splits: (task) => [
       ...(tasks.includes(task) && steps !== 0 ? ["train"] as const : []),
       ...(evalTasks.includes(task) ? scored : []),

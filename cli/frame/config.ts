@@ -11,8 +11,10 @@ import { readText } from "../../src/platform/files.ts";
 
 /** Reads an option's value from its text, and says which JSON values stand for it. */
 export interface Parser<T> {
-  (text: string): T;
+  (text: string, previous?: T): T;
   readonly json: "number" | "list" | "number-or-text";
+  /** Reads the value from JSON, where it may be more than a flag can say. */
+  readonly fromJson?: (value: unknown) => T;
 }
 
 /** Numbers that `accepts` lets through; `expected` completes "it must be …". */
@@ -166,6 +168,7 @@ function fromJson(option: Option, value: unknown, refuse: (expected: string) => 
   if (option.optional && typeof value === "boolean") return value;
 
   const parser = option.parseArg as Partial<Parser<unknown>> | undefined;
+  if (parser?.fromJson) return parser.fromJson(value);
   const text = textOf(value, parser?.json, refuse);
   if (option.argChoices?.includes(text) === false) {
     return refuse(`it must be one of ${option.argChoices.join(", ")}`);

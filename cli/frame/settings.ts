@@ -20,6 +20,7 @@ import {
   wholeNumber,
   withConfig,
 } from "./config.ts";
+import { joined, withOwnTasks } from "./own-flags.ts";
 import { isReferenceConfig, readReferenceConfig } from "./reference-config.ts";
 
 const notNegative = numeric("a number of at least 0", (value) => value >= 0 && value < Infinity);
@@ -94,7 +95,11 @@ export function withSettings(command: Command): Command {
       "--model <name>",
       'a directory, a hub id such as google/t5-v1_1-base, or "miniature" (default)',
     )
-    .option("--data <directory>", "where the tasks' folders are")
+    .option(
+      "--data <places>",
+      "where the tasks' folders are, or a table of your own; several by commas",
+      joined,
+    )
     .option("--tasks <names>", "tasks, separated by commas (default: the miniature six)", list)
     .option(
       "--eval-tasks <names>",
@@ -375,7 +380,7 @@ function help(text: string, setting: keyof typeof defaults.miniature): string {
 /** The settings that the run at `path` was begun with. @throws {UserError} if its file is damaged */
 export async function readSettings(path: string): Promise<Settings> {
   const file = `${path}/config.json`;
-  const command = withSettingsFile(withSettings(new Command())).action(() => {});
+  const command = withSettingsFile(withOwnTasks(withSettings(new Command()))).action(() => {});
   await command.parseAsync(["--config", file], { from: "user" });
   const { config: _, ...settings } = command.opts<Settings & { config: string }>();
   const missing = recorded.find((setting) => !(setting in settings));

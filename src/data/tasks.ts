@@ -1,6 +1,8 @@
 /**
- * Every task this project knows, under one set of names: the miniature mixture's, which are made here,
- * and the reference's, which are read from files.
+ * Every task under one set of names: the miniature mixture's, which are made here, the reference's, which are
+ * read from files, and the user's own.
+ *
+ * Invariant: a name means one task. A task of the user's own cannot be called as one of the others.
  */
 
 import { suggestion, UserError } from "../errors.ts";
@@ -8,6 +10,8 @@ import { exportedTask, exportedTaskNames, loadExported } from "./exported.ts";
 import { glueTask, glueTaskNames, loadTask } from "./glue.ts";
 import { inferenceTask, inferenceTaskNames, loadInference } from "./inference.ts";
 import { miniatureDatasets, miniatureTaskNames } from "./miniature/mixture.ts";
+import type { DataFiles } from "./own/files.ts";
+import { loadOwn, type LocatedTask } from "./own/load.ts";
 import {
   loadReading,
   mrqaSets,
@@ -29,7 +33,7 @@ const readers = [
 
 const fileTaskNames = readers.flatMap(({ names }) => names);
 
-/** The names {@linkcode loadDatasets} knows. */
+/** The names {@linkcode loadDatasets} knows by itself. */
 export const taskNames: readonly string[] = [...miniatureTaskNames, ...fileTaskNames];
 
 /** What a task that is read from files is, without its examples; undefined for a name of no such task. */
@@ -41,6 +45,15 @@ export function fileTask(name: string): TaskSpecification | undefined {
 export function withSubtasks(tasks: readonly string[]): string[] {
   const hasSets = tasks.includes("mrqa") || tasks.includes("mrqa_reg");
   return [...new Set([...tasks, ...(hasSets ? mrqaSets : [])])];
+}
+
+/** Names that a task of the user's own cannot have: those of other tasks, and of parts of them. */
+export const reservedNames: readonly string[] = [...taskNames, ...mrqaSets];
+
+/** Tasks of the user's own, and the files that they are read from. */
+export interface OwnTasks {
+  readonly tasks: readonly LocatedTask[];
+  readonly files: DataFiles;
 }
 
 /** Which tasks to load, and from where. */
@@ -57,6 +70,10 @@ export interface DatasetRequest extends ReadingOptions {
   readonly trainLimit?: number;
   /** Seed of what is drawn. */
   readonly dataSeed?: number;
+  /** Tasks of the user's own, which `tasks` may name as well. */
+  readonly own?: OwnTasks;
+  /** Told, in a sentence for each task of the user's own, what was read and how it was divided. */
+  readonly tell?: (line: string) => void;
 }
 
 const allSplits: readonly Split[] = ["train", "validation", "test"];
@@ -69,14 +86,16 @@ const allSplits: readonly Split[] = ["train", "validation", "test"];
  */
 export async function loadDatasets(request: DatasetRequest): Promise<Dataset[]> {
   const { tasks: names = miniatureTaskNames, data, trainLimit = 0, dataSeed = 0 } = request;
-  checkNames(names);
-  if (data !== undefined && !names.some(isRead)) {
+  const own = request.own?.tasks ?? [];
+  checkNames(names, own.map(({ name }) => name));
+  if (data !== undefined && own.length === 0 && !names.some(isRead)) {
     throw new UserError(
       `none of the tasks ${names.join(", ")} is read from ${data.root}: ` +
         `choose with --tasks among ${fileTaskNames.join(", ")}, or leave out --data`,
     );
   }
-  const miniature = names.every(isRead) ? [] : miniatureDatasets();
+  const isMade = (name: string) => miniatureTaskNames.includes(name);
+  const miniature = names.some(isMade) ? miniatureDatasets() : [];
   const datasets: Dataset[] = [];
   for (const name of names) {
     const made = miniature.find(({ task }) => task.name === name);
@@ -90,7 +109,12 @@ export async function loadDatasets(request: DatasetRequest): Promise<Dataset[]> 
 const isRead = (name: string): boolean => fileTaskNames.includes(name);
 
 async function loadFiles(name: string, request: DatasetRequest): Promise<Dataset> {
-  const { data, splits, splitValidation = false, dataSeed = 0 } = request;
+  const { data, splits, splitValidation = false, dataSeed = 0, own, tell } = request;
+  const task = own?.tasks.find((task) => task.name === name);
+  if (task) {
+    const options = { splitValidation, dataSeed, ...(tell && { tell }) };
+    return await loadOwn(task, own!.files, splits?.(name) ?? allSplits, options);
+  }
   if (data === undefined) {
     throw new UserError(
       `task ${name} is read from files: say with --data DIR where its folder is`,
@@ -102,13 +126,16 @@ async function loadFiles(name: string, request: DatasetRequest): Promise<Dataset
   return splitValidation ? await loadDivided(name, load, wanted, dataSeed) : await load(wanted);
 }
 
-function checkNames(names: readonly string[]): void {
+function checkNames(names: readonly string[], own: readonly string[]): void {
+  const taken = own.find((name) => reservedNames.includes(name));
+  if (taken !== undefined) {
+    throw new UserError(`${taken} is one of the tasks built in: give your own another name`);
+  }
+  const known = [...own, ...taskNames];
   for (const [i, name] of names.entries()) {
-    if (!taskNames.includes(name)) {
+    if (!known.includes(name)) {
       throw new UserError(
-        `there is no task "${name}"${suggestion(name, taskNames)}; known tasks: ${
-          taskNames.join(", ")
-        }`,
+        `there is no task "${name}"${suggestion(name, known)}; known tasks: ${known.join(", ")}`,
       );
     }
     if (names.indexOf(name) !== i) throw new UserError(`the task ${name} is named twice`);

@@ -49,12 +49,13 @@ export function meanScore(scores: Partial<Record<MetricName, number>>): number {
 
 function measure(
   metric: MetricName,
-  { metrics }: TaskSpecification,
+  { metrics, labels }: TaskSpecification,
   predictions: readonly string[],
   answers: readonly (readonly string[])[],
 ): number {
   const targets = answers.map(([first]) => first);
-  const integers = () => [predictions.map(parseInteger), targets.map(parseInteger)] as const;
+  const integer = integerReader(labels);
+  const integers = () => [predictions.map(integer), targets.map(integer)] as const;
   const reals = () => [predictions.map(parseReal), targets.map(parseReal)] as const;
   const best = (metric: TextMetric) =>
     meanPercent(predictions.map((text, i) => bestOverAnswers(metric, text, answers[i])));
@@ -88,6 +89,14 @@ function measure(
     case "bleu":
       return bleu(predictions, targets);
   }
+}
+
+/** Reads classes as numbers; labels that are other than 0 and 1 by their place among the labels. */
+function integerReader(labels: TaskSpecification["labels"]): (text: string) => number {
+  if (labels === undefined || labels.every((label) => ["0", "1"].includes(label))) {
+    return parseInteger;
+  }
+  return (text) => labels.indexOf(text);
 }
 
 function meanPercent(values: readonly number[]): number {

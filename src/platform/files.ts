@@ -119,6 +119,19 @@ export function directorySource(root: string): {
   };
 }
 
+/** Files of this machine by their paths, for readers that list folders and read at any place as well. */
+export const diskFiles = {
+  stream: streamFile,
+  open: openFile,
+  exists,
+  list: async (path: string): Promise<string[] | undefined> =>
+    await isDirectory(path) ? await listDirectory(path) : undefined,
+};
+
+async function isDirectory(path: string): Promise<boolean> {
+  return await exists(path) && (await explain("look at", path, () => Deno.stat(path))).isDirectory;
+}
+
 /** A directory that keeps checkpoints; made, with those above it, at the first write. */
 export function directoryStore(root: string): {
   readonly location: string;

@@ -7,6 +7,7 @@
 
 import { type AdapterMode, type ModelConfig, parseConfig } from "../../models/config.ts";
 import { isTrainable, parameterInventory, type TrainablePart } from "../../models/inventory.ts";
+import type { LocatedTask } from "../data/own/load.ts";
 import { withSubtasks } from "../data/tasks.ts";
 import { UserError } from "../errors.ts";
 import type { WeightStorage } from "./storage.ts";
@@ -80,8 +81,10 @@ export interface Recipe extends OptimizerSettings {
 export interface Settings extends Required<Recipe>, AdapterSettings {
   /** `miniature`, or a model's directory. */
   readonly model: string;
-  /** Where GLUE's folders are, if any task needs them. */
+  /** Where the tasks' folders are, and tables of the user's own: paths, separated by commas. */
   readonly data?: string;
+  /** The user's own tasks, which \`tasks\` names. */
+  readonly taskFile?: readonly LocatedTask[];
   readonly tasks: readonly string[];
   /** Tasks that are scored; those that are trained unless told. */
   readonly evalTasks: readonly string[];
@@ -231,6 +234,7 @@ export function resolveSettings(
   const settings: Settings = {
     model,
     ...(data !== undefined && { data }),
+    ...(options.taskFile && { taskFile: options.taskFile }),
     tasks,
     evalTasks,
     train,

@@ -1,0 +1,67 @@
+/** What `--data` names: files and folders, each for all tasks or, as `mine=pairs.csv`, for one. */
+
+import { basename, resolve } from "node:path";
+import type { TextSource } from "../../src/data/source.ts";
+import { findSplits } from "../../src/data/own/locate.ts";
+import { isTable } from "../../src/data/own/table.ts";
+import { diskFiles, exists } from "../../src/platform/files.ts";
+import { dataSource } from "./places.ts";
+
+/** A file or folder. */
+export interface DataPlace {
+  /** The task that it belongs to, if it was named. */
+  readonly task?: string;
+  /** Absolute. */
+  readonly path: string;
+  /** Whether it is a table of rows, by its name, and not a folder of the tasks' files. */
+  readonly isTable: boolean;
+}
+
+/** Reads `--data`: paths separated by commas. What is there under the whole name is one path. */
+export async function parsePlaces(data: string | undefined): Promise<DataPlace[]> {
+  if (data === undefined) return [];
+  const places: DataPlace[] = [];
+  for (const text of await exists(data) ? [data] : data.split(",")) {
+    const [, task, named] = /^([\p{L}\p{N}_][\p{L}\p{N}_.-]*)=(.+)$/u.exec(text) ?? [];
+    const path = resolve(named === undefined || await exists(text) ? text : named);
+    places.push({ path, isTable: isTable(path), ...(path === resolve(text) ? {} : { task }) });
+  }
+  return places;
+}
+
+/** Places that name no task, with the names of their files or folders: `pairs.csv` is the task `pairs`. */
+export async function nameByPlaces(places: readonly DataPlace[]): Promise<DataPlace[]> {
+  const named: DataPlace[] = [];
+  for (const place of places) {
+    const { task, path, isTable } = place;
+    const isOwn = isTable || await findSplits(diskFiles, path) !== undefined;
+    const stem = isTable ? basename(path).replace(/\.[a-z]+(\.gz)?$/i, "") : basename(path);
+    const name = stem.replace(/[^\p{L}\p{N}_.-]+/gu, "-").replace(/^[.-]+/, "");
+    named.push(task === undefined && isOwn && name !== "" ? { ...place, task: name } : place);
+  }
+  return named;
+}
+
+/** The same as one text, which means the same from another working directory. */
+export function formatPlaces(places: readonly DataPlace[]): string {
+  return places.map(({ task, path }) => task === undefined ? path : `${task}=${path}`).join(",");
+}
+
+/** The folders that tasks which are built in are read from; undefined where there are none. */
+export async function builtInSource(data: string | undefined): Promise<TextSource | undefined> {
+  const folders = (await parsePlaces(data)).filter(({ task, isTable }) =>
+    !isTable && task === undefined
+  );
+  const sources = folders.map(({ path }) => dataSource(path));
+  if (sources.length < 2) return sources[0];
+  const having = async (file: string) => {
+    for (const source of sources) if (await source.exists(file)) return source;
+    return sources[0];
+  };
+  return {
+    root: sources.map(({ root }) => root).join(" or "),
+    read: async (file) => (await having(file)).read(file),
+    stream: async (file) => (await having(file)).stream(file),
+    exists: async (file) => (await having(file)).exists(file),
+  };
+}
