@@ -120,6 +120,9 @@ if (hasChromium()) {
   });
   test.after(() => browser?.close());
 } else {
-  test.skip("npm has no headless Chromium for this system", () => {});
+  test.skip(
+    "trains a model, and the model answers",
+    "npm has no headless Chromium for this system",
+  );
 }
 test.run();

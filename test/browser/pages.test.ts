@@ -2,6 +2,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { suite } from "uvu";
 import { hasChromium } from "../../src/platform/swiftshader.ts";
+import { choice } from "../choice.ts";
 import { testFiles } from "../files.ts";
 import type { SuiteResult } from "../suites.ts";
 import { bundle } from "./bundle.ts";
@@ -26,7 +27,10 @@ async function openPage(): Promise<Page> {
     route.fulfill({ contentType: "text/javascript", body: script });
   });
   await page.goto(ORIGIN);
-  await page.evaluate(async (url) => void await import(url), `${ORIGIN}bundle.js`);
+  await page.evaluate(async ({ url, exhaustive }) => {
+    Object.assign(globalThis, { testChoice: { exhaustive, only: "" } });
+    await import(url);
+  }, { url: `${ORIGIN}bundle.js`, exhaustive: choice.exhaustive });
   return page;
 }
 
@@ -47,8 +51,7 @@ interface PageGlobals {
 for (const [i, path] of paths.entries()) {
   const test = suite(`in Chromium: ${path}`);
   if (hasChromium()) test(path, () => runInPage(path));
-  else test.skip(path, () => {});
+  else test.skip(path, "npm has no headless Chromium for this system");
   if (i === paths.length - 1) test.after(() => browser?.close());
   test.run();
 }
-if (!hasChromium()) console.log("skipped: npm has no headless Chromium for this system");
