@@ -60,7 +60,8 @@ async function runAll(queue: string[], tally: Tally): Promise<void> {
 function environmentHelp(): string {
   return `Environment variables:
   DENO_WEBGPU_BACKEND=gl    test through OpenGL; or vulkan, metal, dx12
-  HYPERDECODER_TEST_GPU     swiftshader or dawn: test with that instead of this machine's GPU`;
+  HYPERDECODER_TEST_GPU     swiftshader or dawn: test with that instead of this machine's GPU
+  HYPERDECODER_TEST_DATA    a folder of published data sets, tokenizers and configurations to read`;
 }
 
 await run(command);

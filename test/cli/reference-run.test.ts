@@ -2,12 +2,11 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { writeTinyModel } from "../train/tiny-model.ts";
+import { realPath, testOnRealData } from "../real-data.ts";
 
 const test = suite<{ directory: string }>("cli/reference-run");
 
 const script = new URL("../../cli/train.ts", import.meta.url).pathname;
-const shared = new URL("../../../shared/", import.meta.url).pathname;
-const hasShared = await Deno.stat(`${shared}data/glue`).then(() => true, () => false);
 
 test.before(async (context) => {
   context.directory = await Deno.makeTempDir();
@@ -18,8 +17,10 @@ test.after((context) => Deno.remove(context.directory, { recursive: true }));
 
 /** Runs `deno task train` on the tiny model, and what it prints. */
 async function train(cwd: string, config: string, flags = "") {
-  const args = `--json --model model --data ${shared}data --config ${shared}reference-configs/` +
-    `${config} --steps 3 --batch-size 4 --max-source-length 32 --max-target-length 8 ` +
+  const args = `--json --model model --data ${realPath("data")} --config ` +
+    `${
+      realPath("reference-configs")
+    }/${config} --steps 3 --batch-size 4 --max-source-length 32 --max-target-length 8 ` +
     `--max-answer-length 4 --eval-limit 2 --test-limit 2 ${flags}`;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", script, ...args.trim().split(" ")],
@@ -32,7 +33,9 @@ async function train(cwd: string, config: string, flags = "") {
 
 const config = "glue_ablations/glue_manual_generated.json";
 
-(hasShared ? test : test.skip)(
+testOnRealData(
+  test,
+  ["data", "reference-configs"],
   "GLUE is trained and scored on both splits",
   async ({ directory }) => {
     const { code, lines, said } = await train(directory, config);
@@ -56,10 +59,12 @@ const config = "glue_ablations/glue_manual_generated.json";
   },
 );
 
-(hasShared ? test : test.skip)(
+testOnRealData(
+  test,
+  ["data", "reference-configs"],
   "MRQA is trained in chunks, and each of its sets scored by question",
   async ({ directory }) => {
-    const duorc = `${shared}data/mrqa-ood/DuoRC`, data = `${directory}/data`;
+    const duorc = realPath("data/mrqa-ood/DuoRC"), data = `${directory}/data`;
     await Deno.mkdir(`${data}/mrqa/SQuAD`, { recursive: true });
     await Deno.mkdir(`${data}/mrqa-ood/DuoRC`, { recursive: true });
     await Deno.copyFile(`${duorc}/train.json`, `${data}/mrqa/SQuAD/train.json`);
@@ -82,7 +87,9 @@ const config = "glue_ablations/glue_manual_generated.json";
   },
 );
 
-(hasShared ? test : test.skip)(
+testOnRealData(
+  test,
+  ["data", "reference-configs"],
   "a task without data at hand says what it wants",
   async ({ directory }) => {
     const nli = await train(directory, "xsum_nli/nli.json", "--out nli");

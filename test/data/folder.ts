@@ -1,6 +1,7 @@
-/** Data files for readers: in memory, as a page has them, or the real ones beside this repository. */
+/** Data files for readers: in memory, as a page has them, or the real ones. */
 
 import type { TextSource } from "../../src/data/source.ts";
+import { realPath } from "../real-data.ts";
 
 /** A folder of files held in memory. */
 export function folder(files: Record<string, string | Uint8Array<ArrayBuffer>>): TextSource {
@@ -18,19 +19,13 @@ export async function gzipped(text: string): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-const real = new URL("../../../shared/data/", import.meta.url);
-const isThere = (path: string) => Deno.stat(new URL(path, real)).then(() => true, () => false);
-
-/** The real files, which are too large, and partly not free enough, for this repository. */
+/** The data sets as they are published, for `testOnRealData`. */
 export const realData: TextSource = {
-  root: "shared/data",
-  read: (path) => Deno.readTextFile(new URL(path, real)),
-  stream: async (path) => (await Deno.open(new URL(path, real))).readable,
-  exists: isThere,
+  root: realPath("data"),
+  read: (path) => Deno.readTextFile(realPath(`data/${path}`)),
+  stream: async (path) => (await Deno.open(realPath(`data/${path}`))).readable,
+  exists: (path) => Deno.stat(realPath(`data/${path}`)).then(() => true, () => false),
 };
-
-/** Whether they are there. */
-export const hasRealData = await isThere("glue/RTE/train.tsv");
 
 /** What the reference makes of an example of each task. */
 export const referenceFormats: Readonly<

@@ -4,7 +4,8 @@ import { UserError } from "../../src/errors.ts";
 import { roundScore } from "../../src/data/formats.ts";
 import { glueTask, glueTaskNames, loadTask } from "../../src/data/glue.ts";
 import type { Split } from "../../src/data/types.ts";
-import { folder, hasRealData, realData, referenceFormats as formats } from "./folder.ts";
+import { folder, realData, referenceFormats as formats } from "./folder.ts";
+import { testOnRealData } from "../real-data.ts";
 
 const test = suite("glue");
 
@@ -144,7 +145,7 @@ test("a file without rows is refused", async () => {
   await refused(loadTask("sst2", source, ["train"]), /train\.tsv has no examples/);
 });
 
-(hasRealData ? test : test.skip)("reads GLUE's files to the last row", async () => {
+testOnRealData(test, ["data/glue"], "reads GLUE's files to the last row", async () => {
   const sizes: Record<string, [train: number, validation: number]> = {
     cola: [8551, 1043],
     sst2: [67349, 872],

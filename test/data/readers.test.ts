@@ -6,7 +6,8 @@ import { loadDatasets } from "../../src/data/tasks.ts";
 import type { TextSource } from "../../src/data/source.ts";
 import type { Dataset, Split } from "../../src/data/types.ts";
 import { UserError } from "../../src/errors.ts";
-import { folder, gzipped, hasRealData, realData, referenceFormats } from "./folder.ts";
+import { folder, gzipped, realData, referenceFormats } from "./folder.ts";
+import { testOnRealData } from "../real-data.ts";
 
 const test = suite("readers");
 
@@ -112,13 +113,18 @@ test("a malformed row is refused by file, line and fault", async () => {
   );
 });
 
-(hasRealData ? test : test.skip)("reads the releases' files to the last row", async () => {
-  const counts = async (name: string, ...splits: Split[]) => {
-    const { splits: loaded } = await load(name, realData, ...splits);
-    return splits.map((split) => loaded[split]!.length);
-  };
-  assert.equal(await counts("anli", "validation", "test"), [2000, 2000]);
-  assert.equal(await counts("art", "train", "validation", "test"), [3, 2, 2]);
-});
+testOnRealData(
+  test,
+  ["data/anli", "data/art"],
+  "reads the releases' files to the last row",
+  async () => {
+    const counts = async (name: string, ...splits: Split[]) => {
+      const { splits: loaded } = await load(name, realData, ...splits);
+      return splits.map((split) => loaded[split]!.length);
+    };
+    assert.equal(await counts("anli", "validation", "test"), [2000, 2000]);
+    assert.equal(await counts("art", "train", "validation", "test"), [3, 2, 2]);
+  },
+);
 
 test.run();

@@ -8,7 +8,8 @@ import { bySubtask } from "../../src/data/units.ts";
 import { UserError } from "../../src/errors.ts";
 import { createTokenizer } from "../../src/text/tokenizer.ts";
 import tokenizerJson from "../fixtures/tokenizer.json" with { type: "json" };
-import { folder, gzipped, hasRealData, realData, referenceFormats } from "./folder.ts";
+import { folder, gzipped, realData, referenceFormats } from "./folder.ts";
+import { testOnRealData } from "../real-data.ts";
 
 const test = suite("reading");
 
@@ -189,7 +190,9 @@ test("what is missing or malformed is refused by file, place and fault", async (
   );
 });
 
-(hasRealData ? test : test.skip)(
+testOnRealData(
+  test,
+  ["data/xquad-en", "data/mrqa-ood"],
   "real questions are read, and their answers found in chunks",
   async () => {
     const xquad = await load("squad", realData, ["validation", "test"]);

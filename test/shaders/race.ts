@@ -69,15 +69,28 @@ function interpretable(source: string): string {
 }
 
 /**
- * Without the interpreter's complaints about matrix arithmetic that it does not have: thousands of lines
- * for a model. What it does with matrices concerns values, and only indices matter here.
+ * What the interpreter says of matrix and vector arithmetic that it does not have: thousands of lines for
+ * a model. It concerns values, and only indices matter here.
  */
+const CHATTER = [
+  /^setDataValue: NULL data\.$/,
+  /^SetDataValue: Type \w+ is not an array$/,
+  /^Invalid assignment( to \w+)?\./,
+  /^Transpose\(\) expects a matrix argument\./,
+  /^Variable \w+ is not a scalar\./,
+];
+
+/** Without the interpreter's chatter. */
 function quietly<T>(run: () => T): T {
-  const { error } = console;
-  console.error = () => {};
+  const { error, log } = console;
+  const unlessChatter = (print: typeof log) => (...said: unknown[]) => {
+    if (!CHATTER.some((kind) => kind.test(String(said[0])))) print(...said);
+  };
+  console.error = unlessChatter(error);
+  console.log = unlessChatter(log);
   try {
     return run();
   } finally {
-    console.error = error;
+    Object.assign(console, { error, log });
   }
 }

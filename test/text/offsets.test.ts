@@ -2,6 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { pieceOffsets } from "../../src/text/offsets.ts";
 import { createTokenizer } from "../../src/text/tokenizer.ts";
+import { realPath, testOnRealData } from "../real-data.ts";
 
 const test = suite("offsets");
 
@@ -38,12 +39,11 @@ test("normalisation that changes lengths is seen through", () => {
   ]);
 });
 
-const directory = new URL("../../../shared/data/tokenizer/t5-small/", import.meta.url);
-const hasT5 = await Deno.stat(directory).then(() => true, () => false);
+const t5 = "data/tokenizer/t5-small/tokenizer.json";
 
 // Expected values are from Python's tokenizers.
-(hasT5 ? test : test.skip)("T5's offsets are those of the Python library", async () => {
-  const json = await Deno.readTextFile(new URL("tokenizer.json", directory));
+testOnRealData(test, [t5], "T5's offsets are those of the Python library", async () => {
+  const json = await Deno.readTextFile(realPath(t5));
   const tokenizer = createTokenizer(JSON.parse(json));
   const offsets = (text: string) => tokenizer.encodeWithOffsets(text).offsets;
   assert.equal(

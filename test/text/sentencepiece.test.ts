@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { UserError } from "../../src/errors.ts";
 import { sentencepieceTokenizer } from "../../src/text/sentencepiece.ts";
 import { createTokenizer, type Tokenizer } from "../../src/text/tokenizer.ts";
+import { realPath, testOnRealData } from "../real-data.ts";
 
 const test = suite("sentencepiece");
 
@@ -156,16 +157,14 @@ test("models that cannot be used are refused with the reason", async () => {
   for (const [bytes, reason] of cases) assert.match(refusal(bytes) ?? "accepted", reason);
 });
 
-// T5's own files are too large for this repository.
-const flan = at("../../../shared/data/tokenizer/flan-t5-base/");
-const hasFlan = await Deno.stat(flan).then(() => true, () => false);
+const flan = "data/tokenizer/flan-t5-base";
 
-(hasFlan ? test : test.skip)("makes of T5's own file the tokenizer.json beside it", async () => {
+testOnRealData(test, [flan], "makes of T5's own file the tokenizer.json beside it", async () => {
   const { tokenizer } = sentencepieceTokenizer(
-    await Deno.readFile(new URL("spiece.model", flan)),
+    await Deno.readFile(realPath(`${flan}/spiece.model`)),
     "spiece.model",
   );
-  const published = JSON.parse(await Deno.readTextFile(new URL("tokenizer.json", flan)));
+  const published = JSON.parse(await Deno.readTextFile(realPath(`${flan}/tokenizer.json`)));
   // The file has scores to sixteen digits, hence not all bits of them.
   const rounded = (_: string, value: unknown) =>
     typeof value === "number" ? Number(value.toPrecision(12)) : value;

@@ -2,6 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { UserError } from "../../src/errors.ts";
 import { checkTokenizerFits, createTokenizer } from "../../src/text/tokenizer.ts";
+import { realPath, testOnRealData } from "../real-data.ts";
 
 const test = suite("tokenizer");
 
@@ -174,14 +175,15 @@ const t5Cases: [text: string, flanT5Base: number[], t5Small: number[]][] = [
   ]],
   ["1,234.56", [1914, 2773, 12451, 948, 1], [1914, 2773, 12451, 948, 1]],
 ];
-const t5Folder = "../../../shared/data/tokenizer/";
-const hasT5 = await Deno.stat(new URL(t5Folder, import.meta.url)).then(() => true, () => false);
+const t5Folder = "data/tokenizer";
 
-(hasT5 ? test : test.skip)(
+testOnRealData(
+  test,
+  [t5Folder],
   "encodes with T5's own tokenizers as the Python library does",
   async () => {
     for (const [column, name] of [[1, "flan-t5-base"], [2, "t5-small"]] as const) {
-      const folder = t5Folder + name;
+      const folder = `file://${realPath(`${t5Folder}/${name}`)}`;
       const tokenizer = createTokenizer(
         await readJson(`${folder}/tokenizer.json`),
         await readJson(`${folder}/tokenizer_config.json`),

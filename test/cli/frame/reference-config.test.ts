@@ -5,19 +5,18 @@ import { isReferenceConfig, readReferenceConfig } from "../../../cli/frame/refer
 import { trainCommand } from "../../../cli/train.ts";
 import { UserError } from "../../../src/errors.ts";
 import { referenceFields } from "../../../src/train/reference/fields.ts";
+import { realPath, testOnRealData } from "../../real-data.ts";
 
 const test = suite("frame/reference-config");
 
-const shared = new URL("../../../../shared/", import.meta.url);
-const hasShared = await Deno.stat(shared).then(() => true, () => false);
+const configs = "reference-configs", fieldList = "reference-config-fields.md";
 
 /** The authors' 40 configurations, by name. */
 async function originals(): Promise<Map<string, Record<string, unknown>>> {
-  const root = new URL("reference-configs/", shared);
   const found = new Map();
   for (const folder of ["experiments", "glue_ablations", "mrqa_experiments", "xsum_nli"]) {
-    for await (const { name } of Deno.readDir(new URL(folder, root))) {
-      const text = await Deno.readTextFile(new URL(`${folder}/${name}`, root));
+    for await (const { name } of Deno.readDir(realPath(`${configs}/${folder}`))) {
+      const text = await Deno.readTextFile(realPath(`${configs}/${folder}/${name}`));
       found.set(`${folder}/${name}`, JSON.parse(text));
     }
   }
@@ -36,11 +35,11 @@ function refused(action: () => unknown, message: string): void {
   );
 }
 
-(hasShared ? test : test.skip)("all 40 original configurations are understood", async () => {
-  const configs = await originals();
-  assert.is(configs.size, 40);
+testOnRealData(test, [configs], "all 40 original configurations are understood", async () => {
+  const found = await originals();
+  assert.is(found.size, 40);
   const counts: Record<string, number> = {};
-  for (const [file, values] of configs) {
+  for (const [file, values] of found) {
     assert.ok(isReferenceConfig(values, file, []), file);
     for (const warning of readReferenceConfig(values, file).warnings) {
       const [, field] = warning.match(/^\S+: "(\w+)" .+\.$/)!;
@@ -57,7 +56,7 @@ function refused(action: () => unknown, message: string): void {
   });
 });
 
-(hasShared ? test : test.skip)("what they mean passes the checks of flags", async () => {
+testOnRealData(test, [configs], "what they mean passes the checks of flags", async () => {
   const file = await Deno.makeTempFile();
   const { error } = console;
   console.error = () => {};
@@ -77,8 +76,8 @@ function refused(action: () => unknown, message: string): void {
   }
 });
 
-(hasShared ? test : test.skip)("every known field has a row", async () => {
-  const list = await Deno.readTextFile(new URL("reference-config-fields.md", shared));
+testOnRealData(test, [configs, fieldList], "every known field has a row", async () => {
+  const list = await Deno.readTextFile(realPath(fieldList));
   const listed = [...list.matchAll(/`([a-z0-9_]+)`/g)].map(([, name]) => name);
   const values = ["dcaafd1", "mrqa", "mrqa_reg", "alphanli", "wiki_lingua", "average_metrics"];
   const used = [...(await originals()).values()].flatMap(Object.keys);
