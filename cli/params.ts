@@ -9,7 +9,7 @@ import { miniatureTaskNames } from "../src/data/miniature/mixture.ts";
 import { suggestion, UserError } from "../src/errors.ts";
 import { parseJsonObject } from "../src/io/json.ts";
 import { readBytes } from "../src/platform/files.ts";
-import { modelFile } from "../src/train/model-files.ts";
+import { modelFile, readModelConfig } from "../src/train/model-files.ts";
 import { type Options, resolveSettings } from "../src/train/settings.ts";
 import { run } from "./frame/command.ts";
 import { withOpposites } from "./frame/config.ts";
@@ -94,7 +94,7 @@ async function readShape(model: string): Promise<Shape> {
   const source = modelSource(model);
   if (await source.exists(modelFile.config)) {
     const file = `${model}/${modelFile.config}`;
-    return { json: parseJsonObject(await source.read(modelFile.config), file), file };
+    return { json: await readModelConfig(source), file };
   }
   const json = publicConfig(model);
   if (json) return { json, file: model };

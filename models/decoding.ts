@@ -20,6 +20,7 @@ import {
   embed,
   feedForward,
   finalNorm,
+  headWeight,
   type Model,
   norm,
   positionTable,
@@ -77,6 +78,7 @@ export function decodeStep(
       heads,
       position,
       table: model.weight(positionTable("decoder")),
+      maxDistance: config.maxDistance,
       ancestors: cache.ancestors,
     });
     h = stepLinear(context, [weight("0.SelfAttention.o")], { residual: h });
@@ -102,7 +104,8 @@ function stepFeedForward(
   adapt: AdaptLayer | undefined,
 ): Tensor {
   const { config } = model;
-  if (!config.gatedGelu) return feedForward(model, layer, index, h, adapt);
+  const hasKernel = config.gated && config.activation === "gelu_new";
+  if (!hasKernel) return feedForward(model, layer, index, h, adapt);
   const part = (p: string) => model.weight(`${layer}.DenseReluDense.${p}.weight`);
   const inner = stepLinear(h, [part("wi_0"), part("wi_1")], {
     norm: normOf(model, `${layer}.layer_norm`),
@@ -113,10 +116,10 @@ function stepFeedForward(
   return adapt(index, config.adapterNormInput ? norm(model, `${layer}.layer_norm`, h) : h, y);
 }
 
-/** The logits of a step, after the last norm. Tied models rescale before they project. */
+/** The logits of a step, after the last norm. */
 function stepProject(model: Model, h: Tensor): Tensor {
-  if (model.config.tiedEmbeddings) return project(model, finalNorm(model, "decoder", h));
-  return stepLinear(h, [model.weight("lm_head.weight")], {
+  if (model.config.scaledOutputs) return project(model, finalNorm(model, "decoder", h));
+  return stepLinear(h, [headWeight(model)], {
     norm: normOf(model, "decoder.final_layer_norm"),
   });
 }

@@ -172,7 +172,7 @@ function feedForward(config: ModelConfig, name: string): ParameterSpecification[
   const inner = (part: string) =>
     linear(`${name}.${part}`, feedForwardDim, modelDim, normal(modelDim ** -0.5));
   return [
-    ...(config.gatedGelu ? [inner("wi_0"), inner("wi_1")] : [inner("wi")]),
+    ...(config.gated ? [inner("wi_0"), inner("wi_1")] : [inner("wi")]),
     linear(`${name}.wo`, modelDim, feedForwardDim, normal(feedForwardDim ** -0.5)),
   ];
 }

@@ -1,10 +1,11 @@
 /**
- * T5 v1.1 (Raffel et al. 2020; Shazeer 2020): pre-norm encoder–decoder with relative position biases.
+ * T5 and its kin (Raffel et al. 2020; Shazeer 2020; Xue et al. 2021): pre-norm encoder–decoder with relative position biases.
  *
  * Plain functions from tensors to tensors. `B` is the batch, `S` the source length, `T` the target
  * length, `D` = modelDim, `H` heads of size `d`. No scaling by 1/√d; masks are added to the scores.
  */
 
+import { activate, activationGate } from "../src/graph/ops/activation.ts";
 import { add } from "../src/graph/ops/add.ts";
 import {
   crossAttention,
@@ -116,11 +117,15 @@ export function decode(
   return { hiddenStates, lastHiddenState: finalNorm(model, "decoder", h) };
 }
 
-/** Hidden states [..., D] → logits [..., V]. Tied models rescale by D^-½ first. */
+/** Hidden states [..., D] → logits [..., V]. T5 1.0 rescales by D^-½ first. */
 export function project(model: Model, hidden: Tensor): Tensor {
-  const { config } = model;
-  if (!config.tiedEmbeddings) return linear(hidden, model.weight("lm_head.weight"));
-  return linear(scale(hidden, config.modelDim ** -0.5), model.weight("shared.weight"));
+  const { scaledOutputs, modelDim } = model.config;
+  return linear(scaledOutputs ? scale(hidden, modelDim ** -0.5) : hidden, headWeight(model));
+}
+
+/** The LM head [V, D]. */
+export function headWeight(model: Model): Tensor {
+  return model.weight(model.config.tiedEmbeddings ? "shared.weight" : "lm_head.weight");
 }
 
 /** Token ids → vectors. */
@@ -159,11 +164,17 @@ export function feedForward(
   const normed = norm(model, `${layer}.layer_norm`, h);
   const part = (x: Tensor, ...parts: string[]) =>
     linear(x, stacked(model, `${layer}.DenseReluDense`, ...parts));
-  const inner = config.gatedGelu
-    ? geluGate(part(normed, "wi_0", "wi_1"), model.dropout?.next())
-    : drop(model, relu(part(normed, "wi")));
+  const inner = activated(model, config.gated ? part(normed, "wi_0", "wi_1") : part(normed, "wi"));
   const y = addDropped(model, part(inner, "wo"), h);
   return adapt ? adapt(index, config.adapterNormInput ? normed : h, y) : y;
+}
+
+/** What stands between the products of a feed-forward layer. */
+function activated(model: Model, x: Tensor): Tensor {
+  const { activation, gated } = model.config;
+  if (gated && activation === "gelu_new") return geluGate(x, model.dropout?.next());
+  if (gated) return drop(model, activationGate(x, activation));
+  return drop(model, activation === "relu" ? relu(x) : activate(x, activation));
 }
 
 /**
@@ -197,7 +208,12 @@ export function positionTable(side: Side): string {
 }
 
 function relativePositions(model: Model, side: Side): RelativePositions {
-  return { table: model.weight(positionTable(side)), bidirectional: side === "encoder" };
+  const { maxDistance } = model.config;
+  return {
+    table: model.weight(positionTable(side)),
+    bidirectional: side === "encoder",
+    maxDistance,
+  };
 }
 
 function drop(model: Model, x: Tensor): Tensor {

@@ -11,11 +11,17 @@ export class UserError extends Error {
 
 /**
  * The candidate nearest to `word` by edit distance, or `undefined` when none is near enough to be a
- * plausible typing error (more than a third of the letters differ).
+ * plausible typing error.
+ *
+ * @param share one letter in so many may differ
  */
-export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+export function nearest(
+  word: string,
+  candidates: Iterable<string>,
+  share = 3,
+): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
+  let bestDistance = Math.max(1, Math.floor(word.length / share)) + 1;
   for (const candidate of candidates) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];

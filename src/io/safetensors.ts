@@ -44,10 +44,11 @@ export async function openSafetensors(source: ByteSource): Promise<Map<string, S
   const start = await source.read(0, safetensorsDataStart(prefix, size, file));
   const { dataStart, tensors } = parseSafetensorsHeader(start, size, file);
   return new Map(
-    Array.from(tensors, ([name, { dtype, shape, begin, end }]) => [
-      name,
-      { dtype, shape, read: () => source.read(dataStart + begin, dataStart + end) },
-    ]),
+    Array.from(tensors, ([name, { dtype, shape, begin, end }]) => {
+      const first = dataStart + begin;
+      const readPart = (from: number, to: number) => source.read(first + from, first + to);
+      return [name, { dtype, shape, readPart, read: () => readPart(0, end - begin) }];
+    }),
   );
 }
 

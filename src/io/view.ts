@@ -60,14 +60,14 @@ export class TensorView {
   /** The tensor in `source`, whose bytes from `begin` are the storage. */
   stored(source: ByteSource, begin: number): StoredTensor {
     const { storage: { dtype }, shape, stride, offset } = this;
-    const read = async () => {
-      if (elementCount(shape) === 0) return new Uint8Array(0);
-      const start = begin + offset * dtypeBytes(dtype);
-      const bytes = await source.read(start, start + this.#span * dtypeBytes(dtype));
-      return isContiguous(shape, stride)
-        ? bytes
-        : gathered(bytes, dtypeBytes(dtype), shape, stride);
-    };
+    if (elementCount(shape) === 0) {
+      return { dtype, shape, read: () => Promise.resolve(new Uint8Array(0)) };
+    }
+    const first = begin + offset * dtypeBytes(dtype);
+    const readPart = (from: number, to: number) => source.read(first + from, first + to);
+    const readSpan = () => readPart(0, this.#span * dtypeBytes(dtype));
+    if (isContiguous(shape, stride)) return { dtype, shape, read: readSpan, readPart };
+    const read = async () => gathered(await readSpan(), dtypeBytes(dtype), shape, stride);
     return { dtype, shape, read };
   }
 }

@@ -13,13 +13,14 @@ import { parseJsonObject } from "../io/json.ts";
 import { sentencepieceTokenizer } from "../text/sentencepiece.ts";
 import { checkTokenizerFits, createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { type BackboneReference, checkBackbone, fingerprint, parseReference } from "./backbone.ts";
+import { settleEmbeddings } from "./embeddings.ts";
 import { type ModelSource, openWeightFile, weightsFile } from "./weight-files.ts";
 import { matchWeights, type WeightFile, type Weights } from "./weights.ts";
 
 /** What was read from a model's directory; the tensors are checked by {@linkcode matchWeights}. */
 export interface ModelFiles {
   readonly location: string;
-  /** `config.json` as parsed. */
+  /** `config.json` as parsed, but for what the tensors decide: whether there is a head of its own. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly tokenizer: Tokenizer;
   /** The tokenizer's files, to be saved beside weights that stand alone. */
@@ -61,7 +62,8 @@ export async function readModel(
     );
   if (!await source.exists(modelFile.config)) throw refuse(modelFile.config);
   const configFile = `${location}/${modelFile.config}`;
-  const config = parseJsonObject(await source.read(modelFile.config), configFile);
+  const json = parseJsonObject(await source.read(modelFile.config), configFile);
+  const declared = parseBackbone(json, configFile);
   const weights = await openWeightFile(source);
   if (weights === undefined) throw refuse("weights");
 
@@ -70,19 +72,52 @@ export async function readModel(
   if (!await source.exists(modelFile.backbone)) {
     const tokenizer = await readTokenizer(source);
     if (tokenizer === undefined) throw refuse("tokenizer");
-    return withReference({ location, config, weights: [weights], ...tokenizer, ...generation });
+    const settled = await settle(json, declared, [weights]);
+    return withReference({ location, ...settled, ...tokenizer, ...generation });
   }
   const bytes = await source.read(modelFile.backbone);
   const reference = parseReference(bytes, `${location}/${modelFile.backbone}`);
   const backbone = await readModel(await open(reference.model), open);
   checkBackbone(reference, await backbone.reference(), location);
-  return withReference({
-    ...backbone,
-    location,
-    config,
-    weights: [...backbone.weights, weights],
-    ...generation,
-  });
+  const settled = await settle(json, declared, [...backbone.weights, weights]);
+  return withReference({ ...backbone, location, ...settled, ...generation });
+}
+
+/**
+ * A model's `config.json` as parsed, but for what its tensors decide. Of weights, if there are any, it opens
+ * no more than that takes.
+ */
+export async function readModelConfig(
+  source: ModelSource,
+): Promise<Readonly<Record<string, unknown>>> {
+  const file = `${source.location}/${modelFile.config}`;
+  const json = parseJsonObject(await source.read(modelFile.config), file);
+  const declared = parseBackbone(json, file);
+  const weights = declared.tiedEmbeddings ? await openWeightFile(source) : undefined;
+  return weights ? (await settle(json, declared, [weights])).config : json;
+}
+
+/** A configuration without its adapters: what they are may still be for the command line to say. */
+function parseBackbone(json: Readonly<Record<string, unknown>>, file: string): ModelConfig {
+  return parseConfig({ ...json, encoder_adapter: "none", decoder_adapter: "none" }, file);
+}
+
+/** The configuration with what the tensors decide, and the weights with every matrix under one name. */
+async function settle(
+  json: Readonly<Record<string, unknown>>,
+  declared: ModelConfig,
+  files: readonly WeightFile[],
+): Promise<Pick<ModelFiles, "config" | "weights">> {
+  const { weights, tiedEmbeddings = declared.tiedEmbeddings } = await settleEmbeddings(
+    declared,
+    files,
+  );
+  if (tiedEmbeddings === declared.tiedEmbeddings) return { config: json, weights };
+  const { scaledOutputs } = declared;
+  return {
+    config: { ...json, tie_word_embeddings: tiedEmbeddings, scale_decoder_outputs: scaledOutputs },
+    weights,
+  };
 }
 
 /**

@@ -9,6 +9,7 @@ import { openPytorch } from "../io/pytorch.ts";
 import { openSafetensors } from "../io/safetensors.ts";
 import { openSharded } from "../io/sharded.ts";
 import type { ByteSource, StoredTensor } from "../io/source.ts";
+import { ownNames, renamed } from "./tensor-names.ts";
 import type { WeightFile } from "./weights.ts";
 
 /** A model's directory, wherever it is. */
@@ -35,7 +36,7 @@ const formats: readonly {
 ];
 
 /**
- * Opens the weights of a directory.
+ * Opens the weights of a directory. Their tensors have the names of the model's, whatever wrapped it.
  *
  * @returns `undefined` if it has none of the usual files
  * @throws {UserError} naming the file that is malformed, or missing from an index
@@ -44,7 +45,8 @@ export async function openWeightFile(source: ModelSource): Promise<WeightFile | 
   const name = (file: string) => `${source.location}/${file}`;
   for (const { file, open } of formats) {
     if (await source.exists(file)) {
-      return { name: name(file), tensors: await open(await source.open(file)) };
+      const tensors = await open(await source.open(file));
+      return { name: name(file), tensors: renamed(tensors, ownNames(tensors.keys()), name(file)) };
     }
     const index = `${file}.index.json`;
     if (await source.exists(index)) {
@@ -52,7 +54,12 @@ export async function openWeightFile(source: ModelSource): Promise<WeightFile | 
         await source.open(index),
         async (shard) => await source.exists(shard) ? open(await source.open(shard)) : undefined,
       );
-      return { name: name(index), ...sharded };
+      const own = ownNames([...sharded.tensors.keys(), ...sharded.absent.keys()]);
+      return {
+        name: name(index),
+        tensors: renamed(sharded.tensors, own, name(index)),
+        absent: renamed(sharded.absent, own, name(index)),
+      };
     }
   }
 }

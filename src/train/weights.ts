@@ -7,11 +7,7 @@
  */
 
 import type { ModelConfig } from "../../models/config.ts";
-import {
-  isAdapterParameter,
-  parameterAliases,
-  parameterInventory,
-} from "../../models/inventory.ts";
+import { isAdapterParameter, parameterInventory } from "../../models/inventory.ts";
 import { suggestion, UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Parameters } from "../graph/parameters.ts";
@@ -40,8 +36,9 @@ export type Weights = ReadonlyMap<string, StoredTensor>;
 const UNUSED = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
 
 /**
- * Finds the tensor of every parameter. Aliases of a shared tensor are accepted; later files win.
+ * Finds the tensor of every parameter. Later files win.
  *
+ * @param files with every matrix under one name, see `settleEmbeddings`
  * @returns by parameter name; without the adapters' parameters that no file has
  * @throws {UserError} naming file and tensor for one that is unknown, of another shape, not of a
  * floating-point type, or missing
@@ -50,39 +47,34 @@ export function matchWeights(config: ModelConfig, files: readonly WeightFile[]):
   const inventory = new Map(
     parameterInventory(config).map((parameter) => [parameter.name, parameter]),
   );
-  const aliases = parameterAliases(config);
   const found = new Map<string, StoredTensor>();
   for (const { name: file, tensors, absent = [] } of files) {
-    const own = new Set<string>();
-    for (const [given, tensor] of tensors) {
-      const name = inventory.has(given) ? given : aliases[given];
-      if (given === UNUSED || (name !== given && tensors.has(name))) continue;
+    for (const [name, tensor] of tensors) {
+      if (name === UNUSED) continue;
       const parameter = inventory.get(name);
       if (parameter === undefined) {
         throw new UserError(
-          `${file}: a model of this configuration has no tensor ${given}` +
-            suggestion(given, inventory.keys()),
+          `${file}: a model of this configuration has no tensor ${name}` +
+            (explanation(name) ?? suggestion(name, inventory.keys())),
         );
       }
       if (!sameShape(parameter.shape, tensor.shape)) {
         throw new UserError(
-          `${file}: the tensor ${given} is [${tensor.shape.join(", ")}], ` +
+          `${file}: the tensor ${name} is [${tensor.shape.join(", ")}], ` +
             `but the configuration asks for [${parameter.shape.join(", ")}]`,
         );
       }
       if (!["F32", "F16", "BF16"].includes(tensor.dtype)) {
         throw new UserError(
-          `${file}: the tensor ${given} is ${tensor.dtype} where F32, F16 or BF16 is needed`,
+          `${file}: the tensor ${name} is ${tensor.dtype} where F32, F16 or BF16 is needed`,
         );
       }
       found.set(name, tensor);
-      own.add(name);
     }
-    for (const [given, shard] of absent) {
-      // What is there under another name is all there; converters leave aliases out.
-      if (given === UNUSED || own.has(aliases[given] ?? given)) continue;
+    for (const [name, shard] of absent) {
+      if (name === UNUSED) continue;
       throw new UserError(
-        `${file}: the tensor ${given} should be in ${shard}, which does not have it: ` +
+        `${file}: the tensor ${name} should be in ${shard}, which does not have it: ` +
           `are they of one checkpoint?`,
       );
     }
@@ -92,9 +84,27 @@ export function matchWeights(config: ModelConfig, files: readonly WeightFile[]):
   if (missing.length > 0) {
     const others = missing.length > 1 ? ` and ${missing.length - 1} more` : "";
     const where = files.map(({ name }) => name).join(", ");
-    throw new UserError(`${where}: the tensor ${missing[0]}${others} of the model is missing`);
+    const remedy = missing[0] === "lm_head.weight"
+      ? `, since config.json says that tie_word_embeddings is false: if the head is the matrix of the ` +
+        `embeddings, as transformers 5 then takes it, say there that tie_word_embeddings is true and ` +
+        `scale_decoder_outputs false`
+      : "";
+    throw new UserError(
+      `${where}: the tensor ${missing[0]}${others} of the model is missing${remedy}`,
+    );
   }
   return found;
+}
+
+/** What a tensor that T5 does not have belongs to, where its name tells. */
+function explanation(name: string): string | undefined {
+  if (/\blora_|\bbase_layer\./.test(name)) {
+    return ": it is of a LoRA adapter; merge that into the model (merge_and_unload of PEFT) and save it";
+  }
+  if (/\.(SCB|absmax|quant_state\S*|qweight|qzeros|scales|g_idx)$/.test(name)) {
+    return ": it is of quantised weights, which are not read; save the model in f32, f16 or bf16";
+  }
+  return undefined;
 }
 
 /** Bytes sent to the device between two waits: WebGPU keeps a copy of all that it has not yet done. */

@@ -212,7 +212,7 @@ test("configurations as they are published are understood", () => {
   };
   const models = Object.entries(configs).map(([name, fields]) => {
     const config = parseConfig(publishedConfig(fields), name);
-    return [name, config.gatedGelu, config.tiedEmbeddings, config.decoderLayers];
+    return [name, config.gated, config.tiedEmbeddings, config.decoderLayers];
   });
   assert.equal(models, [
     ["t5-small", false, true, 6],

@@ -52,16 +52,6 @@ test("later files win, and adapters may be absent", async () => {
   assert.ok(absent.length > 0 && absent.every(({ name }) => isAdapterParameter(name)));
 });
 
-test("a shared tensor may come under an alias, and under its own name wins", async () => {
-  const table = (value: number) => fromFloat32(new Float32Array(2048 * 16).fill(value), [2048, 16]);
-  const aliased = new Map(tinyTensors());
-  aliased.delete("shared.weight");
-  aliased.set("encoder.embed_tokens.weight", table(1));
-  assert.is(await firstOf(match(aliased), "shared.weight"), 1);
-  aliased.set("shared.weight", table(2)).set("decoder.embed_tokens.weight", table(3));
-  assert.is(await firstOf(match(aliased), "shared.weight"), 2);
-});
-
 test("the position bias that old checkpoints have in cross-attention is passed over", () => {
   const name = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
   const old = new Map(tinyTensors()).set(name, fromFloat32(new Float32Array(64), [32, 2]));

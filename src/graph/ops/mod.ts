@@ -3,6 +3,7 @@
 export { accumulate } from "./accumulate.ts";
 export { adamW, adamWHyper, type AdamWSettings } from "./adamw.ts";
 export { adapter, type AdapterParameters } from "./adapter.ts";
+export { activate, activationGate, type ActivationKind } from "./activation.ts";
 export { add } from "./add.ts";
 export { addBias } from "./add-bias.ts";
 export { advance } from "./advance.ts";
