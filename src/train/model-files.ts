@@ -130,10 +130,12 @@ export function matchModel(
   config: ModelConfig,
 ): Weights {
   checkTokenizerFits(tokenizer, config.vocabSize);
-  if (tokenizer.eosId !== config.eosId) {
+  if (!config.endIds.includes(tokenizer.eosId)) {
     throw new UserError(
       `${location}: the tokenizer ends a sequence with id ${tokenizer.eosId}, ` +
-        `the model's config.json with eos_token_id ${config.eosId}; use the model's own tokenizer.json`,
+        `the model's config.json with eos_token_id ${
+          config.endIds.join(", ")
+        }; use the model's own tokenizer.json`,
     );
   }
   return matchWeights(config, weights);
