@@ -54,7 +54,7 @@ export function charsmapNormalizer(charsmap: Uint8Array): (text: string) => stri
   }
 
   const cache = new Map<string, string>();
-  return (text) => {
+  function normalizeStretch(text: string): string {
     let result = "";
     for (const { segment } of segmenter.segment(text)) {
       let normalized = cache.get(segment);
@@ -65,8 +65,16 @@ export function charsmapNormalizer(charsmap: Uint8Array): (text: string) => stri
       result += normalized;
     }
     return result;
-  };
+  }
+
+  // Printable ASCII characters are graphemes of their own, but for those beside others.
+  const printable = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i));
+  const keepsPrintable = printable.every((character) => replacement(character) === undefined);
+  return keepsPrintable ? (text) => text.replace(OTHERS, normalizeStretch) : normalizeStretch;
 }
+
+/** Characters that are not printable ASCII, with a neighbour at either side. */
+const OTHERS = /[ -~]?[^ -~]+(?:[ -~][^ -~]+)*[ -~]?/g;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });

@@ -7,9 +7,6 @@
 
 import type { Tokenizer } from "./tokenizer.ts";
 
-/** Stands at the end of a text for the bytes of a character of which more are to come. */
-const INCOMPLETE = /\uFFFD+$/;
-
 /** See the module's header. */
 export class IncrementalText {
   readonly #tokenizer: Tokenizer;
@@ -23,7 +20,7 @@ export class IncrementalText {
   /** The text that is certain after more ids, beyond what was given out. */
   push(ids: Iterable<number>): string {
     this.#ids.push(...ids);
-    return this.#give(this.#tokenizer.decode(this.#ids).replace(INCOMPLETE, ""));
+    return this.#give(this.#tokenizer.decodeCertain(this.#ids));
   }
 
   /** What was held back in case more should come. */

@@ -10,11 +10,14 @@
  * own the space before it. Of characters that a longer grapheme is composed of, all own the whole of it.
  */
 
+import { UserError } from "../errors.ts";
+import { byteLetters } from "./normalizers.ts";
+
 /** Where a piece begins, and where it ends, in characters (code points). */
 export type Offset = readonly [begin: number, end: number];
 
 /** White space, and what stands for it in pieces. */
-const INVISIBLE = /[\s\u2581]/u;
+const INVISIBLE = /[\p{White_Space}\u2581]/u;
 
 /** Characters that no normaliser of T5 changes or composes. */
 const PLAIN = /^[\n\t -~]*$/;
@@ -24,23 +27,63 @@ const PLAIN = /^[\n\t -~]*$/;
  *
  * @param pieces in order; joined, without white space, they are the normalised text
  * @param normalize of a grapheme
+ * @throws {UserError} when they are not
  */
 export function pieceOffsets(
   text: string,
   pieces: readonly string[],
   normalize: (grapheme: string) => string,
 ): Offset[] {
-  const visible = PLAIN.test(text) ? plainOffsets(text) : graphemeOffsets(text, normalize);
+  const visible = PLAIN.test(text)
+    ? plainOffsets(text)
+    : graphemeOffsets(text, normalize).filter(({ character }) => !INVISIBLE.test(character))
+      .map(({ place }) => place);
   const end = visible.at(-1)?.[1] ?? 0;
   const at = (index: number): Offset => visible[Math.min(index, visible.length - 1)] ?? [end, end];
   let next = 0;
-  return pieces.map((piece) => {
+  const offsets = pieces.map((piece): Offset => {
     let length = 0;
     for (const character of piece) if (!INVISIBLE.test(character)) length++;
     const first = at(next), last = at(next + Math.max(length, 1) - 1);
     next += length;
     return [first[0], last[1]];
   });
+  if (next !== visible.length) throw unplaceable(text);
+  return offsets;
+}
+
+/**
+ * The offsets of pieces whose letters stand for the bytes of the normalised text.
+ *
+ * @param pieces in order; a space that the text does not have may begin the first
+ * @throws {UserError} when they are not the text's
+ */
+export function bytePieceOffsets(
+  text: string,
+  pieces: readonly string[],
+  normalize: (grapheme: string) => string,
+): Offset[] {
+  const bytes = graphemeOffsets(text, normalize).flatMap(({ character, place }) =>
+    Array.from(byteLetters(character), () => ({ place, isVisible: character !== " " }))
+  );
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  let next = bytes.length - length; // -1 if a space was put before the text
+  if (next < -1 || next > 0) throw unplaceable(text);
+  return pieces.map((piece): Offset => {
+    const all = bytes.slice(Math.max(next, 0), next += piece.length);
+    const visible = all.filter(({ isVisible }) => isVisible);
+    const [first, last] = [visible[0] ?? all.at(-1), visible.at(-1) ?? all.at(-1)];
+    if (!first || !last) return [0, 0];
+    return visible.length > 0 ? [first.place[0], last.place[1]] : [last.place[1], last.place[1]];
+  });
+}
+
+function unplaceable(text: string): UserError {
+  return new UserError(
+    `The tokenizer changes text in a way that its pieces cannot be found in it again ` +
+      `(${JSON.stringify(text.slice(0, 40))}…), which questions about a text need; ` +
+      `use another tokenizer for these tasks.`,
+  );
 }
 
 /** The place of every visible character of a text that is normalised already. */
@@ -52,17 +95,20 @@ function plainOffsets(text: string): Offset[] {
 
 const segmenter = new Intl.Segmenter("en", { granularity: "grapheme" });
 
-/** For every visible character of the normalised text, the place in the text that it comes from. */
-function graphemeOffsets(text: string, normalize: (grapheme: string) => string): Offset[] {
-  const offsets: Offset[] = [];
+/** For every character of the normalised text, the place in the text that it comes from. */
+function graphemeOffsets(
+  text: string,
+  normalize: (grapheme: string) => string,
+): { character: string; place: Offset }[] {
+  const offsets: { character: string; place: Offset }[] = [];
   let begin = 0;
   for (const { segment } of segmenter.segment(text)) {
     const normalized = normalize(segment);
     const size = [...segment].length;
     const isSame = normalized === segment;
     [...normalized].forEach((character, i) => {
-      if (INVISIBLE.test(character)) return;
-      offsets.push(isSame ? [begin + i, begin + i + 1] : [begin, begin + size]);
+      const place: Offset = isSame ? [begin + i, begin + i + 1] : [begin, begin + size];
+      offsets.push({ character, place });
     });
     begin += size;
   }

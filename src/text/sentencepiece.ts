@@ -1,52 +1,37 @@
 /**
  * SentencePiece models (`spiece.model`), which many T5 checkpoints have in place of a `tokenizer.json`.
  *
- * Invariant: the result is what `transformers` 4 converts the file of a T5 to, the library behind the
- * reference implementation and the published `tokenizer.json`s, so ids are the same whichever of the two
- * files a model has. (SentencePiece itself also drops spaces at either end of a text.)
+ * Invariant: the result is what `transformers` makes of the file, of which there are two readings. That of
+ * version 5, and of 4 in 2022, cuts at white space before anything else; that of 4.57 keeps a last blank
+ * before a sentinel out by other means, and treats U+0085 otherwise. Models that say other things of
+ * spaces, or spell unknown text in bytes, are read as they say, which no version of 5 does.
  */
 
-import { base64Encode, BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { UserError } from "../errors.ts";
+import { base64Encode } from "@bufbuild/protobuf/wire";
+import {
+  type Piece,
+  PieceType,
+  readSentencePiece,
+  type SentencePieceModel,
+} from "./sentencepiece-model.ts";
+import type { AddedToken, Component, TokenizerJson } from "./tokenizer-json.ts";
 
 /** T5's placeholders of span corruption; `<extra_id_0>` has the highest id. */
 const SENTINELS = 100;
 
-/** What a piece is for; the numbers of sentencepiece_model.proto. */
-const PieceType = { unknown: 2, control: 3, userDefined: 4 } as const;
-const UNIGRAM = 1;
-const MODEL_TYPES: Record<number, string> = { 2: "BPE", 3: "word", 4: "character" };
-
-interface Piece {
-  readonly text: string;
-  /** Natural logarithm of its probability. */
-  readonly score: number;
-  readonly type: number;
-}
-
-interface Trainer {
-  readonly modelType: number;
-  readonly splitByWhitespace: boolean;
-  readonly whitespaceAsSuffix: boolean;
-  readonly byteFallback: boolean;
-}
-
-interface Normalizer {
-  readonly charsmap: Uint8Array;
-  readonly addDummyPrefix: boolean;
-  readonly removeExtraWhitespaces: boolean;
-  readonly escapeWhitespaces: boolean;
-}
-
-interface SentencePieceModel {
-  readonly pieces: readonly Piece[];
-  readonly trainer: Trainer;
-  readonly normalizer: Normalizer;
+/** How a SentencePiece model is to be read. */
+export interface SentencePieceOptions {
+  /** Sentinels to put after the pieces, unless told 100 for a model that has none. */
+  readonly sentinels?: number;
+  /** The most ids there may be: sentinels that nobody asked for are left out beyond it. */
+  readonly vocabSize?: number;
+  /** As transformers 5 reads it, or as its 4.57; unless told 5, where that heeds what the model says. */
+  readonly rule?: "transformers" | "file";
 }
 
 /**
  * The parsed contents of `tokenizer.json` and `tokenizer_config.json` for a T5's SentencePiece model,
- * its 100 sentinels added.
+ * its sentinels added.
  *
  * @param bytes the file
  * @param file its name, for errors
@@ -55,9 +40,14 @@ interface SentencePieceModel {
 export function sentencepieceTokenizer(
   bytes: Uint8Array,
   file: string,
-): { tokenizer: object; config: object } {
-  const { pieces, trainer, normalizer } = readModel(bytes, file);
-  const sentinels = Array.from({ length: SENTINELS }, (_, i) => `<extra_id_${i}>`);
+  options: SentencePieceOptions = {},
+): { tokenizer: TokenizerJson; config: Record<string, unknown>; rule: "transformers" | "file" } {
+  const model = readSentencePiece(bytes, file);
+  const { pieces } = model;
+  const sentinels = Array.from(
+    { length: sentinelCount(pieces, options) },
+    (_, i) => `<extra_id_${i}>`,
+  );
   const vocab = [
     ...pieces.map(({ text, score }) => [text, score] as const),
     ...sentinels.toReversed().map((text) => [text, 0] as const),
@@ -65,47 +55,103 @@ export function sentencepieceTokenizer(
   const addedTokens = vocab.flatMap(([content], id) => {
     const type = pieces[id]?.type ?? PieceType.control;
     const special = type === PieceType.control || type === PieceType.unknown;
-    return special || type === PieceType.userDefined ? [addedToken(id, content, special)] : [];
+    return special || type === PieceType.userDefined ? [addedToken(content, special)] : [];
   });
-  const eosId = pieces.findIndex(({ text }) => text === "</s>");
-  const metaspace = {
-    type: "Metaspace",
-    replacement: "\u2581",
-    prepend_scheme: normalizer.addDummyPrefix ? "always" : "never",
-    split: trainer.splitByWhitespace,
-  };
+  const rule = options.rule ?? (isUsual(model) ? "transformers" : "file");
   return {
     tokenizer: {
-      version: "1.0",
-      truncation: null,
-      padding: null,
       added_tokens: addedTokens,
-      normalizer: normalizerJson(normalizer),
-      pre_tokenizer: metaspace,
-      post_processor: postProcessor(eosId),
-      decoder: trainer.byteFallback ? byteFallbackDecoder : metaspace,
-      model: {
-        type: "Unigram",
-        unk_id: pieces.findIndex(({ type }) => type === PieceType.unknown),
-        vocab,
-        byte_fallback: trainer.byteFallback,
-      },
+      post_processor: t5PostProcessor(pieces.findIndex(({ text }) => text === "</s>")),
+      ...rule === "transformers" ? t5Text(vocab, model.normalizer.charsmap) : ownText(vocab, model),
     },
     config: {
       tokenizer_class: "T5Tokenizer",
       pad_token: "<pad>",
       eos_token: "</s>",
       unk_token: "<unk>",
-      extra_ids: SENTINELS,
+      extra_ids: sentinels.length,
       additional_special_tokens: sentinels,
       clean_up_tokenization_spaces: false,
+    },
+    rule,
+  };
+}
+
+function sentinelCount(pieces: readonly Piece[], options: SentencePieceOptions): number {
+  if (options.sentinels !== undefined) return options.sentinels;
+  const hasOwn = pieces.some(({ text }) => /^\u2581?<extra_id_\d+>$/.test(text));
+  const fits = pieces.length + SENTINELS <= (options.vocabSize ?? Infinity);
+  return hasOwn || !fits ? 0 : SENTINELS;
+}
+
+/** Whether transformers 5, which takes T5's own settings for granted, heeds all that a model says. */
+function isUsual({ pieces, trainer, normalizer }: SentencePieceModel): boolean {
+  return trainer.splitByWhitespace && !trainer.byteFallback && normalizer.addDummyPrefix &&
+    normalizer.removeExtraWhitespaces && pieces[T5_UNKNOWN]?.type === PieceType.unknown;
+}
+
+/** The parts of a tokenizer that turn text into ids and back. */
+export type TextParts = Pick<TokenizerJson, "normalizer" | "pre_tokenizer" | "decoder" | "model">;
+
+type Vocabulary = readonly (readonly [piece: string, score: number])[];
+
+/** `<unk>` in every T5. */
+const T5_UNKNOWN = 2;
+
+const metaspace = {
+  type: "Metaspace",
+  replacement: "\u2581",
+  prepend_scheme: "always",
+  split: true,
+};
+
+/** The tokenizer that transformers 5 builds of a T5's vocabulary, whatever else its file says. */
+export function t5Text(vocab: Vocabulary, charsmap: Uint8Array | undefined): TextParts {
+  return {
+    normalizer: charsmap?.length ? precompiled(charsmap) : null,
+    pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "WhitespaceSplit" }, metaspace] },
+    decoder: metaspace,
+    model: { type: "Unigram", unk_id: T5_UNKNOWN, vocab, byte_fallback: false },
+  };
+}
+
+/** The tokenizer that a model itself describes, as the T5TokenizerFast of transformers 4.57 has it. */
+function ownText(
+  vocab: Vocabulary,
+  { pieces, trainer, normalizer }: SentencePieceModel,
+): TextParts {
+  const normalizers: Component[] = [];
+  if (normalizer.charsmap.length > 0) normalizers.push(precompiled(normalizer.charsmap));
+  if (normalizer.removeExtraWhitespaces) {
+    normalizers.push(
+      { type: "Strip", strip_left: false, strip_right: true },
+      { type: "Replace", pattern: { Regex: " {2,}" }, content: "\u2581" },
+    );
+  }
+  const spaces = {
+    ...metaspace,
+    prepend_scheme: normalizer.addDummyPrefix ? "always" : "never",
+    split: trainer.splitByWhitespace,
+  };
+  return {
+    normalizer: { type: "Sequence", normalizers },
+    pre_tokenizer: spaces,
+    decoder: trainer.byteFallback ? byteFallbackDecoder : spaces,
+    model: {
+      type: "Unigram",
+      unk_id: pieces.findIndex(({ type }) => type === PieceType.unknown),
+      vocab,
+      byte_fallback: trainer.byteFallback,
     },
   };
 }
 
-function addedToken(id: number, content: string, special: boolean) {
+function precompiled(charsmap: Uint8Array): Component {
+  return { type: "Precompiled", precompiled_charsmap: base64Encode(charsmap) };
+}
+
+function addedToken(content: string, special: boolean): AddedToken {
   return {
-    id,
     content,
     single_word: false,
     lstrip: false,
@@ -115,18 +161,8 @@ function addedToken(id: number, content: string, special: boolean) {
   };
 }
 
-function normalizerJson({ charsmap, removeExtraWhitespaces }: Normalizer) {
-  const normalizers = [];
-  if (charsmap.length > 0) {
-    normalizers.push({ type: "Precompiled", precompiled_charsmap: base64Encode(charsmap) });
-  }
-  if (removeExtraWhitespaces) {
-    normalizers.push({ type: "Replace", pattern: { Regex: " {2,}" }, content: " " });
-  }
-  return { type: "Sequence", normalizers };
-}
-
-function postProcessor(eosId: number) {
+/** `</s>` after a text. */
+export function t5PostProcessor(eosId: number) {
   const sequence = (id: string) => ({ Sequence: { id, type_id: 0 } });
   const eos = { SpecialToken: { id: "</s>", type_id: 0 } };
   return {
@@ -146,130 +182,3 @@ const byteFallbackDecoder = {
     { type: "Strip", content: " ", start: 1, stop: 0 },
   ],
 };
-
-/** Reads the message ModelProto of sentencepiece_model.proto and checks that it can be used. */
-function readModel(bytes: Uint8Array, file: string): SentencePieceModel {
-  const fail = (reason: string): never => {
-    throw new UserError(`${file} is not a usable SentencePiece model: ${reason}.`);
-  };
-  let model: ReturnType<typeof parseModel>;
-  try {
-    model = parseModel(bytes);
-  } catch (error) {
-    return fail((error as Error).message);
-  }
-  const { pieces, trainer, normalizer } = model;
-  if (pieces.length === 0) return fail("it has no pieces");
-  if (!trainer || !normalizer) {
-    return fail(`it ends after ${pieces.length} pieces; fetch it again`);
-  }
-  if (trainer.modelType !== UNIGRAM) {
-    const type = MODEL_TYPES[trainer.modelType] ?? `type ${trainer.modelType}`;
-    fail(`it is a ${type} model, and T5 uses unigram models`);
-  }
-  if (trainer.whitespaceAsSuffix || !normalizer.escapeWhitespaces) {
-    fail("it does not write a word's space as \u2581 in front of it, as T5's do");
-  }
-  const seen = new Map<string, number>();
-  for (const [id, { text, score }] of pieces.entries()) {
-    if (text === "") fail(`piece ${id} is empty`);
-    if (!Number.isFinite(score)) fail(`the score of piece ${id} is ${score}`);
-    if (seen.has(text)) fail(`pieces ${seen.get(text)} and ${id} are both ${JSON.stringify(text)}`);
-    seen.set(text, id);
-  }
-  if (!pieces.some(({ type }) => type === PieceType.unknown)) {
-    fail("no piece stands for unknown text");
-  }
-  return { pieces, trainer, normalizer };
-}
-
-function parseModel(bytes: Uint8Array) {
-  const model: { pieces: Piece[]; trainer?: Trainer; normalizer?: Normalizer } = { pieces: [] };
-  readFields(bytes, {
-    1: (field) => model.pieces.push(parsePiece(field.bytes())),
-    2: (field) => model.trainer = parseTrainer(field.bytes()),
-    3: (field) => model.normalizer = parseNormalizer(field.bytes()),
-  });
-  return model;
-}
-
-function parsePiece(bytes: Uint8Array): Piece {
-  const piece = { text: "", score: 0, type: 1 };
-  readFields(bytes, {
-    1: (field) => piece.text = field.string(),
-    2: (field) => piece.score = field.float(),
-    3: (field) => piece.type = field.integer(),
-  });
-  return piece;
-}
-
-function parseTrainer(bytes: Uint8Array): Trainer {
-  const trainer = {
-    modelType: UNIGRAM,
-    splitByWhitespace: true,
-    whitespaceAsSuffix: false,
-    byteFallback: false,
-  };
-  readFields(bytes, {
-    3: (field) => trainer.modelType = field.integer(),
-    22: (field) => trainer.splitByWhitespace = field.boolean(),
-    24: (field) => trainer.whitespaceAsSuffix = field.boolean(),
-    35: (field) => trainer.byteFallback = field.boolean(),
-  });
-  return trainer;
-}
-
-function parseNormalizer(bytes: Uint8Array): Normalizer {
-  const normalizer = {
-    charsmap: new Uint8Array(),
-    addDummyPrefix: true,
-    removeExtraWhitespaces: true,
-    escapeWhitespaces: true,
-  };
-  readFields(bytes, {
-    2: (field) => normalizer.charsmap = field.bytes(),
-    3: (field) => normalizer.addDummyPrefix = field.boolean(),
-    4: (field) => normalizer.removeExtraWhitespaces = field.boolean(),
-    5: (field) => normalizer.escapeWhitespaces = field.boolean(),
-  });
-  return normalizer;
-}
-
-/** One field's value, to be read as the type the schema gives it. */
-interface Field {
-  bytes(): Uint8Array<ArrayBuffer>;
-  string(): string;
-  float(): number;
-  integer(): number;
-  boolean(): boolean;
-}
-
-/**
- * Hands every field of a message to the function at its number and skips the others.
- *
- * @throws {Error} when the message is cut off, or a field has another type than it is read as
- */
-function readFields(bytes: Uint8Array, fields: Record<number, (field: Field) => void>): void {
-  const reader = new BinaryReader(bytes);
-  while (reader.pos < reader.len) {
-    const [number, type] = reader.tag();
-    const read = fields[number];
-    if (!read) {
-      reader.skip(type, number);
-      continue;
-    }
-    const expect = (expected: WireType) => {
-      if (type !== expected) {
-        throw new Error(`field ${number} is of wire type ${type} where ${expected} belongs`);
-      }
-      return reader;
-    };
-    read({
-      bytes: () => new Uint8Array(expect(WireType.LengthDelimited).bytes()),
-      string: () => expect(WireType.LengthDelimited).string(true),
-      float: () => expect(WireType.Bit32).float(),
-      integer: () => expect(WireType.Varint).int32(),
-      boolean: () => expect(WireType.Varint).uint32() !== 0,
-    });
-  }
-}

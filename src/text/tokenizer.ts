@@ -1,40 +1,47 @@
 /**
  * The text side of a model: strings to ids and back, by a Hugging Face `tokenizer.json`.
  *
- * Invariant: `encode` gives the ids that the `tokenizers` package for Python gives, ending with the
- * end-of-sequence id. Two exceptions are known: a special token written in full-width letters
- * (`＜/s＞`), before which Python puts a space, and U+0085, at which Python's `WhitespaceSplit` cuts.
+ * Invariant: `encode` and `decode` give what the `tokenizers` package for Python gives: normalizers,
+ * pre-tokenizers, models, post-processors and decoders are its, of which the library does the models.
+ * What would give anything else is refused by name.
  */
 
-import {
-  type Normalizer,
-  PrecompiledNormalizer,
-  SequenceNormalizer,
-  Tokenizer as HubTokenizer,
-} from "@huggingface/tokenizers";
-import { base64Decode } from "@bufbuild/protobuf/wire";
 import { UserError } from "../errors.ts";
-import { charsmapNormalizer } from "./charsmap.ts";
-import { type Offset, pieceOffsets } from "./offsets.ts";
+import { normalizedFinder, type NumberedToken, numberTokens, plainFinder } from "./added-tokens.ts";
+import { cleanUp, createDecoder } from "./decoders.ts";
+import { createModel, type Token } from "./models.ts";
+import { createNormalizer } from "./normalizers.ts";
+import { bytePieceOffsets, type Offset, pieceOffsets } from "./offsets.ts";
+import { createFrame } from "./post-processor.ts";
+import { createPreTokenizer, type Part } from "./pre-tokenizers.ts";
+import type { Component, TokenizerJson } from "./tokenizer-json.ts";
 
 /** Strings to ids and back. */
 export interface Tokenizer {
   /** Number of ids; every id is below it. */
   readonly vocabSize: number;
-  /** Padding, and the decoder's first input: 0 in every T5. */
-  readonly padId: number;
+  /** Padding, where the tokenizer has a token for it. */
+  readonly padId: number | undefined;
   /** End of sequence. */
   readonly eosId: number;
   /** What stands for text that has no piece. */
-  readonly unkId: number;
+  readonly unkId: number | undefined;
   /** `<extra_id_0>`, `<extra_id_1>`, …: span corruption's placeholders. Empty when there are none. */
   readonly sentinelIds: readonly number[];
-  /** The ids of `text`, `eosId` last. */
+  /** What comes before every text's own ids: nothing in most models, `<s>` in some. */
+  readonly beforeIds: readonly number[];
+  /** What comes after every text's own ids: `eosId` in most models. */
+  readonly afterIds: readonly number[];
+  /** The ids of `text`, between `beforeIds` and `afterIds`. */
   encode(text: string): number[];
-  /** The ids of `text` without `eosId`, and where each stands in it. */
+  /** The ids of `text` alone, and where each stands in it. */
   encodeWithOffsets(text: string): EncodedText;
-  /** The text of `ids`, without special tokens and with no clean-up of spaces. */
+  /** The text of `ids`, without special tokens. */
   decode(ids: Iterable<number>): string;
+  /** The text of `ids` as far as it stays the same whatever ids may follow. */
+  decodeCertain(ids: Iterable<number>): string;
+  /** The text of one id, as the vocabulary has it. */
+  tokenOf(id: number): string | undefined;
 }
 
 /** A text's ids with, for each, the characters (code points) of the text that it begins and ends at. */
@@ -43,93 +50,155 @@ export interface EncodedText {
   readonly offsets: readonly Offset[];
 }
 
-/** A class of characters: of English and other European text, with its quotes and dashes. */
-const PLAIN = "!-~\\u00C0-\\u024F\\u2013\\u2014\\u2018-\\u201D";
-
-/**
- * Spaces between letters and signs that no normaliser joins with a neighbour across a space. What stands
- * between two of them is tokenised by itself, hence can be remembered: ten times as fast.
- */
-const BETWEEN_WORDS = new RegExp("(?<=[x]) (?=[x])".replaceAll("x", PLAIN), "g");
-
 /** Words remembered; English text of any length rarely has more. */
 const WORD_CACHE_SIZE = 200_000;
 
-/** Longer stretches without such a space (of another script, say) hardly come twice. */
+/** Longer words (of a script without spaces, say) hardly come twice. */
 const LONGEST_WORD = 40;
 
 /**
  * A tokenizer from the parsed contents of `tokenizer.json` and, if there is one,
- * `tokenizer_config.json`.
+ * `tokenizer_config.json`, of which the names of special tokens and the clean-up of spaces are read.
  *
- * @throws UserError when the contents are not a tokenizer's, or lack a special token T5 needs
+ * @throws UserError when the contents are not a tokenizer's, or have a part that is not done here
  */
 export function createTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown = {}): Tokenizer {
-  const hub = openHubTokenizer(tokenizerJson, tokenizerConfig);
-  const padId = specialId(hub, "<pad>");
-  const eosId = specialId(hub, "</s>");
-  const unkId = specialId(hub, "<unk>");
-  if (padId !== 0) {
+  try {
+    return open(tokenizerJson as TokenizerJson, tokenizerConfig as Record<string, unknown>);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UserError(`The tokenizer is not a usable Hugging Face tokenizer.json: ${reason}.`);
+  }
+}
+
+function open(json: TokenizerJson, config: Record<string, unknown>): Tokenizer {
+  const model = createModel(json.model);
+  const added = numberTokens(json.added_tokens ?? [], model.idOf, model.size);
+  const normalize = createNormalizer(json.normalizer ?? null);
+  const preTokenize = createPreTokenizer(json.pre_tokenizer ?? null);
+  const frame = createFrame(json.post_processor ?? null);
+  const decodeTokens = createDecoder(json.decoder ?? null);
+  const findPlain = plainFinder(added), findNormalized = normalizedFinder(added, normalize);
+
+  const addedById = new Map(added.map((token) => [token.id, token]));
+  const idsByContent = new Map(added.map(({ content, id }) => [content, id]));
+  const idOf = (token: string) => idsByContent.get(token) ?? model.idOf(token);
+  const named = (key: string, usual: string) => {
+    const token = config[key] as string | { content: string } | null | undefined;
+    return idOf(typeof token === "object" ? token?.content ?? usual : token ?? usual);
+  };
+  const eosId = named("eos_token", "</s>") ?? frame.after.at(-1);
+  if (eosId === undefined) {
     throw new UserError(
-      `The tokenizer gives <pad> the id ${padId}, but T5 models pad with 0; use the model's own tokenizer.json.`,
+      `The tokenizer has no </s>, nor another token that ends a text; use the model's own tokenizer.json.`,
     );
   }
 
-  let vocabSize = 0;
-  for (const id of hub.get_vocab().values()) vocabSize = Math.max(vocabSize, id + 1);
-
-  const unknown = hasByteFallback(tokenizerJson)
-    ? (token: string) => byteIds(hub, token) ?? unkId
-    : () => unkId;
-  const idsOf = (token: string) => hub.token_to_id(token) ?? unknown(token);
-  const isWordwise = splitsAtSpaces(tokenizerJson);
-  const holdsAddedToken = addedTokenPattern(tokenizerJson);
-  const split = (text: string) =>
-    isWordwise && !holdsAddedToken.test(text) ? text.split(BETWEEN_WORDS) : [text];
-  const words = new Map<string, EncodedText>();
-
-  function encodeWord(word: string): EncodedText {
+  const words = new Map<string, readonly Token[]>();
+  function encodeWord(word: string): readonly Token[] {
     const known = words.get(word);
     if (known !== undefined) return known;
-    const pieces = hub.tokenize(word);
-    const places = pieceOffsets(word, pieces, (part) => hub.normalizer?.normalize(part) ?? part);
-    // A piece that is spelled in bytes has several ids in the same place.
-    const encoded = pieces.map((piece) => [idsOf(piece)].flat());
-    const offsets = encoded.flatMap((ids, i) => ids.map(() => places[i]));
-    const result = { ids: encoded.flat(), offsets };
-    if (word.length <= LONGEST_WORD && words.size < WORD_CACHE_SIZE) words.set(word, result);
-    return result;
+    const tokens = model.encode(word);
+    if (word.length <= LONGEST_WORD && words.size < WORD_CACHE_SIZE) words.set(word, tokens);
+    return tokens;
   }
 
+  /** The tokens of a stretch of text that holds no added token as it is written. */
+  function encodeStretch(text: string, isFirst: boolean): Token[] {
+    const parts: (Part | NumberedToken)[] = [];
+    for (const { text: part, begin, id } of findNormalized(normalize(text))) {
+      if (id !== undefined) parts.push(addedById.get(id)!);
+      else parts.push(...preTokenize([{ text: part, isFirst: isFirst && begin === 0 }]));
+    }
+    return parts.flatMap((part) =>
+      "id" in part ? [{ text: part.content, ids: [part.id] }] : encodeWord(part.text)
+    );
+  }
+
+  const places = isByteLevel(json.pre_tokenizer) ? bytePieceOffsets : pieceOffsets;
+  function encodeWithOffsets(text: string): EncodedText {
+    const ids: number[] = [], offsets: Offset[] = [];
+    let start = 0; // in characters
+    for (const { text: part, begin, id } of findPlain(text.toWellFormed())) {
+      const end = start + codePoints(part);
+      if (id !== undefined) {
+        ids.push(id);
+        offsets.push([start, end]);
+      } else {
+        const tokens = encodeStretch(part, begin === 0);
+        const found = places(part, tokens.map((token) => token.text), normalize);
+        // A token that is spelled in bytes has several ids in the same place.
+        for (const [i, token] of tokens.entries()) {
+          for (const id of token.ids) {
+            ids.push(id);
+            offsets.push([start + found[i][0], start + found[i][1]]);
+          }
+        }
+      }
+      start = end;
+    }
+    return { ids, offsets };
+  }
+
+  const cleansUp = config.clean_up_tokenization_spaces === true && !model.isBpe;
+  /** The tokens of ids as they are read: without special ones. */
+  function readable(ids: Iterable<number>): string[] {
+    const tokens: string[] = [];
+    for (const id of ids) {
+      const special = addedById.get(id);
+      const token = special
+        ? special.normalized ? normalize(special.content) : special.content
+        : model.tokenOf(id);
+      if (token !== undefined && !special?.special) tokens.push(token);
+    }
+    return tokens;
+  }
+
+  function join(tokens: readonly string[]): string {
+    const text = tokens.length === 0 ? "" : decodeTokens(tokens).join("");
+    return cleansUp ? cleanUp(text) : text;
+  }
+  const spellsBytes = hasPart(json.decoder, "ByteFallback");
+
   return {
-    vocabSize,
-    padId,
+    vocabSize: added.reduce((limit, { id }) => Math.max(limit, id + 1), model.idLimit),
+    padId: named("pad_token", "<pad>"),
     eosId,
-    unkId,
-    sentinelIds: sentinels(hub),
+    unkId: model.unkId ?? named("unk_token", "<unk>"),
+    sentinelIds: sentinels(idOf),
+    beforeIds: frame.before,
+    afterIds: frame.after,
     encode(text) {
-      const ids = split(text).flatMap((word) => encodeWord(word).ids);
-      ids.push(eosId);
+      const ids = [...frame.before];
+      for (const { text: part, begin, id } of findPlain(text.toWellFormed())) {
+        if (id !== undefined) ids.push(id);
+        else for (const token of encodeStretch(part, begin === 0)) ids.push(...token.ids);
+      }
+      ids.push(...frame.after);
       return ids;
     },
-    encodeWithOffsets(text) {
-      const ids: number[] = [], offsets: Offset[] = [];
-      let start = 0;
-      for (const word of split(text)) {
-        const encoded = encodeWord(word);
-        for (const id of encoded.ids) ids.push(id);
-        for (const [begin, end] of encoded.offsets) offsets.push([start + begin, start + end]);
-        start += codePoints(word) + 1;
-      }
-      return { ids, offsets };
+    encodeWithOffsets,
+    decode: (ids) => join(readable(ids)),
+    decodeCertain(ids) {
+      const tokens = readable(ids);
+      // Bytes in a row are read together: one that does not fit makes all of them unreadable.
+      while (spellsBytes && BYTE.test(tokens.at(-1) ?? "")) tokens.pop();
+      const text = join(tokens).replace(INCOMPLETE, "");
+      return cleansUp ? text.replace(CLEANED_LATER, "") : text;
     },
-    decode(ids) {
-      const list = [...ids];
-      if (list.length === 0) return "";
-      return hub.decode(list, { skip_special_tokens: true, clean_up_tokenization_spaces: false });
-    },
+    tokenOf: (id) => addedById.get(id)?.content ?? model.tokenOf(id),
   };
 }
+
+/** A token that stands for one byte. */
+const BYTE = /^<0x[0-9A-Fa-f]{2}>$/;
+
+/** Stands at the end of a text for the bytes of a character of which more are to come. */
+const INCOMPLETE = /\uFFFD+$/;
+
+/** What a clean-up may still join with what comes before it. */
+const CLEANED_LATER = / +(?:'[vr]?|n'?)?$/;
 
 /**
  * Checks that a model with `modelVocabSize` embeddings has one for every id of the tokenizer.
@@ -139,35 +208,12 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown
  */
 export function checkTokenizerFits(tokenizer: Tokenizer, modelVocabSize: number): void {
   if (tokenizer.vocabSize > modelVocabSize) {
+    const last = tokenizer.vocabSize - 1;
     throw new UserError(
-      `The tokenizer has ${tokenizer.vocabSize} ids but the model's vocabulary only ${modelVocabSize}; ` +
-        `use the tokenizer.json the model was trained with.`,
+      `The tokenizer has ${tokenizer.vocabSize} ids, the last of which, ${last}, is that of ` +
+        `${JSON.stringify(tokenizer.tokenOf(last))}, but the model's vocabulary only ` +
+        `${modelVocabSize}; use the tokenizer that the model was trained with.`,
     );
-  }
-}
-
-function openHubTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown): HubTokenizer {
-  try {
-    const hub = new HubTokenizer(tokenizerJson as object, tokenizerConfig as object);
-    useCharsmap(hub.normalizer);
-    // Joined, unknown characters would be a token without their text.
-    if (hub.model && hasByteFallback(tokenizerJson)) hub.model.fuse_unk = false;
-    return hub;
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UserError(`The tokenizer is not a usable Hugging Face tokenizer.json: ${reason}.`);
-  }
-}
-
-/**
- * Makes a model's own table of replacements normalise. The library reads past it and applies the
- * platform's NFKC, which differs in what is newer than the table's Unicode version, in U+0085, U+0344, …
- */
-function useCharsmap(normalizer: Normalizer | null): void {
-  if (normalizer instanceof SequenceNormalizer) normalizer.normalizers.forEach(useCharsmap);
-  if (normalizer instanceof PrecompiledNormalizer && normalizer.charsmap) {
-    normalizer.normalize = charsmapNormalizer(base64Decode(normalizer.charsmap));
   }
 }
 
@@ -177,53 +223,19 @@ function codePoints(text: string): number {
   return count;
 }
 
-function specialId(hub: HubTokenizer, token: string): number {
-  const id = hub.token_to_id(token);
-  if (id === undefined) {
-    throw new UserError(
-      `The tokenizer has no ${token}, which T5 models need; use the model's own tokenizer.json.`,
-    );
-  }
-  return id;
-}
-
-function sentinels(hub: HubTokenizer): number[] {
+function sentinels(idOf: (token: string) => number | undefined): number[] {
+  // mT5's are pieces of its SentencePiece model, with a word's mark before them.
+  const find = (i: number) => idOf(`<extra_id_${i}>`) ?? idOf(`\u2581<extra_id_${i}>`);
   const ids: number[] = [];
-  for (let id; (id = hub.token_to_id(`<extra_id_${ids.length}>`)) !== undefined;) ids.push(id);
+  for (let id; (id = find(ids.length)) !== undefined;) ids.push(id);
   return ids;
 }
 
-/** Whether text that has no piece is spelled in pieces that stand for bytes. */
-function hasByteFallback(tokenizerJson: unknown): boolean {
-  return (tokenizerJson as { model: { byte_fallback?: boolean } }).model.byte_fallback === true;
+/** Whether a component is of a type, or one of those in it is. */
+function hasPart(component: Component | null, type: string): boolean {
+  if (!component) return false;
+  const parts = (component.decoders ?? component.pretokenizers ?? []) as Component[];
+  return component.type === type || parts.some((part) => hasPart(part, type));
 }
 
-/** The ids of a text's UTF-8 bytes, `<0x00>` to `<0xFF>`, if the tokenizer has them all. */
-function byteIds(hub: HubTokenizer, text: string): number[] | undefined {
-  const ids = Array.from(
-    new TextEncoder().encode(text),
-    (byte) => hub.token_to_id(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
-  );
-  return ids.every((id) => id !== undefined) ? ids : undefined;
-}
-
-/** Whether the pre-tokenizer cuts at spaces and marks every word's start, as SentencePiece's does. */
-function splitsAtSpaces(tokenizerJson: unknown): boolean {
-  const { pre_tokenizer } = tokenizerJson as { pre_tokenizer: PreTokenizer | null };
-  const last = pre_tokenizer?.pretokenizers?.at(-1) ?? pre_tokenizer;
-  return last?.type === "Metaspace" && last.prepend_scheme === "always" && last.split !== false;
-}
-
-interface PreTokenizer {
-  readonly type: string;
-  readonly prepend_scheme?: string;
-  readonly split?: boolean;
-  readonly pretokenizers?: readonly PreTokenizer[];
-}
-
-/** Matches text that holds an added token (a sentinel, say), which may stand inside a word. */
-function addedTokenPattern(tokenizerJson: unknown): RegExp {
-  const { added_tokens } = tokenizerJson as { added_tokens?: readonly { content: string }[] };
-  const contents = (added_tokens ?? []).map(({ content }) => RegExp.escape(content));
-  return contents.length === 0 ? /(?!)/ : new RegExp(contents.join("|"));
-}
+const isByteLevel = (preTokenizer: Component | null) => hasPart(preTokenizer, "ByteLevel");

@@ -1,0 +1,126 @@
+/**
+ * Models of a `tokenizer.json`: how a word becomes tokens. The library finds the tokens.
+ *
+ * Invariant: ids are those of the `tokenizers` package for Python, one word at a time: unknown characters
+ * are joined within a word only.
+ */
+
+import { BPE, type Model as HubModel, Unigram, WordPiece } from "@huggingface/tokenizers";
+import { UserError } from "../errors.ts";
+import { type ModelJson, unsupported } from "./tokenizer-json.ts";
+
+/** A stretch of a word, and its ids: several where it is spelled in bytes. */
+export interface Token {
+  readonly text: string;
+  readonly ids: readonly number[];
+}
+
+/** See the module's header. */
+export interface Model {
+  /** How many entries the vocabulary has. */
+  readonly size: number;
+  /** The highest id, plus one. */
+  readonly idLimit: number;
+  /** What stands for text that has no piece. */
+  readonly unkId: number | undefined;
+  /** Whether pieces are merged in pairs. */
+  readonly isBpe: boolean;
+  idOf(token: string): number | undefined;
+  tokenOf(id: number): string | undefined;
+  /** The tokens of a word. Their texts are its parts, or the whole word if it is unknown. */
+  encode(word: string): Token[];
+}
+
+/**
+ * The model that a file describes.
+ *
+ * @throws {UserError} when it is one that is not done here, or damaged
+ */
+export function createModel(json: ModelJson): Model {
+  const { cut, names, ids } = open(json);
+  const unkId = json.type === "Unigram" ? json.unk_id as number : ids.get(json.unk_token as string);
+  if (json.type === "Unigram" && names[unkId!] === undefined) {
+    throw new UserError(
+      `The tokenizer's unk_id, ${unkId ?? "null"}, is none of its ${names.length} pieces; ` +
+        `use the model's own tokenizer.json.`,
+    );
+  }
+  const spellsBytes = json.byte_fallback === true;
+
+  function token(text: string): Token {
+    const id = ids.get(text);
+    if (id !== undefined) return { text, ids: [id] };
+    const bytes = spellsBytes ? byteIds(ids, text) : undefined;
+    return { text, ids: bytes ?? (unkId === undefined ? [] : [unkId]) };
+  }
+
+  return {
+    size: ids.size,
+    idLimit: ids.values().reduce((limit, id) => Math.max(limit, id + 1), 0),
+    unkId,
+    isBpe: json.type === "BPE",
+    idOf: (text) => ids.get(text),
+    tokenOf: (id) => names[id],
+    encode(word) {
+      const tokens = cut(word).map(token);
+      const isWhole = tokens.reduce((length, { text }) => length + text.length, 0) === word.length;
+      return isWhole ? tokens : tokens.map(({ ids }) => ({ text: word, ids }));
+    },
+  };
+}
+
+/** Cuts words into pieces; the pieces by their ids, and the other way round. */
+interface Pieces {
+  readonly cut: (word: string) => string[];
+  readonly names: readonly string[];
+  readonly ids: ReadonlyMap<string, number>;
+}
+
+function open(json: ModelJson): Pieces {
+  const refuse = (what: string): never => {
+    throw unsupported("model", `${json.type} with ${what}`);
+  };
+  const library = (model: HubModel): Pieces => ({
+    cut: (word) => model._call([word]),
+    names: model.vocab,
+    ids: model.tokens_to_ids,
+  });
+  switch (json.type) {
+    case "Unigram": {
+      if (json.alpha) refuse(`alpha ${json.alpha}, which draws pieces at random`);
+      const model = new Unigram(json as never, "</s>");
+      // The library takes the unknown piece's own score away, which it has where it stands in text.
+      const { unk_id: unkId, vocab } = json as unknown as {
+        unk_id: number | null;
+        vocab: [string, number][];
+      };
+      if (unkId !== null && vocab[unkId]) model.scores[unkId] = vocab[unkId][1];
+      return library(model);
+    }
+    case "BPE":
+      if (json.dropout) refuse(`dropout ${json.dropout}, which merges at random`);
+      if (json.continuing_subword_prefix) {
+        refuse(`continuing_subword_prefix ${JSON.stringify(json.continuing_subword_prefix)}`);
+      }
+      return library(new BPE(json as never));
+    case "WordPiece":
+      return library(new WordPiece(json as never));
+    case "WordLevel": {
+      const ids = new Map(Object.entries(json.vocab as Record<string, number>));
+      const names: string[] = [];
+      for (const [name, id] of ids) names[id] = name;
+      return { cut: (word) => [word], names, ids };
+    }
+    default:
+      throw unsupported("model", json.type);
+  }
+}
+
+/** The ids of a text's UTF-8 bytes, `<0x00>` to `<0xFF>`, if the vocabulary has them all. */
+function byteIds(vocabulary: ReadonlyMap<string, number>, text: string): number[] | undefined {
+  const ids = Array.from(
+    new TextEncoder().encode(text),
+    (byte) => vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
+  );
+  return ids.every((id) => id !== undefined) ? ids : undefined;
+}
