@@ -66,7 +66,7 @@ export function paddedLength(length: number): number {
   return Math.ceil(length / step) * step;
 }
 
-/** Tokenises an example, unless its source is ids already. What is over a limit is cut off before the end-of-sequence id. */
+/** Tokenises an example, unless its source is ids already. What is over a limit is cut off before the ids that end a text. */
 export function encodeExample(
   example: Example,
   tokenizer: Tokenizer,
@@ -75,15 +75,15 @@ export function encodeExample(
   const { task, target } = example;
   const sourceIds = [...example.sourceIds ?? tokenizer.encode(example.source)];
   const targetIds = tokenizer.encode(target);
-  const truncated = Number(cut(sourceIds, maxSourceLength, tokenizer.eosId)) +
-    Number(cut(targetIds, maxTargetLength, tokenizer.eosId));
+  const truncated = Number(cut(sourceIds, maxSourceLength, tokenizer.afterIds)) +
+    Number(cut(targetIds, maxTargetLength, tokenizer.afterIds));
   return { task, source: sourceIds, target: targetIds, truncated };
 }
 
-function cut(ids: number[], limit: number, eosId: number): boolean {
+function cut(ids: number[], limit: number, afterIds: readonly number[]): boolean {
   if (ids.length <= limit) return false;
-  ids.length = limit;
-  ids[limit - 1] = eosId;
+  ids.length = Math.max(0, limit - afterIds.length);
+  ids.push(...afterIds.slice(-limit));
   return true;
 }
 

@@ -64,18 +64,19 @@ export function chunkExamples(
   { context, questions }: Passage,
   { tokenizer, maxSourceLength }: ChunkOptions,
 ): Example[] {
+  const { beforeIds, afterIds } = tokenizer;
   const { ids, offsets } = tokenizer.encodeWithOffsets(context);
   const whole: EncodedContext = {
     text: context,
     ids: Int32Array.from(ids),
-    eosId: tokenizer.eosId,
+    afterIds,
   };
   return questions.flatMap(({ text, id, answers, found, spans }) => {
-    const prompt = tokenizer.encode(`question: ${text} context: `).slice(0, -1);
+    const prompt = [...beforeIds, ...tokenizer.encodePart(`question: ${text} context: `)];
     // Where a question fills the source by itself, its end gives way for some of the context.
     prompt.length = Math.min(prompt.length, Math.floor(maxSourceLength / 2));
     const chunks = cutContext(offsets, spans, {
-      length: maxSourceLength - prompt.length - 1,
+      length: maxSourceLength - prompt.length - afterIds.length,
       overlap: Math.min(OVERLAP, Math.floor(maxSourceLength / 4)),
     });
     const question = { id, answers };
@@ -97,7 +98,7 @@ export function chunkExamples(
 interface EncodedContext {
   readonly text: string;
   readonly ids: Int32Array;
-  readonly eosId: number;
+  readonly afterIds: readonly number[];
 }
 
 interface Parts {
@@ -128,7 +129,7 @@ class ChunkExample implements Example {
   }
 
   get sourceIds(): number[] {
-    const { context: { ids, eosId }, prompt, chunk } = this.#parts;
-    return [...prompt, ...ids.subarray(chunk.begin, chunk.end), eosId];
+    const { context: { ids, afterIds }, prompt, chunk } = this.#parts;
+    return [...prompt, ...ids.subarray(chunk.begin, chunk.end), ...afterIds];
   }
 }

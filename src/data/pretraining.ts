@@ -76,9 +76,9 @@ export class PretrainingBatches {
     const { eosId, sentinelIds } = this.tokenizer;
     // A salient span is whole words, so the ids up to a place in the text are those of the words before it.
     const idsBefore = (end: number) =>
-      this.tokenizer.encode(text.slice(0, end).trimEnd()).length - 1;
+      this.tokenizer.encodePart(text.slice(0, end).trimEnd()).length;
     const { source, target } = maskSalient(
-      this.tokenizer.encode(text).slice(0, -1),
+      this.tokenizer.encodePart(text),
       salient.map(([start, end]) => [idsBefore(start), idsBefore(end)] as const),
       { random, sentinelIds },
     );

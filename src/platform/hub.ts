@@ -37,7 +37,13 @@ export interface DownloadProgress {
 export interface HubOptions {
   readonly onProgress?: (progress: DownloadProgress) => void;
   readonly signal?: AbortSignal;
+  /** Leaves the weights where they are. */
+  readonly tokenizerOnly?: boolean;
 }
+
+/** The files that are a tokenizer, of which the first counts, and those that say more of it. */
+const TOKENIZERS = ["tokenizer.json", "spiece.model"];
+const TOKENIZER_EXTRAS = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
 
 /** The files of weights, as far as one format has them. Of several formats the first counts. */
 const WEIGHTS = ["model.safetensors", "pytorch_model.bin"];
@@ -64,7 +70,7 @@ export async function openHubModel(id: string, options: HubOptions = {}): Promis
   const { getHFHubCachePath, getRepoFolderName } = await import("@huggingface/hub");
   const cache = getHFHubCachePath();
   const root = `${cache}/${getRepoFolderName({ type: "model", name })}`;
-  const cached = await cachedSnapshot(root, revision);
+  const cached = await cachedSnapshot(root, revision, options);
   if (cached && (isOffline() || COMMIT.test(revision))) return cached;
   if (isOffline()) {
     throw new UserError(
@@ -87,8 +93,9 @@ export async function openHubModel(id: string, options: HubOptions = {}): Promis
     return cached;
   }
   const snapshot = await fetchSnapshot(parsed, listing, root, client, options);
-  if (!COMMIT.test(revision)) {
-    const reference = `${root}/refs/${revision}`;
+  const reference = `${root}/refs/${revision}`;
+  const isWhole = !options.tokenizerOnly || !await exists(reference);
+  if (!COMMIT.test(revision) && isWhole) {
     await makeDirectory(reference.slice(0, reference.lastIndexOf("/")));
     await writeAtomic(reference, listing.commit);
   }
@@ -109,7 +116,11 @@ function isOffline(): boolean {
 }
 
 /** The directory of a revision's snapshot if a whole model is in it. */
-async function cachedSnapshot(root: string, revision: string): Promise<string | undefined> {
+async function cachedSnapshot(
+  root: string,
+  revision: string,
+  { tokenizerOnly }: HubOptions,
+): Promise<string | undefined> {
   const reference = `${root}/refs/${revision}`;
   const commit = COMMIT.test(revision)
     ? revision
@@ -117,8 +128,10 @@ async function cachedSnapshot(root: string, revision: string): Promise<string | 
   if (!commit) return undefined;
   const snapshot = `${root}/snapshots/${commit}`;
   const has = (file: string) => exists(`${snapshot}/${file}`);
-  if (!await has("config.json")) return undefined;
-  if (!await has("tokenizer.json") && !await has("spiece.model")) return undefined;
+  const hasTokenizer = (await Promise.all(TOKENIZERS.map(has))).some(Boolean);
+  if (tokenizerOnly) return hasTokenizer ? snapshot : undefined;
+  // Offline, a model without a tokenizer may still be given one that lies elsewhere.
+  if (!await has("config.json") || !(hasTokenizer || isOffline())) return undefined;
   for (const weights of WEIGHTS) {
     if (await has(weights)) return snapshot;
     if (!await has(`${weights}.index.json`)) continue;
@@ -133,7 +146,7 @@ async function fetchSnapshot(
   { commit, files }: Listing,
   root: string,
   { request }: HubClient,
-  { onProgress, signal }: HubOptions,
+  { onProgress, signal, tokenizerOnly }: HubOptions,
 ): Promise<string> {
   const snapshot = `${root}/snapshots/${commit}`;
   await makeDirectory(`${root}/blobs`);
@@ -162,8 +175,10 @@ async function fetchSnapshot(
     }
   }
 
-  const weights = WEIGHTS.find((file) => files.has(file) || files.has(`${file}.index.json`));
-  if (!files.has("config.json") || !weights) {
+  const weights = tokenizerOnly
+    ? undefined
+    : WEIGHTS.find((file) => files.has(file) || files.has(`${file}.index.json`));
+  if (!tokenizerOnly && (!files.has("config.json") || !weights)) {
     throw new UserError(
       `${name} has no ${
         weights ? "config.json" : WEIGHTS.join(" or ")
@@ -171,12 +186,11 @@ async function fetchSnapshot(
         `read: it has ${[...files.keys()].join(", ") || "no files"}`,
     );
   }
-  const tokenizer = files.has("tokenizer.json")
-    ? ["tokenizer.json", "tokenizer_config.json"]
-    : ["spiece.model"];
-  const index = files.has(weights) ? [] : [`${weights}.index.json`];
+  const tokenizer = [TOKENIZERS.find((file) => files.has(file)) ?? "", ...TOKENIZER_EXTRAS];
+  const index = weights === undefined || files.has(weights) ? [] : [`${weights}.index.json`];
   const small = ["config.json", "generation_config.json", ...tokenizer, ...index];
   await fetchAll(small.filter((file) => files.has(file)));
+  if (weights === undefined) return snapshot;
   const shards = index.length === 0 ? [weights] : await readShards(`${snapshot}/${index[0]}`);
   await fetchAll(shards, onProgress);
   return snapshot;

@@ -12,6 +12,7 @@ import { base64Decode } from "@bufbuild/protobuf/wire";
 import { UserError } from "../errors.ts";
 import { gatherTokens } from "./special-tokens.ts";
 import { sentencepieceTokenizer, t5PostProcessor, t5Text } from "./sentencepiece.ts";
+import type { Tokenizer } from "./tokenizer.ts";
 import type { Component, TokenizerJson } from "./tokenizer-json.ts";
 
 /** How blanks and sentinels are read; see the module's header. */
@@ -95,6 +96,29 @@ export function resolveTokenizer(
     json: { ...base, added_tokens: gatherTokens(base, files, { defaults, vocabSize }) },
     config,
     rule,
+  };
+}
+
+/**
+ * The contents of `tokenizer.json` and `tokenizer_config.json` that give a resolved tokenizer to all who
+ * read them: here, and in both versions of transformers.
+ */
+export function tokenizerJsonFiles(
+  { json, config, rule }: ResolvedTokenizer,
+  { idOf }: Pick<Tokenizer, "idOf">,
+): { json: object; config: object } {
+  return {
+    json: {
+      version: "1.0",
+      truncation: null,
+      padding: null,
+      ...json,
+      added_tokens: json.added_tokens.map((token) => ({ id: idOf(token.content), ...token })),
+    },
+    config: {
+      ...config,
+      tokenizer_class: rule === "file" ? "PreTrainedTokenizerFast" : "T5Tokenizer",
+    },
   };
 }
 

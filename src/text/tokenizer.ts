@@ -34,14 +34,18 @@ export interface Tokenizer {
   readonly afterIds: readonly number[];
   /** The ids of `text`, between `beforeIds` and `afterIds`. */
   encode(text: string): number[];
+  /** The ids of `text` alone. */
+  encodePart(text: string): number[];
   /** The ids of `text` alone, and where each stands in it. */
   encodeWithOffsets(text: string): EncodedText;
   /** The text of `ids`, without special tokens. */
   decode(ids: Iterable<number>): string;
   /** The text of `ids` as far as it stays the same whatever ids may follow. */
   decodeCertain(ids: Iterable<number>): string;
-  /** The text of one id, as the vocabulary has it. */
+  /** The token of an id, as the vocabulary has it. */
   tokenOf(id: number): string | undefined;
+  /** The id of a token, as the vocabulary has it. */
+  idOf(token: string): number | undefined;
 }
 
 /** A text's ids with, for each, the characters (code points) of the text that it begins and ends at. */
@@ -116,6 +120,15 @@ function open(json: TokenizerJson, config: Record<string, unknown>): Tokenizer {
     );
   }
 
+  function encodePart(text: string): number[] {
+    const ids: number[] = [];
+    for (const { text: part, begin, id } of findPlain(text.toWellFormed())) {
+      if (id !== undefined) ids.push(id);
+      else for (const token of encodeStretch(part, begin === 0)) ids.push(...token.ids);
+    }
+    return ids;
+  }
+
   const places = isByteLevel(json.pre_tokenizer) ? bytePieceOffsets : pieceOffsets;
   function encodeWithOffsets(text: string): EncodedText {
     const ids: number[] = [], offsets: Offset[] = [];
@@ -169,15 +182,8 @@ function open(json: TokenizerJson, config: Record<string, unknown>): Tokenizer {
     sentinelIds: sentinels(idOf),
     beforeIds: frame.before,
     afterIds: frame.after,
-    encode(text) {
-      const ids = [...frame.before];
-      for (const { text: part, begin, id } of findPlain(text.toWellFormed())) {
-        if (id !== undefined) ids.push(id);
-        else for (const token of encodeStretch(part, begin === 0)) ids.push(...token.ids);
-      }
-      ids.push(...frame.after);
-      return ids;
-    },
+    encode: (text) => [...frame.before, ...encodePart(text), ...frame.after],
+    encodePart,
     encodeWithOffsets,
     decode: (ids) => join(readable(ids)),
     decodeCertain(ids) {
@@ -188,6 +194,7 @@ function open(json: TokenizerJson, config: Record<string, unknown>): Tokenizer {
       return cleansUp ? text.replace(CLEANED_LATER, "") : text;
     },
     tokenOf: (id) => addedById.get(id)?.content ?? model.tokenOf(id),
+    idOf,
   };
 }
 

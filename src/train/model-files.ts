@@ -10,10 +10,10 @@
 import { type ModelConfig, parseConfig } from "../../models/config.ts";
 import { UserError } from "../errors.ts";
 import { parseJsonObject } from "../io/json.ts";
-import { sentencepieceTokenizer } from "../text/sentencepiece.ts";
-import { checkTokenizerFits, createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { checkTokenizerFits, type Tokenizer } from "../text/tokenizer.ts";
 import { type BackboneReference, checkBackbone, fingerprint, parseReference } from "./backbone.ts";
 import { settleEmbeddings } from "./embeddings.ts";
+import { readTokenizer, type TokenizerChoice } from "./tokenizer-source.ts";
 import { type ModelSource, openWeightFile, weightsFile } from "./weight-files.ts";
 import { matchWeights, type WeightFile, type Weights } from "./weights.ts";
 
@@ -37,9 +37,6 @@ export interface ModelFiles {
 export const modelFile = {
   config: "config.json",
   weights: weightsFile,
-  tokenizer: "tokenizer.json",
-  tokenizerConfig: "tokenizer_config.json",
-  sentencepiece: "spiece.model",
   backbone: "backbone.json",
   generationConfig: "generation_config.json",
 } as const;
@@ -48,11 +45,13 @@ export const modelFile = {
  * Reads a model's directory, and that of its backbone if it refers to one.
  *
  * @param open finds the directory that `backbone.json` names
+ * @param choice which tokenizer it is to have, if not that of the directory
  * @throws {UserError} naming the file that is missing or malformed, or a backbone that is another one
  */
 export async function readModel(
   source: ModelSource,
   open: (model: string) => ModelSource | Promise<ModelSource>,
+  choice: TokenizerChoice = {},
 ): Promise<ModelFiles> {
   const { location } = source;
   const refuse = (what: string) =>
@@ -70,14 +69,14 @@ export async function readModel(
   const generation = await source.exists(modelFile.generationConfig) &&
     { generationConfig: await source.read(modelFile.generationConfig) };
   if (!await source.exists(modelFile.backbone)) {
-    const tokenizer = await readTokenizer(source);
-    if (tokenizer === undefined) throw refuse("tokenizer");
+    const tokenizer = await readTokenizer(choice.source ?? source, json, choice.rule);
+    if (tokenizer === undefined) throw lacksTokenizer(choice.source ?? source, choice);
     const settled = await settle(json, declared, [weights]);
     return withReference({ location, ...settled, ...tokenizer, ...generation });
   }
   const bytes = await source.read(modelFile.backbone);
   const reference = parseReference(bytes, `${location}/${modelFile.backbone}`);
-  const backbone = await readModel(await open(reference.model), open);
+  const backbone = await readModel(await open(reference.model), open, choice);
   checkBackbone(reference, await backbone.reference(), location);
   const settled = await settle(json, declared, [...backbone.weights, weights]);
   return withReference({ ...backbone, location, ...settled, ...generation });
@@ -130,6 +129,12 @@ export function matchModel(
   config: ModelConfig,
 ): Weights {
   checkTokenizerFits(tokenizer, config.vocabSize);
+  if (tokenizer.padId !== undefined && tokenizer.padId !== config.padId) {
+    throw new UserError(
+      `${location}: the tokenizer pads with id ${tokenizer.padId}, the model's config.json with ` +
+        `pad_token_id ${config.padId}; use the tokenizer that the model was trained with`,
+    );
+  }
   if (!config.endIds.includes(tokenizer.eosId)) {
     throw new UserError(
       `${location}: the tokenizer ends a sequence with id ${tokenizer.eosId}, ` +
@@ -141,6 +146,13 @@ export function matchModel(
   return matchWeights(config, weights);
 }
 
+function lacksTokenizer({ location }: ModelSource, { source }: TokenizerChoice): UserError {
+  return new UserError(
+    `${location} has no tokenizer, neither tokenizer.json nor spiece.model` +
+      (source ? "" : `: name a directory or hub id that has the model's with --tokenizer`),
+  );
+}
+
 function withReference(files: Omit<ModelFiles, "reference">): ModelFiles {
   const identify = async () => {
     const { location, config, weights } = files;
@@ -149,25 +161,4 @@ function withReference(files: Omit<ModelFiles, "reference">): ModelFiles {
   };
   let reference: Promise<BackboneReference> | undefined;
   return { ...files, reference: () => reference ??= identify() };
-}
-
-async function readTokenizer(
-  source: ModelSource,
-): Promise<Pick<ModelFiles, "tokenizer" | "tokenizerFiles"> | undefined> {
-  const tokenizerFiles: Record<string, Uint8Array> = {};
-  const read = async (file: string) => tokenizerFiles[file] = await source.read(file);
-  const readJson = async (file: string) =>
-    parseJsonObject(await read(file), `${source.location}/${file}`);
-  if (await source.exists(modelFile.tokenizer)) {
-    const json = await readJson(modelFile.tokenizer);
-    const hasConfig = await source.exists(modelFile.tokenizerConfig);
-    const config = hasConfig ? await readJson(modelFile.tokenizerConfig) : {};
-    return { tokenizer: createTokenizer(json, config), tokenizerFiles };
-  }
-  if (await source.exists(modelFile.sentencepiece)) {
-    const bytes = await read(modelFile.sentencepiece);
-    const file = `${source.location}/${modelFile.sentencepiece}`;
-    const { tokenizer, config } = sentencepieceTokenizer(bytes, file);
-    return { tokenizer: createTokenizer(tokenizer, config), tokenizerFiles };
-  }
 }

@@ -1,6 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { IncrementalText } from "../../src/text/incremental.ts";
+import { sentencepieceTokenizer } from "../../src/text/sentencepiece.ts";
 import { createTokenizer, type Tokenizer } from "../../src/text/tokenizer.ts";
 
 const test = suite("text/incremental");
@@ -34,15 +35,35 @@ test("words come with their spaces, the first without", () => {
   assert.match(others.join(""), / film$/);
 });
 
-test("a character of several ids comes when it is whole, a broken one in the end", () => {
-  // Of byte pieces, as in tokenizers that fall back to bytes.
-  const bytes: Tokenizer = {
-    ...tokenizer,
-    decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
-  };
-  const ids = [...new TextEncoder().encode("né 🙂")];
-  assert.equal(pieces(bytes, ids, 1), ["n", "", "é", " ", "", "", "", "🙂", ""]);
-  assert.equal(pieces(bytes, ids.slice(0, -1), 1).slice(-2), ["", "\uFFFD"]);
+const fixture = (name: string) => new URL(`../fixtures/${name}`, import.meta.url);
+
+test("a character of several bytes comes when it is whole, a broken one in the end", async () => {
+  const spelled = sentencepieceTokenizer(
+    await Deno.readFile(fixture("sentencepiece/bytes.model")),
+    "bytes.model",
+  );
+  const bytes = createTokenizer(spelled.tokenizer, spelled.config);
+  // Bytes in a row are read together: only what ends them makes them certain.
+  const ids = bytes.encodePart("n\u{1F642} n");
+  const given = pieces(bytes, ids, 1);
+  assert.is(given.join(""), bytes.decode(ids));
+  assert.is(given.find((piece) => piece.includes("\u{1F642}")), "\u{1F642} ");
+  for (let end = 0; end <= ids.length; end++) {
+    const some = ids.slice(0, end);
+    assert.is(pieces(bytes, some, 1).join(""), bytes.decode(some), `${end} ids`);
+  }
+});
+
+test("what a clean-up may still change is held back", async () => {
+  const json = JSON.parse(await Deno.readTextFile(fixture("tokenizer.json")));
+  json.model.vocab.push(["'", -5]);
+  const cleaning = createTokenizer(json, { clean_up_tokenization_spaces: true });
+  const ids = cleaning.encodePart("it 's he . No , I do n't ' mean ' that ! we 've ");
+  assert.match(cleaning.decode(ids), /it's he\. No, I don't'mean'that! we've/);
+  for (let end = 0; end <= ids.length; end++) {
+    const some = ids.slice(0, end);
+    assert.is(pieces(cleaning, some, 1).join(""), cleaning.decode(some), `${end} ids`);
+  }
 });
 
 test("no ids are no text", () => {

@@ -1,9 +1,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { UserError } from "../../src/errors.ts";
-import { sentencepieceTokenizer } from "../../src/text/sentencepiece.ts";
+import { type SentencePieceOptions, sentencepieceTokenizer } from "../../src/text/sentencepiece.ts";
 import { createTokenizer, type Tokenizer } from "../../src/text/tokenizer.ts";
-import { realPath, testOnRealData } from "../real-data.ts";
 
 const test = suite("sentencepiece");
 
@@ -15,8 +14,8 @@ const expected: Record<string, [text: string, ids: number[]][]> = JSON.parse(
   await Deno.readTextFile(at("../fixtures/sentencepiece/expected.json")),
 );
 
-function open(model: Uint8Array): Tokenizer {
-  const { tokenizer, config } = sentencepieceTokenizer(model, "spiece.model");
+function open(model: Uint8Array, rule?: "file"): Tokenizer {
+  const { tokenizer, config } = sentencepieceTokenizer(model, "spiece.model", rule && { rule });
   return createTokenizer(tokenizer, config);
 }
 
@@ -49,7 +48,7 @@ const trainer = field(2, 2);
 const normalizer = field(3, 2);
 
 test("encodes as the converted tokenizer does in Python", () => {
-  const tokenizer = open(unigram);
+  const tokenizer = open(unigram, "file");
   for (const [text, ids] of expected.unigram) {
     assert.equal(tokenizer.encode(text), ids, JSON.stringify(text));
   }
@@ -157,19 +156,25 @@ test("models that cannot be used are refused with the reason", async () => {
   for (const [bytes, reason] of cases) assert.match(refusal(bytes) ?? "accepted", reason);
 });
 
-const flan = "data/tokenizer/flan-t5-base";
-
-testOnRealData(test, [flan], "makes of T5's own file the tokenizer.json beside it", async () => {
-  const { tokenizer } = sentencepieceTokenizer(
-    await Deno.readFile(realPath(`${flan}/spiece.model`)),
-    "spiece.model",
-  );
-  const published = JSON.parse(await Deno.readTextFile(realPath(`${flan}/tokenizer.json`)));
-  // The file has scores to sixteen digits, hence not all bits of them.
-  const rounded = (_: string, value: unknown) =>
-    typeof value === "number" ? Number(value.toPrecision(12)) : value;
-  const lines = (json: object) => JSON.stringify(json, rounded, 1);
-  assert.is(lines(tokenizer), lines(published));
+test("sentinels are those of the model, as many as asked for, or 100 where there is room", () => {
+  const count = (model: Uint8Array, options: SentencePieceOptions) => {
+    const { tokenizer, config } = sentencepieceTokenizer(model, "spiece.model", options);
+    const { sentinelIds, vocabSize } = createTokenizer(tokenizer, config);
+    return [sentinelIds.length, vocabSize];
+  };
+  const own = concat(...required, piece("\u2581<extra_id_1>", 4), piece("\u2581<extra_id_0>", 4));
+  const cases: [Uint8Array, SentencePieceOptions, number[]][] = [
+    [unigram, {}, [100, 300]],
+    [unigram, { vocabSize: 300 }, [100, 300]],
+    [unigram, { vocabSize: 256 }, [0, 200]],
+    [unigram, { sentinels: 0 }, [0, 200]],
+    [unigram, { sentinels: 7, vocabSize: 256 }, [7, 207]],
+    [concat(own, trainer, normalizer), {}, [2, 5]],
+    [concat(own, trainer, normalizer), { sentinels: 0 }, [2, 5]],
+  ];
+  for (const [model, options, expected] of cases) {
+    assert.equal(count(model, options), expected, JSON.stringify(options));
+  }
 });
 
 test.run();

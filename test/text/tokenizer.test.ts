@@ -98,7 +98,12 @@ test("a tokenizer without T5's special tokens is refused by the token's name", (
     piece === "</s>" ? "<end>" : piece,
     score,
   ]);
-  const json = { ...smallJson, added_tokens: [], model: { ...smallJson.model, vocab } };
+  const json = {
+    ...smallJson,
+    added_tokens: [],
+    post_processor: null,
+    model: { ...smallJson.model, vocab },
+  };
   assert.throws(() => createTokenizer(json), /no <\/s>/);
 });
 

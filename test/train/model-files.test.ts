@@ -112,13 +112,37 @@ test("the tokenizer is tokenizer.json, or else spiece.model", async () => {
   assert.equal(Object.keys((await read(both)).tokenizerFiles), ["tokenizer.json"]);
 });
 
+test("a model without a tokenizer may have one from elsewhere, and it is kept with it", async () => {
+  const { "spiece.model": spiece, ...files } = await huggingFace("safetensors");
+  await refuses(
+    read(files),
+    "memory has no tokenizer, neither tokenizer.json nor spiece.model: name a directory or hub id " +
+      "that has the model's with --tokenizer",
+  );
+  const elsewhere = memorySource({ "spiece.model": spiece });
+  const model = await readModel(memorySource(files), () => elsewhere, { source: elsewhere });
+  assert.equal(Object.keys(model.tokenizerFiles), ["spiece.model"]);
+
+  // Under a rule that somebody chose, what is kept gives that tokenizer to everybody.
+  for (const rule of ["file", "transformers"] as const) {
+    const { tokenizer, tokenizerFiles } = await readModel(memorySource(files), () => elsewhere, {
+      source: elsewhere,
+      rule,
+    });
+    assert.equal(Object.keys(tokenizerFiles), ["tokenizer.json", "tokenizer_config.json"]);
+    const again = await read({ ...files, ...tokenizerFiles });
+    for (const text of ["to <extra_id_0> and\u0085fro ", "The  creature\nfled. "]) {
+      assert.equal(again.tokenizer.encode(text), tokenizer.encode(text), `${rule} ${text}`);
+    }
+  }
+});
+
 test("a directory that lacks something is no model", async () => {
   const files = await huggingFace("safetensors");
   for (
     const [file, what] of [
       ["config.json", "config.json"],
       ["model.safetensors", "weights"],
-      ["spiece.model", "tokenizer"],
     ]
   ) {
     const { [file]: _, ...rest } = files;
