@@ -22,6 +22,7 @@ import { openModel } from "./frame/places.ts";
 import { scoreTable } from "./frame/scores.ts";
 import { readSettings, storageOption } from "./frame/settings.ts";
 import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
+import { tokenizerChoice, withTokenizer } from "./frame/tokenizers.ts";
 import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
 
 type Chosen = "data" | "tasks" | "batchSize" | "beams" | "weightStorage";
@@ -35,7 +36,7 @@ interface Flags extends RunChoice, TuningFlag, OwnFlags, Partial<Pick<Settings, 
 
 /** The command, ready to parse. */
 export function evalCommand(): Command {
-  return withOwnTasks(withTuning(new Command("deno task eval")))
+  return withOwnTasks(withTokenizer(withTuning(new Command("deno task eval"))))
     .description("Score a trained model: the newest run, or what --run or --checkpoint names.")
     .option("--run <directory>", "a run that deno task train wrote")
     .option("--checkpoint <directory>", "one checkpoint, or any model's directory or hub id")
@@ -79,7 +80,9 @@ async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags):
   const source = await builtInSource(data) ?? await builtInSource(settings.data);
   const { beams = settings.beams, weightStorage = settings.weightStorage } = flags;
   const { splitValidation, dataSeed = 0, maxSourceLength, maxTargetLength } = settings;
-  const trained = checkTrained(path ? await readRun(path, flags) : await openModel(checkpoint!));
+  const trained = checkTrained(
+    path ? await readRun(path, flags) : await openModel(checkpoint!, await tokenizerChoice(flags)),
+  );
   const datasets = await loadDatasets({
     ...(tasks && { tasks }),
     ...(source && { data: source }),

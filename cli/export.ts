@@ -18,6 +18,7 @@ import { onInterrupt } from "./frame/interrupt.ts";
 import { showLoading } from "./frame/loading.ts";
 import { openModel } from "./frame/places.ts";
 import { readSettings } from "./frame/settings.ts";
+import { tokenizerChoice, withTokenizer } from "./frame/tokenizers.ts";
 import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
 
 interface Flags extends RunChoice {
@@ -38,7 +39,7 @@ const BATCH_SIZE = 8;
 
 /** The command, ready to parse. */
 export function exportCommand(): Command {
-  return new Command("deno task export")
+  return withTokenizer(new Command("deno task export"))
     .description(
       "Write a trained model as config.json and model.safetensors, for transformers and the\n" +
         "reference implementation; or, with --adapters-of, the adapters that it has for some\n" +
@@ -82,7 +83,9 @@ async function exportModel(flags: Flags): Promise<void> {
   if (!force) await checkVacant(out);
   const path = checkpoint === undefined ? await chosenRun(flags) : undefined;
   const { maxSourceLength } = path ? await readSettings(path) : defaults.t5;
-  const trained = checkTrained(path ? await readRun(path, flags) : await openModel(checkpoint!));
+  const trained = checkTrained(
+    path ? await readRun(path, flags) : await openModel(checkpoint!, await tokenizerChoice(flags)),
+  );
   const instances = adaptersOf && await readInstances(adaptersOf, task, trained.config);
   if (instances) checkAdapters(trained, instances, flags);
 

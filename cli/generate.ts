@@ -21,6 +21,7 @@ import { showLoading } from "./frame/loading.ts";
 import { openModel } from "./frame/places.ts";
 import { readSettings, storageOption } from "./frame/settings.ts";
 import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
+import { tokenizerChoice, withTokenizer } from "./frame/tokenizers.ts";
 import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
 
 /** Lines that are answered at once, unless told. */
@@ -37,7 +38,7 @@ interface Flags extends RunChoice, TuningFlag, GenerationFlags {
 
 /** The command, ready to parse. */
 export function generateCommand(): Command {
-  const command = withTuning(new Command("deno task generate"))
+  const command = withTokenizer(withTuning(new Command("deno task generate")))
     .description(
       "Answer a text, or each line of the standard input, with the newest run, or with what --run " +
         "or --model names.",
@@ -83,7 +84,9 @@ async function generate(
   const { weightStorage = settings.weightStorage } = flags;
   const options = generationOptions(flags, maxTargetLength);
   const { strategy, outputs } = resolveOptions(options);
-  const trained = checkTrained(path ? await readRun(path, flags) : await openModel(model!));
+  const trained = checkTrained(
+    path ? await readRun(path, flags) : await openModel(model!, await tokenizerChoice(flags)),
+  );
   checkTask(trained.config, task);
 
   const gpu = await acquireGpu();

@@ -45,6 +45,7 @@ import { profileTable } from "./frame/profile.ts";
 import { createProgress, duration, type Progress } from "./frame/progress.ts";
 import { gainTable, scoreLine } from "./frame/scores.ts";
 import { readSettings, withSettings, withSettingsFile } from "./frame/settings.ts";
+import { tokenizerChoice } from "./frame/tokenizers.ts";
 import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
 
 /** Settings as they are said: of the user's own tasks a part, or a file with it. */
@@ -154,11 +155,12 @@ async function withPaths(said: Said, resumed: string | undefined): Promise<Optio
   const resolved = resumed === undefined
     ? await resolveTasks(said)
     : await repeatTasks(said, await readSettings(resumed), resumed);
-  const { model } = said;
+  const { model, tokenizer } = said;
   return {
     ...options,
     ...resolved,
     ...(model !== undefined && { model: await modelName(model) }),
+    ...(tokenizer !== undefined && { tokenizer: await modelName(tokenizer) }),
   };
 }
 
@@ -183,7 +185,7 @@ async function prepare(
   out: string,
   setUp: (gpu: Gpu) => Promise<void>,
 ): Promise<Run> {
-  const base = await openModel(options.model ?? "miniature");
+  const base = await openModel(options.model ?? "miniature", await tokenizerChoice(options));
   const { tasks = miniatureTaskNames } = options;
   const datasets = await loadData({ ...options, tasks }, base.tokenizer);
   const examples = datasets.filter(({ task }) => tasks.includes(task.name))

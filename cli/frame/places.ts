@@ -11,8 +11,9 @@ import {
   openFile,
   readBytes,
 } from "../../src/platform/files.ts";
-import { isHubId } from "../../src/platform/hub.ts";
+import { isHubId, openHubModel } from "../../src/platform/hub.ts";
 import { type ModelFiles, readModel } from "../../src/train/model-files.ts";
+import type { TokenizerChoice } from "../../src/train/tokenizer-source.ts";
 import type { ModelSource } from "../../src/train/weight-files.ts";
 import { RunDirectory } from "../../src/train/run-directory.ts";
 import { fetchModel } from "./fetching.ts";
@@ -28,8 +29,13 @@ export async function modelName(name: string): Promise<string> {
   return name === "miniature" || await isOnHub(name) ? name : resolve(name);
 }
 
-/** Reads the model of that name, with its backbone. @throws {UserError} as `readModel` does */
-export async function openModel(name: string): Promise<ModelFiles> {
+/**
+ * Reads the model of that name, with its backbone.
+ *
+ * @param choice which tokenizer it is to have, if not its own
+ * @throws {UserError} as `readModel` does
+ */
+export async function openModel(name: string, choice?: TokenizerChoice): Promise<ModelFiles> {
   if (name !== "miniature" && !await exists(name) && !isHubId(name)) {
     throw new UserError(
       `there is no model at ${name}${suggestion(basename(name), ["miniature"])}: ` +
@@ -37,7 +43,7 @@ export async function openModel(name: string): Promise<ModelFiles> {
         `google/t5-v1_1-base`,
     );
   }
-  return await readModel(await findModel(name), findModel);
+  return await readModel(await findModel(name), findModel, choice);
 }
 
 /** Finds a model by its name. What is on the hub is fetched, as far as it is not here yet. */
@@ -50,6 +56,20 @@ export async function findModel(name: string): Promise<ModelSource> {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(`there is no directory ${name}, and ${error.message}`, { cause: error });
   }
+}
+
+/** Finds a tokenizer by the name of what it belongs to. Of the hub's models no weights are fetched. */
+export async function findTokenizer(name: string): Promise<ModelSource> {
+  if (await isOnHub(name)) {
+    return { ...modelSource(await openHubModel(name, { tokenizerOnly: true })), location: name };
+  }
+  if (name !== "miniature" && !await exists(name)) {
+    throw new UserError(
+      `there is no tokenizer at ${name}: give a directory with tokenizer.json or spiece.model, ` +
+        `or the hub id of a model that has one`,
+    );
+  }
+  return modelSource(name);
 }
 
 /** Whether a name is a hub id, and not that of a directory here. */

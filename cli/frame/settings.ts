@@ -21,6 +21,7 @@ import {
   withConfig,
 } from "./config.ts";
 import { joined, withOwnTasks } from "./own-flags.ts";
+import { withTokenizer } from "./tokenizers.ts";
 import { isReferenceConfig, readReferenceConfig } from "./reference-config.ts";
 
 const notNegative = numeric("a number of at least 0", (value) => value >= 0 && value < Infinity);
@@ -90,7 +91,7 @@ const translate: Translate = (values, file, names) => {
 
 /** Gives `command` a flag for every setting of a run. */
 export function withSettings(command: Command): Command {
-  return command
+  return withTokenizer(command)
     .option(
       "--model <name>",
       'a directory, a hub id such as google/t5-v1_1-base, or "miniature" (default)',

@@ -3,11 +3,13 @@
 import { UserError } from "../../src/errors.ts";
 import { directoryStore } from "../../src/platform/files.ts";
 import { hasCheckpoint, loadCheckpoint, type Which } from "../../src/train/checkpoint.ts";
-import { type ModelFiles, readModel } from "../../src/train/model-files.ts";
+import { modelFile, type ModelFiles, readModel } from "../../src/train/model-files.ts";
 import { findModel, newestRunPath, requireRun } from "./places.ts";
+import { readSettings } from "./settings.ts";
+import { tokenizerChoice, type TokenizerFlags } from "./tokenizers.ts";
 
 /** How a command's flags name a checkpoint of a run. */
-export interface RunChoice {
+export interface RunChoice extends TokenizerFlags {
   /** The run's path; the newest unless told. */
   readonly run?: string;
   /** The best checkpoint, or the latest where there was no evaluation, unless told. */
@@ -31,7 +33,7 @@ export async function chosenRun({ run }: RunChoice): Promise<string> {
 /** Reads a checkpoint of the run at `path`. @throws {UserError} if it is missing or damaged */
 export async function readRun(
   path: string,
-  { which, backbone }: RunChoice,
+  { which, backbone, ...flags }: RunChoice,
 ): Promise<ModelFiles> {
   const store = directoryStore(`${path}/checkpoints`);
   const chosen = which ?? (await hasCheckpoint(store, "best") ? "best" : "latest");
@@ -43,5 +45,12 @@ export async function readRun(
     open: (file: string) => Promise.resolve(files[file]),
     exists: (file: string) => Promise.resolve(file in files),
   };
-  return await readModel(source, (model) => findModel(backbone ?? model));
+  // A checkpoint that stands alone has the run's tokenizer; others have their backbone's, unless told.
+  const standsAlone = !(modelFile.backbone in files);
+  const { tokenizer, tokenizerRule } = standsAlone ? {} : await readSettings(path);
+  const choice = await tokenizerChoice({
+    tokenizer: flags.tokenizer ?? tokenizer,
+    tokenizerRule: flags.tokenizerRule ?? tokenizerRule,
+  });
+  return await readModel(source, (model) => findModel(backbone ?? model), choice);
 }

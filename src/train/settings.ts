@@ -10,6 +10,7 @@ import { isTrainable, parameterInventory, type TrainablePart } from "../../model
 import type { LocatedTask } from "../data/own/load.ts";
 import { withSubtasks } from "../data/tasks.ts";
 import { UserError } from "../errors.ts";
+import type { TokenizerRule } from "../text/tokenizer-files.ts";
 import type { WeightStorage } from "./storage.ts";
 import { learningRates, optimizerDefaults, type OptimizerSettings } from "./optimizer-settings.ts";
 
@@ -81,6 +82,10 @@ export interface Recipe extends OptimizerSettings {
 export interface Settings extends Required<Recipe>, AdapterSettings {
   /** `miniature`, or a model's directory. */
   readonly model: string;
+  /** A directory or hub id with the tokenizer, if it is not beside the model. */
+  readonly tokenizer?: string;
+  /** How the tokenizer's files are read, if not as they call for. */
+  readonly tokenizerRule?: TokenizerRule;
   /** Where the tasks' folders are, and tables of the user's own: paths, separated by commas. */
   readonly data?: string;
   /** The user's own tasks, which \`tasks\` names. */
@@ -233,6 +238,8 @@ export function resolveSettings(
   const steps = options.steps ?? (epochs === undefined ? recipe.steps : Math.ceil(epochs * epoch));
   const settings: Settings = {
     model,
+    ...(options.tokenizer !== undefined && { tokenizer: options.tokenizer }),
+    ...(options.tokenizerRule !== undefined && { tokenizerRule: options.tokenizerRule }),
     ...(data !== undefined && { data }),
     ...(options.taskFile && { taskFile: options.taskFile }),
     tasks,
