@@ -20,12 +20,13 @@ import { joined, type OwnFlags, withOwnTasks } from "./frame/own-flags.ts";
 import { resolveTasks } from "./frame/own-tasks.ts";
 import { openModel } from "./frame/places.ts";
 import { scoreTable } from "./frame/scores.ts";
-import { readSettings, storageOption } from "./frame/settings.ts";
+import { tellRead } from "./frame/data-report.ts";
+import { readSettings, SKIP_BAD, storageOption } from "./frame/settings.ts";
 import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
 import { tokenizerChoice, withTokenizer } from "./frame/tokenizers.ts";
 import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
 
-type Chosen = "data" | "tasks" | "batchSize" | "beams" | "weightStorage";
+type Chosen = "data" | "tasks" | "batchSize" | "beams" | "weightStorage" | "skipBad";
 
 interface Flags extends RunChoice, TuningFlag, OwnFlags, Partial<Pick<Settings, Chosen>> {
   readonly checkpoint?: string;
@@ -60,6 +61,8 @@ export function evalCommand(): Command {
       "beams that answers are searched with (default: the run's)",
       positiveInteger,
     )
+    .option("--skip-bad", SKIP_BAD)
+    .option("--no-skip-bad", "end at the first row that cannot be read")
     .addOption(storageOption("how weights are stored (default: the run's)"))
     .option("--out <file>", "write predictions there, a line of JSON for each example")
     .option("--json", "print the scores as JSON")
@@ -92,6 +95,8 @@ async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags):
     splitValidation,
     dataSeed,
     chunks: { tokenizer: trained.files.tokenizer, maxSourceLength },
+    skipBad: flags.skipBad ?? settings.skipBad,
+    onRead: tellRead,
   });
   if (out !== undefined) await makeDirectory(dirname(out));
 

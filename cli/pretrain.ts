@@ -11,6 +11,7 @@ import { parameterInventory } from "../models/inventory.ts";
 import { miniaturePassages } from "../src/data/miniature/mixture.ts";
 import { mixPassages, paragraphs, PretrainingBatches } from "../src/data/pretraining.ts";
 import { UserError } from "../src/errors.ts";
+import { gunzip } from "../src/io/gzip.ts";
 import { Parameters } from "../src/graph/parameters.ts";
 import {
   fromFloat32,
@@ -230,9 +231,7 @@ async function readBooks(directory: string): Promise<string[]> {
   return await Promise.all(names.map(async (name) => {
     const bytes = await readBytes(`${directory}/${name}`);
     const stream = new Blob([bytes]).stream();
-    const plain = name.endsWith(".gz")
-      ? stream.pipeThrough(new DecompressionStream("gzip"))
-      : stream;
+    const plain = name.endsWith(".gz") ? stream.pipeThrough(gunzip()) : stream;
     return await new Response(plain).text();
   }));
 }

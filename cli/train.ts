@@ -44,6 +44,7 @@ import {
 import { profileTable } from "./frame/profile.ts";
 import { createProgress, duration, type Progress } from "./frame/progress.ts";
 import { gainTable, scoreLine } from "./frame/scores.ts";
+import { tellRead } from "./frame/data-report.ts";
 import { readSettings, withSettings, withSettingsFile } from "./frame/settings.ts";
 import { tokenizerChoice } from "./frame/tokenizers.ts";
 import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
@@ -210,7 +211,7 @@ async function loadData(
   const { tasks, evalTasks = tasks, steps, evalEvery, finalSplits = ["test"], data } = options;
   const { taskFile = [] } = options;
   const source = await builtInSource(data);
-  const { splitValidation = false, filterNulls = false, trainLimit = 0 } = options;
+  const { splitValidation = false, filterNulls = false, trainLimit = 0, skipBad } = options;
   const { seed = 0, dataSeed = seed, model = "miniature" } = options;
   const { maxSourceLength = defaults[model === "miniature" ? model : "t5"].maxSourceLength } =
     options;
@@ -231,6 +232,8 @@ async function loadData(
     dataSeed,
     chunks: { tokenizer, maxSourceLength },
     filterNulls,
+    skipBad,
+    onRead: tellRead,
   });
 }
 

@@ -300,6 +300,7 @@ export function withSettings(command: Command): Command {
         "filterNulls",
       ),
     )
+    .option("--skip-bad", SKIP_BAD)
     .option(
       "--split-validation",
       help(
@@ -360,6 +361,11 @@ export function withSettingsFile(command: Command): Command {
     }
   });
 }
+
+/** What `--skip-bad` does. */
+export const SKIP_BAD =
+  "leave rows of data that cannot be read out, and say so, instead of ending " +
+  "(default: for qqp, whose published files have some)";
 
 /** The flag for how a model's frozen matrices lie on the device. */
 export function storageOption(description: string): Option {

@@ -1,15 +1,16 @@
 /**
- * Tasks whose data sets are read as Hugging Face's `datasets` library writes them with `to_json`: JSON
- * lines with the data set's own fields, in a folder of the task's name.
+ * Tasks whose data sets are read from JSON lines: as Hugging Face's `datasets` library writes them with
+ * `to_json`, in a folder of the task's name, or as their own release has them.
  *
  * Invariant: a row that lacks a field is an error. Only rows whose label is -1, which stands for none (785
- * of SNLI's training set), are left out; the reference trains on the text "-1".
+ * of SNLI's training set), are left out, and counted; the reference trains on the text "-1".
  */
 
 import { UserError } from "../errors.ts";
-import { fieldsOf, formatRow } from "./formats.ts";
-import { jsonLines, plainOrGzipped } from "./lines.ts";
-import { findFirst } from "./locate.ts";
+import { fieldsOf, formatRow, isUnlabelled } from "./formats.ts";
+import { type FileRecord, Ledger } from "./ledger.ts";
+import { jsonRows, plainOrGzipped } from "./lines.ts";
+import { findFirst, type Found } from "./locate.ts";
 import type { TextSource } from "./source.ts";
 import type { Dataset, Example, MetricName, Split, TaskSpecification } from "./types.ts";
 
@@ -23,12 +24,20 @@ interface ExportedTask {
   readonly beams?: number;
   /** The data set's split that is read for each of ours. */
   readonly splits: Readonly<Record<Split, string>>;
+  /** Folders that may hold it beside that of its name. */
+  readonly folders?: readonly string[];
+  /** What its release calls the files of its splits. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 const own = { train: "train", validation: "validation", test: "test" };
 /** Of data sets whose test labels are secret, and of those without a validation split. */
 const testedOnValidation = { ...own, test: "validation" };
 const validatedOnTest = { ...own, validation: "test" };
+
+/** Where SuperGLUE's release has a task, and where people put it. */
+const superGlue = (folder: string): string[] =>
+  ["", "superglue/", "super_glue/", "SuperGLUE/"].map((above) => `${above}${folder}`);
 
 const digits = (count: number, from = 0): string[] =>
   Array.from({ length: count }, (_, i) => String(from + i));
@@ -59,24 +68,33 @@ function summary(description: string, dataset: string, beams: number): ExportedT
 }
 
 const tasks: Readonly<Record<string, ExportedTask>> = {
-  "superglue-boolq": choice(
-    "Is the answer to a question about a passage yes?",
-    '"super_glue", "boolq"',
-    testedOnValidation,
-    digits(2),
-  ),
-  "superglue-cb": choice(
-    "Is the writer of a text committed to a clause in it?",
-    '"super_glue", "cb"',
-    testedOnValidation,
-    digits(3),
-  ),
-  "superglue-rte": choice(
-    "Does one text follow from another?",
-    '"super_glue", "rte"',
-    testedOnValidation,
-    digits(2),
-  ),
+  "superglue-boolq": {
+    ...choice(
+      "Is the answer to a question about a passage yes?",
+      '"super_glue", "boolq"',
+      testedOnValidation,
+      digits(2),
+    ),
+    folders: [...superGlue("BoolQ"), "boolq"],
+  },
+  "superglue-cb": {
+    ...choice(
+      "Is the writer of a text committed to a clause in it?",
+      '"super_glue", "cb"',
+      testedOnValidation,
+      digits(3),
+    ),
+    folders: superGlue("CB"),
+  },
+  "superglue-rte": {
+    ...choice(
+      "Does one text follow from another?",
+      '"super_glue", "rte"',
+      testedOnValidation,
+      digits(2),
+    ),
+    folders: superGlue("RTE"),
+  },
   paws: choice(
     "Do two sentences of much the same words say the same?",
     '"paws", "labeled_final"',
@@ -84,7 +102,11 @@ const tasks: Readonly<Record<string, ExportedTask>> = {
     digits(2),
   ),
   imdb: choice("Is a film review positive?", '"imdb"', validatedOnTest, digits(2)),
-  snli: choice("Does a caption follow from another?", '"snli"', own, digits(3)),
+  snli: {
+    ...choice("Does a caption follow from another?", '"snli"', own, digits(3)),
+    folders: ["snli_1.0", "snli/snli_1.0"],
+    files: { train: "snli_1.0_train", validation: "snli_1.0_dev", test: "snli_1.0_test" },
+  },
   scitail: choice(
     "Does an answer to a school question follow from a text?",
     '"scitail", "snli_format"',
@@ -112,19 +134,29 @@ const tasks: Readonly<Record<string, ExportedTask>> = {
     testedOnValidation,
     digits(4),
   ),
-  winogrande: choice(
-    "Which of two names fills a gap?",
-    '"winogrande", "winogrande_l"',
-    testedOnValidation,
-    digits(2, 1),
-  ),
-  hellaswag: choice("How does a scene go on?", '"hellaswag"', testedOnValidation, digits(4)),
-  commonsense_qa: choice(
-    "Which of five words answers a question?",
-    '"commonsense_qa"',
-    testedOnValidation,
-    ["A", "B", "C", "D", "E"],
-  ),
+  winogrande: {
+    ...choice(
+      "Which of two names fills a gap?",
+      '"winogrande", "winogrande_l"',
+      testedOnValidation,
+      digits(2, 1),
+    ),
+    folders: ["winogrande_1.1"],
+    files: { train: "train_l" },
+  },
+  hellaswag: {
+    ...choice("How does a scene go on?", '"hellaswag"', testedOnValidation, digits(4)),
+    files: { train: "hellaswag_train", validation: "hellaswag_val" },
+  },
+  commonsense_qa: {
+    ...choice(
+      "Which of five words answers a question?",
+      '"commonsense_qa"',
+      testedOnValidation,
+      ["A", "B", "C", "D", "E"],
+    ),
+    files: { train: "train_rand_split", validation: "dev_rand_split" },
+  },
   "wmt16-ro-en": translation("Translate Romanian to English.", '"wmt16", "ro-en"'),
   "wmt14-hi-en": translation("Translate English to Hindi.", '"wmt14", "hi-en"'),
   "wmt16-en-ro": translation("Translate English to Romanian.", '"wmt16", "ro-en"'),
@@ -138,6 +170,18 @@ const tasks: Readonly<Record<string, ExportedTask>> = {
     '"cnn_dailymail", "3.0.0"',
     4,
   ),
+  scitldr: {
+    ...summary(
+      "Sum up a scientific paper in a sentence or two.",
+      '"allenai/scitldr", "Abstract"',
+      4,
+    ),
+    folders: ["A", "AIC", "FullText"].flatMap((part) =>
+      ["scitldr/", "", "scitldr/SciTLDR-Data/", "SciTLDR-Data/"].map((above) =>
+        `${above}SciTLDR-${part}`
+      )
+    ),
+  },
   wiki_lingua_english_en: summary("Sum up a how-to guide.", '"gem", "wiki_lingua_english_en"', 4),
 };
 
@@ -146,7 +190,7 @@ export const exportedTaskNames: readonly string[] = Object.keys(tasks);
 
 /** What such a task is, without its examples. */
 export function exportedTask(name: string): TaskSpecification {
-  const { dataset: _, splits: __, ...specification } = tasks[name];
+  const { dataset: _, splits: __, folders: ___, files: ____, ...specification } = tasks[name];
   return { name, ...specification };
 }
 
@@ -160,48 +204,74 @@ export function exportedSplits(name: string): Readonly<Record<Split, string>> {
   return tasks[name].splits;
 }
 
+/** What a split is called in files beside its own name. */
+const fileNames: Readonly<Record<string, readonly string[]>> = {
+  train: ["train"],
+  validation: ["validation", "val", "dev"],
+  test: ["test"],
+};
+
 /**
  * Reads one of these tasks from its folder in `source`.
  *
+ * @param options `ledger` keeps what was read
  * @throws {UserError} when a file is missing, which says what it must hold, or a row malformed
  */
 export async function loadExported(
   name: string,
   source: TextSource,
   splits: readonly Split[],
+  { ledger = new Ledger(name) }: { readonly ledger?: Ledger } = {},
 ): Promise<Dataset> {
-  const read = new Map<string, Example[]>();
   const loaded: Partial<Record<Split, Example[]>> = {};
   for (const split of splits) {
-    const published = tasks[name].splits[split];
-    if (!read.has(published)) read.set(published, await readSplit(name, source, published));
-    loaded[split] = read.get(published)!;
+    const found = await find(name, source, tasks[name].splits[split]);
+    loaded[split] = await ledger.examples(
+      found,
+      split,
+      (record) => readSplit(name, source, record),
+    );
   }
   return { task: exportedTask(name), splits: loaded };
 }
 
-async function readSplit(name: string, source: TextSource, split: string): Promise<Example[]> {
-  const { dataset, labels } = tasks[name];
-  const wanted = `${name}/${split}.jsonl`;
-  const path = await findFirst(source, plainOrGzipped(wanted));
-  if (path === undefined) {
-    throw new UserError(
-      `Task ${name} needs ${source.root}/${wanted} (or .jsonl.gz), which is not there: a line of JSON ` +
-        `for each example with the fields ${fieldsOf(name).join(", ")}, as Hugging Face's ` +
-        `load_dataset(${dataset})["${split}"].to_json writes it; --data takes the folder that holds ${name}.`,
-    );
-  }
+/** The file of a split: in the folder of the task's name before those of releases. */
+async function find(name: string, source: TextSource, split: string): Promise<Found> {
+  const { dataset, folders = [], files = {} } = tasks[name];
+  const names = [...fileNames[split], ...split in files ? [files[split]] : []];
+  const paths = [name, ...folders].flatMap((folder) =>
+    names.flatMap((file) => plainOrGzipped(`${folder}/${file}.jsonl`))
+  );
+  const found = await findFirst(source, paths);
+  if (found !== undefined) return found;
+  const elsewhere = folders.length > 0
+    ? `, or its release's file in ${source.root}/${folders[0]}`
+    : "";
+  throw new UserError(
+    `Task ${name} needs ${source.root}/${name}/${split}.jsonl (or .jsonl.gz)${elsewhere}, which is ` +
+      `not there: a line of JSON for each example with the fields ${
+        fieldsOf(name).join(", ")
+      }, as ` +
+      `Hugging Face's load_dataset(${dataset})["${split}"].to_json writes it; --data takes the ` +
+      `folder that holds ${name}.`,
+  );
+}
+
+async function readSplit(
+  name: string,
+  source: TextSource,
+  record: FileRecord,
+): Promise<Example[]> {
   const examples: Example[] = [];
-  for await (const { row, place } of jsonLines(source, path)) {
-    if (row.label === -1) continue;
-    const example = { task: name, ...formatRow(name, row, place) };
-    if (labels?.includes(example.target) === false) {
-      throw new UserError(
-        `${place}: "${example.target}" is not a label of this task (${labels.join(", ")}).`,
-      );
-    }
-    examples.push(example);
+  for await (const row of jsonRows(source, record.path)) {
+    const { line, place } = row;
+    const example = record.attempt(`line ${line}`, () => {
+      const fields = row.fields();
+      if (isUnlabelled(name, fields)) return record.unlabelled++, undefined;
+      return { task: name, ...formatRow(name, fields, place) };
+    });
+    if (example) record.rows = examples.push(example);
   }
-  if (examples.length === 0) throw new UserError(`${source.root}/${path} has no examples.`);
+  record.requireRows(source.root);
   return examples;
 }

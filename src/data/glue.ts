@@ -6,9 +6,10 @@
  */
 
 import { suggestion, UserError } from "../errors.ts";
-import { formatRow } from "./formats.ts";
-import { locate } from "./locate.ts";
-import { readJsonLines, readTsv, type Row } from "./rows.ts";
+import { type DataRow, formatRow, isUnlabelled } from "./formats.ts";
+import { BadRow, type FileRecord, Ledger } from "./ledger.ts";
+import { jsonRows, plainOrGzipped, tsvRows } from "./lines.ts";
+import { findFirst, type Found, locate } from "./locate.ts";
 import type { TextSource } from "./source.ts";
 import type { Dataset, Example, MetricName, Split, TaskSpecification } from "./types.ts";
 
@@ -16,51 +17,50 @@ interface GlueTask {
   readonly description: string;
   /** Its folder in GLUE. */
   readonly folder: string;
-  /** For each split, the files that may hold it; the first that exists is read. */
-  readonly files: Readonly<Record<Split, readonly string[]>>;
+  /**
+   * For each split, names of the files that may hold it, without their ends: the first that exists is
+   * read. Names of a later group hold another split, which stands for a missing one.
+   */
+  readonly files: Readonly<Record<Split, readonly (readonly string[])[]>>;
   /** The columns' names, for files that have no header. */
   readonly header?: readonly string[];
-  /** Each field of a row, and its TSV column. JSON lines use the field's name. */
+  /** Each text of a row, and its TSV column. JSON lines have the fields of the Hugging Face data set. */
   readonly fields: readonly (readonly [field: string, column: string])[];
   readonly labelColumn: string;
-  /** Labels in the files in order of class index, or `score` for a number from 0 to 5. */
-  readonly classes: readonly string[] | "score";
+  /** Number of classes, or `score` for a number from 0 to 5. */
+  readonly classes: number | "score";
   readonly metrics: readonly MetricName[];
 }
 
-const files = (train: string[], validation: string[], test = validation) => ({
-  train,
-  validation,
-  test,
-});
-const usualFiles = files(["train.tsv", "train.jsonl"], ["dev.tsv", "dev.jsonl"]);
-const matched = ["dev_matched.tsv", "dev_matched.jsonl"];
-const mismatched = ["dev_mismatched.tsv", "dev_mismatched.jsonl"];
+const dev = [["dev", "validation"]];
+const files = { train: [["train"]], validation: dev, test: dev };
+const matched = ["dev_matched", "validation_matched"];
+const mismatched = ["dev_mismatched", "validation_mismatched"];
 
 const tasks: Readonly<Record<string, GlueTask>> = {
   cola: {
     description: "Is an English sentence acceptable?",
     folder: "CoLA",
-    files: usualFiles,
+    files,
     header: ["source", "label", "star", "sentence"],
     fields: [["sentence", "sentence"]],
     labelColumn: "label",
-    classes: ["0", "1"],
+    classes: 2,
     metrics: ["matthews"],
   },
   sst2: {
     description: "Is a phrase of a film review positive?",
     folder: "SST-2",
-    files: usualFiles,
+    files,
     fields: [["sentence", "sentence"]],
     labelColumn: "label",
-    classes: ["0", "1"],
+    classes: 2,
     metrics: ["accuracy"],
   },
   stsb: {
     description: "How similar in meaning are two sentences, from 0 to 5?",
     folder: "STS-B",
-    files: usualFiles,
+    files,
     fields: [["sentence1", "sentence1"], ["sentence2", "sentence2"]],
     labelColumn: "score",
     classes: "score",
@@ -69,60 +69,59 @@ const tasks: Readonly<Record<string, GlueTask>> = {
   mrpc: {
     description: "Do two news sentences say the same?",
     folder: "MRPC",
-    files: usualFiles,
+    files,
     fields: [["sentence1", "#1 String"], ["sentence2", "#2 String"]],
     labelColumn: "Quality",
-    classes: ["0", "1"],
+    classes: 2,
     metrics: ["f1", "accuracy"],
   },
   rte: {
     description: "Does one text follow from another?",
     folder: "RTE",
-    files: usualFiles,
+    files,
     fields: [["sentence1", "sentence1"], ["sentence2", "sentence2"]],
     labelColumn: "label",
-    classes: ["entailment", "not_entailment"],
+    classes: 2,
     metrics: ["accuracy"],
   },
   qnli: {
     description: "Does a sentence answer a question?",
     folder: "QNLI",
-    files: usualFiles,
+    files,
     fields: [["question", "question"], ["sentence", "sentence"]],
     labelColumn: "label",
-    classes: ["entailment", "not_entailment"],
+    classes: 2,
     metrics: ["accuracy"],
   },
   qqp: {
     description: "Do two questions ask the same?",
     folder: "QQP",
-    files: usualFiles,
+    files,
     fields: [["question1", "question1"], ["question2", "question2"]],
     labelColumn: "is_duplicate",
-    classes: ["0", "1"],
+    classes: 2,
     metrics: ["f1", "accuracy"],
   },
   mnli: {
     description: "Does a hypothesis follow from a premise, stay open, or contradict it?",
     folder: "MNLI",
-    // A train_10k.jsonl is a sample; who made one beside train.tsv wants it, or has no other.
-    files: files(
-      ["train_10k.jsonl", "train.tsv", "train.jsonl"],
-      [...mismatched, ...matched],
-      [...matched, ...mismatched],
-    ),
+    files: {
+      train: [["train", "train_10k"]], // the latter is a sample
+      validation: [mismatched, matched],
+      test: [matched, mismatched],
+    },
     fields: [["premise", "sentence1"], ["hypothesis", "sentence2"]],
     labelColumn: "gold_label",
-    classes: ["entailment", "neutral", "contradiction"],
+    classes: 3,
     metrics: ["accuracy"],
   },
   wnli: {
     description: "Does a sentence follow from one whose pronoun it explains?",
     folder: "WNLI",
-    files: usualFiles,
+    files,
     fields: [["sentence1", "sentence1"], ["sentence2", "sentence2"]],
     labelColumn: "label",
-    classes: ["0", "1"],
+    classes: 2,
     metrics: ["accuracy"],
   },
 };
@@ -138,7 +137,7 @@ export function glueTask(name: string): TaskSpecification {
   const specification = { name, description, metrics };
   // The scores that the reference takes for all there are: 0.0, 0.2, … 5.0.
   if (classes === "score") return { ...specification, answerLength: scores };
-  const labels = classes.map((_, index) => String(index));
+  const labels = Array.from({ length: classes }, (_, index) => String(index));
   return { ...specification, labels, answerLength: labels };
 }
 
@@ -146,27 +145,49 @@ export function glueTask(name: string): TaskSpecification {
  * Reads a GLUE task from its folder in `source` (or in `source`'s folder `glue`).
  *
  * @param splits which to read; all of them unless told
+ * @param options `ledger` keeps what was read
  * @throws UserError when the task is unknown, a file is missing, or a row malformed
  */
 export async function loadTask(
   name: string,
   source: TextSource,
   splits: readonly Split[] = ["train", "validation", "test"],
+  { ledger = new Ledger(name) }: { readonly ledger?: Ledger } = {},
 ): Promise<Dataset> {
   const task = lookUp(name);
-  const read = new Map<string, Example[]>();
   const loaded: Partial<Record<Split, Example[]>> = {};
   for (const split of splits) {
-    const { folder, files } = task;
-    const paths = files[split].flatMap((file) => [`${folder}/${file}`, `glue/${folder}/${file}`]);
-    const path = await locate(name, source, paths);
-    if (!read.has(path)) {
-      const text = await source.read(path);
-      read.set(path, readExamples(name, task, text, path, `${source.root}/${path}`));
-    }
-    loaded[split] = read.get(path)!;
+    const found = await find(name, task, source, split);
+    loaded[split] = await ledger.examples(
+      found,
+      split,
+      (record) => readExamples(name, task, source, record),
+    );
   }
   return { task: glueTask(name), splits: loaded };
+}
+
+/** The file of a split: TSV before JSON lines, plain before gzipped. */
+async function find(
+  name: string,
+  { folder, files }: GlueTask,
+  source: TextSource,
+  split: Split,
+): Promise<Found> {
+  const folders = [folder, `glue/${folder}`, name, `glue/${name}`];
+  const formsOf = (file: string) =>
+    [`${file}.tsv`, `${file}.jsonl`].flatMap(plainOrGzipped)
+      .flatMap((file) => folders.map((folder) => `${folder}/${file}`));
+  for (const group of files[split]) {
+    const found = await findFirst(source, group.flatMap(formsOf));
+    if (found) return found;
+  }
+  const [first] = files[split][0];
+  return await locate(name, source, [
+    `${folder}/${first}.tsv`,
+    `glue/${folder}/${first}.tsv`,
+    `${folder}/${first}.jsonl`,
+  ]);
 }
 
 function lookUp(name: string): GlueTask {
@@ -177,52 +198,40 @@ function lookUp(name: string): GlueTask {
   );
 }
 
-function readExamples(
+async function readExamples(
   name: string,
   task: GlueTask,
-  text: string,
-  path: string,
-  location: string,
-): Example[] {
-  const isJson = path.endsWith(".jsonl");
-  const columns = task.fields.map(([field, column]) => isJson ? field : column);
-  const labelColumn = isJson ? "label" : task.labelColumn;
-  const needed = [...columns, labelColumn];
-  const rows = isJson
-    ? readJsonLines(text, location, needed)
-    : readTsv(text, location, needed, task.header);
-  if (rows.length === 0) throw new UserError(`${location} has no examples.`);
-
-  return rows.map((row) => {
-    const place = `${location}:${row.line}`;
-    const fields = task.fields.map(([field], i) => {
-      const value = row.cells[columns[i]];
-      if (value.trim() === "") {
-        throw new UserError(`${place}: the column "${columns[i]}" is empty.`);
+  source: TextSource,
+  record: FileRecord,
+): Promise<Example[]> {
+  const { path } = record;
+  const isJson = /\.jsonl(\.gz)?$/.test(path);
+  const columns = [...task.fields.map(([, column]) => column), task.labelColumn];
+  const rows = isJson ? jsonRows(source, path) : tsvRows(source, path, columns, task.header);
+  const examples: Example[] = [];
+  for await (const row of rows) {
+    const example = record.attempt(`line ${row.line}`, () => {
+      const cells = row.fields();
+      const fields = isJson ? cells : renamed(task, cells);
+      if (isUnlabelled(name, fields)) return record.unlabelled++, undefined;
+      for (const [field, column] of task.fields) {
+        const value = fields[field];
+        if (typeof value !== "string" || value.trim() !== "") continue;
+        const what = isJson ? `field "${field}"` : `column "${column}"`;
+        throw new BadRow(row.place, `the ${what} is empty`, "empty text");
       }
-      return [field, value];
+      return { task: name, ...formatRow(name, fields, row.place) };
     });
-    const label = readLabel(row, labelColumn, task.classes, place);
-    return { task: name, ...formatRow(name, { ...Object.fromEntries(fields), label }, place) };
-  });
+    if (example) record.rows = examples.push(example);
+  }
+  record.requireRows(source.root);
+  return examples;
 }
 
-/** The index of a row's class, or its score. */
-function readLabel(
-  { cells }: Row,
-  column: string,
-  classes: readonly string[] | "score",
-  place: string,
-): number {
-  const label = cells[column].trim();
-  if (classes === "score") {
-    const score = Number(label);
-    if (label !== "" && score >= 0 && score <= 5) return score;
-    throw new UserError(`${place}: "${label}" is not a score from 0 to 5.`);
-  }
-  const index = classes.indexOf(label);
-  if (index >= 0) return index;
-  throw new UserError(
-    `${place}: "${label}" is not a label of this task (${classes.join(", ")}).`,
-  );
+/** A row of TSV with the fields of the Hugging Face data set. */
+function renamed({ fields, labelColumn }: GlueTask, cells: DataRow): DataRow {
+  return {
+    ...Object.fromEntries(fields.map(([field, column]) => [field, cells[column]])),
+    label: cells[labelColumn],
+  };
 }

@@ -9,8 +9,9 @@
 
 import { UserError } from "../errors.ts";
 import { formatRow } from "./formats.ts";
-import { locate } from "./locate.ts";
-import { readJsonLines, readLines } from "./rows.ts";
+import { type FileRecord, Ledger } from "./ledger.ts";
+import { jsonRows, lines, plainOrGzipped, type Row } from "./lines.ts";
+import { findFirst, locate } from "./locate.ts";
 import type { TextSource } from "./source.ts";
 import type { Dataset, Example, Split, TaskSpecification } from "./types.ts";
 
@@ -31,8 +32,9 @@ const specifications: Readonly<Record<string, TaskSpecification>> = {
   },
 };
 
-const readers: Readonly<Record<string, (source: TextSource, split: Split) => Promise<Example[]>>> =
-  { anli: readAdversarial, art: readAbductive };
+const readers: Readonly<
+  Record<string, (source: TextSource, split: Split, ledger: Ledger) => Promise<Example[]>>
+> = { anli: readAdversarial, art: readAbductive };
 
 /** The names `loadInference` knows. */
 export const inferenceTaskNames: readonly string[] = Object.keys(specifications);
@@ -45,74 +47,104 @@ export function inferenceTask(name: string): TaskSpecification {
 /**
  * Reads one of these tasks from its folder in `source`.
  *
+ * @param options `ledger` keeps what was read
  * @throws {UserError} when a file is missing, or a row malformed
  */
 export async function loadInference(
   name: string,
   source: TextSource,
   splits: readonly Split[],
+  { ledger = new Ledger(name) }: { readonly ledger?: Ledger } = {},
 ): Promise<Dataset> {
   const loaded: Partial<Record<Split, Example[]>> = {};
-  for (const split of splits) loaded[split] = await readers[name](source, split);
+  for (const split of splits) loaded[split] = await readers[name](source, split, ledger);
   return { task: specifications[name], splits: loaded };
 }
 
-/** Labels as the files have them, in order of class index. */
-const verdicts = ["e", "n", "c"];
-
-async function readAdversarial(source: TextSource, split: Split): Promise<Example[]> {
-  const file = `${split === "validation" ? "dev" : split}.jsonl`;
-  const rounds = ["R1", "R2", "R3"].map((round) => `anli/${round}/${file}`);
-  await locate("anli", source, rounds);
+async function readAdversarial(
+  source: TextSource,
+  split: Split,
+  ledger: Ledger,
+): Promise<Example[]> {
+  const file = split === "validation" ? "dev" : split;
+  // The release's files, and what `to_json` makes of the Hugging Face data set.
+  const rounds = [1, 2, 3].map((round) =>
+    [`R${round}/${file}`, `${file}_r${round}`].flatMap((path) =>
+      plainOrGzipped(`anli/${path}.jsonl`)
+    )
+  );
+  await locate("anli", source, rounds.map(([path]) => path).concat(rounds.flat()));
   const examples: Example[] = [];
-  for (const path of rounds) {
-    if (!await source.exists(path)) continue;
-    const location = `${source.root}/${path}`;
-    const rows = readJsonLines(await source.read(path), location, [
-      "context",
-      "hypothesis",
-      "label",
-    ]);
-    for (const { cells, line } of rows) {
-      const label = verdicts.indexOf(cells.label);
-      if (label < 0) throw unknownLabel(location, line, cells.label, verdicts);
-      const row = { premise: cells.context, hypothesis: cells.hypothesis, label };
-      examples.push({ task: "anli", ...formatRow("anli", row, `${location}:${line}`) });
+  for (const paths of rounds) {
+    const found = await findFirst(source, paths);
+    if (found === undefined) continue;
+    const record = ledger.open(found.path, split, found.others);
+    for await (const row of jsonRows(source, found.path)) {
+      const example = record.attempt(`line ${row.line}`, () => ({
+        task: "anli",
+        ...formatRow("anli", row.fields(), row.place),
+      }));
+      if (example && examples.push(example)) record.rows++;
     }
+    record.requireRows(source.root);
   }
   return examples;
 }
 
-async function readAbductive(source: TextSource, split: Split): Promise<Example[]> {
-  const name = split === "train" ? "train" : "dev";
-  const path = await locate("art", source, [`art/${name}.jsonl`]);
-  const labelPath = await locate("art", source, [`art/${name}-labels.lst`]);
-  const location = `${source.root}/${path}`, labelLocation = `${source.root}/${labelPath}`;
-  const columns = ["obs1", "obs2", "hyp1", "hyp2"];
-  const rows = readJsonLines(await source.read(path), location, columns);
-  const labels = readLines(await source.read(labelPath));
-  if (labels.length !== rows.length) {
-    throw new UserError(
-      `${labelLocation} has ${labels.length} labels for the ${rows.length} rows of ${location}.`,
-    );
-  }
-  const known = specifications.art.labels!;
-  return rows.map(({ cells, line }, i) => {
-    const label = labels[i].trim();
-    if (!known.includes(label)) throw unknownLabel(labelLocation, i + 1, label, known);
-    const row = {
-      observation_1: cells.obs1,
-      observation_2: cells.obs2,
-      hypothesis_1: cells.hyp1,
-      hypothesis_2: cells.hyp2,
-      label,
-    };
-    return { task: "art", ...formatRow("art", row, `${location}:${line}`) };
-  });
+async function readAbductive(source: TextSource, split: Split, ledger: Ledger): Promise<Example[]> {
+  const names = split === "train" ? ["train"] : ["dev", "validation"];
+  const found = await locate("art", source, names.map((name) => `art/${name}.jsonl`));
+  return await ledger.examples(found, split, (record) => readStories(source, record));
 }
 
-function unknownLabel(file: string, line: number, label: string, known: readonly string[]) {
-  return new UserError(
-    `${file}:${line}: "${label}" is not a label of this task (${known.join(", ")}).`,
+async function readStories(source: TextSource, record: FileRecord): Promise<Example[]> {
+  const { path } = record;
+  const rows = await Array.fromAsync(jsonRows(source, path));
+  const labels = await readLabels(source, path, rows);
+  const examples: Example[] = [];
+  for (const [i, row] of rows.entries()) {
+    const example = record.attempt(`line ${row.line}`, () => {
+      const fields = row.fields();
+      const label = labels?.[i];
+      if (label === undefined) return { task: "art", ...formatRow("art", fields, row.place) };
+      // What is wrong with a label is said of its own file.
+      const { label: _, ...texts } = fields;
+      const { source: text } = formatRow("art", { ...texts, label: 1 }, row.place);
+      const { target } = formatRow("art", { ...texts, label: label.text }, label.place);
+      return { task: "art", source: text, target };
+    });
+    if (example) record.rows = examples.push(example);
+  }
+  record.requireRows(source.root);
+  return examples;
+}
+
+/** The labels beside a file of ART's release; none where its rows have them, as in the Hugging Face set. */
+async function readLabels(
+  source: TextSource,
+  path: string,
+  rows: readonly Row[],
+): Promise<{ text: string; place: string }[] | undefined> {
+  const file = path.replace(/\.jsonl$/, "-labels.lst");
+  if (!await source.exists(file) && rows.every(hasLabel)) return undefined;
+  await locate("art", source, [file]);
+  const labels: { text: string; place: string }[] = [];
+  let line = 0;
+  for await (const text of lines(source, file)) {
+    line++;
+    if (text.trim() !== "") labels.push({ text, place: `${source.root}/${file}:${line}` });
+  }
+  if (labels.length === rows.length) return labels;
+  throw new UserError(
+    `${source.root}/${file} has ${labels.length} labels for the ${rows.length} rows of ` +
+      `${source.root}/${path}.`,
   );
+}
+
+function hasLabel(row: Row): boolean {
+  try {
+    return "label" in row.fields();
+  } catch {
+    return true; // it is said to be bad when it is read
+  }
 }

@@ -1,11 +1,16 @@
 /**
  * The lines of text files, one at a time, plain or gzipped: data sets may be larger than the longest
  * string that there can be.
+ *
+ * Invariant: lines of nothing but blanks are passed over, so that none at a file's end ends a run; they
+ * count in line numbers.
  */
 
 import { UserError } from "../errors.ts";
 import type { DataRow } from "./formats.ts";
+import { BadRow } from "./ledger.ts";
 import type { TextSource } from "./source.ts";
+import { decodeLines } from "./text.ts";
 
 /** Paths of a file that may be gzipped: the plain one first. */
 export function plainOrGzipped(path: string): string[] {
@@ -15,42 +20,28 @@ export function plainOrGzipped(path: string): string[] {
 /**
  * The lines of a UTF-8 file of `source`, without their ends and without a byte-order mark.
  *
- * @throws {UserError} when a file whose name ends with `.gz` is no whole gzip file
+ * @throws {UserError} for what is no UTF-8, and for a gzip file that is not whole
  */
 export async function* lines(source: TextSource, path: string): AsyncGenerator<string> {
-  const bytes = await source.stream(path);
-  const plain = path.endsWith(".gz") ? bytes.pipeThrough(new DecompressionStream("gzip")) : bytes;
-  let rest = "";
-  try {
-    for await (const text of plain.pipeThrough(new TextDecoderStream())) {
-      const parts = (rest + text).split("\n");
-      rest = parts.pop()!;
-      for (const part of parts) yield part.replace(/\r$/, "");
-    }
-  } catch (error) {
-    if (!path.endsWith(".gz") || !(error instanceof TypeError)) throw error;
-    throw new UserError(`${source.root}/${path} is no whole gzip file: fetch it again.`);
-  }
-  if (rest !== "") yield rest;
+  yield* decodeLines(await source.stream(path), `${source.root}/${path}`);
 }
 
-/** A JSON object that is a line of a file. */
-export interface JsonLine {
-  readonly row: DataRow;
+/** A row of a file, which is looked at when it is asked for. */
+export interface Row {
+  /** Its line, from 1. */
+  readonly line: number;
   /** What to call it in errors: file and line. */
   readonly place: string;
+  /** Its fields. @throws {BadRow} where the line is none */
+  fields(): DataRow;
 }
 
-/**
- * The objects of a file of JSON lines.
- *
- * @throws {UserError} naming the line that is none
- */
-export async function* jsonLines(source: TextSource, path: string): AsyncGenerator<JsonLine> {
+/** The objects of a file of JSON lines. */
+export async function* jsonRows(source: TextSource, path: string): AsyncGenerator<Row> {
   let line = 0;
   for await (const text of lines(source, path)) {
     const place = `${source.root}/${path}:${++line}`;
-    yield { row: parseObject(text, place), place };
+    if (text.trim() !== "") yield { line, place, fields: () => parseObject(text, place) };
   }
 }
 
@@ -62,5 +53,57 @@ function parseObject(text: string, place: string): DataRow {
     // Said below.
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as DataRow;
-  throw new UserError(`${place}: expected a JSON object on a line of its own.`);
+  throw new BadRow(place, "expected a JSON object on a line of its own", "not JSON");
+}
+
+/**
+ * The rows of a file of tab-separated values. Quote characters mean themselves.
+ *
+ * @param columns those that are needed; a row's fields are these
+ * @param header the columns' names when the file's first line does not hold them
+ * @throws {UserError} when a column is not there
+ */
+export async function* tsvRows(
+  source: TextSource,
+  path: string,
+  columns: readonly string[],
+  header?: readonly string[],
+): AsyncGenerator<Row> {
+  let names = header, line = 0;
+  const location = `${source.root}/${path}`;
+  for await (const text of lines(source, path)) {
+    const place = `${location}:${++line}`;
+    if (/^ *$/.test(text)) continue;
+    const cells = text.split("\t");
+    if (names === undefined) {
+      names = cells;
+      requireColumns(names, columns, place);
+      continue;
+    }
+    const here = names;
+    const fields = () => {
+      if (cells.length === here.length) {
+        return Object.fromEntries(columns.map((name) => [name, cells[here.indexOf(name)]]));
+      }
+      throw new BadRow(
+        place,
+        `expected ${here.length} tab-separated columns (${here.join(", ")}), found ${cells.length}`,
+        "columns",
+      );
+    };
+    yield { line, place, fields };
+  }
+  if (names === undefined) requireColumns([], columns, `${location}:1`);
+}
+
+function requireColumns(
+  names: readonly string[],
+  needed: readonly string[],
+  place: string,
+): void {
+  const missing = needed.find((name) => !names.includes(name));
+  if (missing === undefined) return;
+  throw new UserError(
+    `${place}: there is no column "${missing}"; the header has ${names.join(", ") || "nothing"}.`,
+  );
 }

@@ -1,14 +1,28 @@
-/** Finds a task's file among the places where people have it. */
+/**
+ * Finds a task's file among the places where people have it.
+ *
+ * The rule, where several are there: the first of the list is read, in which a release's own file stands
+ * before others, a plain one before a gzipped one, and the whole before a sample. The others are named.
+ */
 
 import { UserError } from "../errors.ts";
 import type { TextSource } from "./source.ts";
+
+/** A file that is read, and those that could have been read instead. */
+export interface Found {
+  readonly path: string;
+  readonly others: readonly string[];
+}
 
 /** The first of `paths` that `source` has, if it has one. */
 export async function findFirst(
   source: TextSource,
   paths: readonly string[],
-): Promise<string | undefined> {
-  for (const path of paths) if (await source.exists(path)) return path;
+): Promise<Found | undefined> {
+  const found: string[] = [];
+  for (const path of new Set(paths)) if (await source.exists(path)) found.push(path);
+  const [path, ...others] = found;
+  return path === undefined ? undefined : { path, others };
 }
 
 /**
@@ -21,7 +35,7 @@ export async function locate(
   task: string,
   source: TextSource,
   paths: readonly string[],
-): Promise<string> {
+): Promise<Found> {
   const found = await findFirst(source, paths);
   if (found !== undefined) return found;
   const [first, ...others] = paths;

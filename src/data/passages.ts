@@ -1,13 +1,15 @@
 /**
- * Contexts with questions about them, from the two forms in which extractive question answering is
- * published: SQuAD v1.1's JSON, and the JSON lines of MRQA 2019 (a header, then a line for each context).
+ * Contexts with questions about them, from the forms in which extractive question answering is published:
+ * SQuAD's JSON (v1.1 and 2.0), the JSON lines of MRQA 2019 (a header, then a line for each context), and
+ * rows of one question each.
  *
  * Places of answers are counted in characters (code points), as both forms do.
  */
 
 import { UserError } from "../errors.ts";
 import type { DataRow } from "./formats.ts";
-import { jsonLines } from "./lines.ts";
+import { BadRow, type FileRecord } from "./ledger.ts";
+import { jsonRows } from "./lines.ts";
 import type { TextSource } from "./source.ts";
 import type { Question } from "./types.ts";
 
@@ -35,64 +37,135 @@ export interface Passage {
 }
 
 /**
- * The contexts of a file: MRQA's if its name ends with `.jsonl` or `.jsonl.gz`, SQuAD's otherwise.
+ * The contexts of a file: SQuAD's if its name ends with `.json`; or else lines, each with a context as MRQA
+ * has it, or with one question and its context as Hugging Face's data sets have them.
  *
+ * A question of SQuAD 2.0 that has no answer is answered by the empty text.
+ *
+ * @param record counts questions; told to leave out bad ones, it leaves out a line of MRQA whole
  * @throws {UserError} naming file and place where something is not as the form has it
  */
-export async function* readPassages(source: TextSource, path: string): AsyncGenerator<Passage> {
-  let questions = 0;
-  const passages = /\.jsonl(\.gz)?$/.test(path) ? readMrqa(source, path) : readSquad(source, path);
+export async function* readPassages(
+  source: TextSource,
+  record: FileRecord,
+): AsyncGenerator<Passage> {
+  const isSquad = record.path.endsWith(".json");
+  const passages = isSquad ? readSquad(source, record) : readLines(source, record);
   for await (const passage of passages) {
-    questions += passage.questions.length;
+    record.rows += passage.questions.length;
+    for (const { answers } of passage.questions) {
+      if (answers[0] === "") record.unanswerable++;
+    }
     yield passage;
   }
-  if (questions === 0) throw new UserError(`${source.root}/${path} has no questions.`);
+  if (record.rows > 0) return;
+  if (record.bad.length > 0) record.requireRows(source.root);
+  throw new UserError(`${source.root}/${record.path} has no questions.`);
 }
 
-async function* readMrqa(source: TextSource, path: string): AsyncGenerator<Passage> {
-  for await (const { row, place } of jsonLines(source, path)) {
-    if ("header" in row) continue;
-    const record = new Place(row, place);
-    const questions = record.list("qas").map((question): PassageQuestion => {
-      const detected = question.list("detected_answers");
-      return {
-        id: question.text("qid"),
-        text: question.text("question"),
-        answers: question.answers(question.texts("answers")),
-        found: detected.map((answer) => answer.text("text")),
-        spans: detected.flatMap((answer, i) =>
-          answer.pairs("char_spans").map(([start, end]) => ({ start, end, answer: i }))
-        ),
-      };
+async function* readLines(source: TextSource, record: FileRecord): AsyncGenerator<Passage> {
+  for await (const row of jsonRows(source, record.path)) {
+    const passage = record.attempt(`line ${row.line}`, () => {
+      const fields = row.fields();
+      if ("header" in fields) return undefined;
+      return "qas" in fields || !("question" in fields)
+        ? mrqaPassage(new Place(fields, row.place))
+        : flatPassage(fields, row.place);
     });
-    yield { context: record.text("context"), questions };
+    if (passage) yield passage;
   }
 }
 
-async function* readSquad(source: TextSource, path: string): AsyncGenerator<Passage> {
-  const file = `${source.root}/${path}`;
+function mrqaPassage(place: Place): Passage {
+  const questions = place.list("qas").map((question): PassageQuestion => {
+    const detected = question.list("detected_answers");
+    return {
+      id: question.text("qid"),
+      text: question.text("question"),
+      answers: question.answers(question.texts("answers")),
+      found: detected.map((answer) => answer.text("text")),
+      spans: detected.flatMap((answer, i) =>
+        answer.pairs("char_spans").map(([start, end]) => ({ start, end, answer: i }))
+      ),
+    };
+  });
+  return { context: place.text("context"), questions };
+}
+
+/**
+ * The passage of a row with one question, as `squad`, `squad_v2` and `mrqa` on Hugging Face's hub have it.
+ *
+ * @throws {BadRow} where it is none
+ */
+export function flatPassage(fields: DataRow, name: string): Passage {
+  const row = new Place(fields, name);
+  const question = "detected_answers" in fields
+    ? flatMrqa(row, row.at("detected_answers"))
+    : flatSquad(row, row.at("answers"));
+  return { context: row.text("context"), questions: [question] };
+}
+
+function flatSquad(row: Place, answers: Place): PassageQuestion {
+  const found = answers.texts("text"), starts = answers.numbers("answer_start");
+  return {
+    id: row.text("id"),
+    text: row.text("question"),
+    answers: found.length > 0 ? found : [NO_ANSWER],
+    found,
+    spans: found.map((text, i) => spanOf(text, starts[i], i)),
+  };
+}
+
+function flatMrqa(row: Place, detected: Place): PassageQuestion {
+  const spans = detected.list("char_spans").flatMap((place, answer) => {
+    const starts = place.numbers("start"), ends = place.numbers("end");
+    return starts.map((start, i) => ({ start, end: ends[i], answer }));
+  });
+  return {
+    id: row.text("qid"),
+    text: row.text("question"),
+    answers: row.answers(row.texts("answers")),
+    found: detected.texts("text"),
+    spans,
+  };
+}
+
+async function* readSquad(source: TextSource, record: FileRecord): AsyncGenerator<Passage> {
+  const file = `${source.root}/${record.path}`;
   let json: unknown;
   try {
-    json = JSON.parse(await source.read(path));
+    json = JSON.parse(await source.read(record.path));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new UserError(`${file} is not SQuAD v1.1's JSON: ${error.message.replace(/\s+/g, " ")}.`);
+    throw new UserError(`${file} is not SQuAD's JSON: ${error.message.replace(/\s+/g, " ")}.`);
   }
   for (const article of new Place(json, file).list("data")) {
     for (const paragraph of article.list("paragraphs")) {
-      const questions = paragraph.list("qas").map((question): PassageQuestion => {
-        const listed = question.list("answers");
-        const found = listed.map((answer) => answer.text("text"));
-        const spans = listed.map((answer, i) => {
-          const start = answer.number("answer_start");
-          return { start, end: start + [...found[i]].length - 1, answer: i };
-        });
-        const answers = question.answers(found);
-        return { id: question.text("id"), text: question.text("question"), answers, found, spans };
-      });
-      yield { context: paragraph.text("context"), questions };
+      const context = paragraph.text("context");
+      const questions = paragraph.list("qas").flatMap((question) =>
+        record.attempt(question.name.slice(file.length + 2), () => squadQuestion(question)) ?? []
+      );
+      yield { context, questions };
     }
   }
+}
+
+function squadQuestion(question: Place): PassageQuestion {
+  const listed = question.list("answers");
+  const found = listed.map((answer) => answer.text("text"));
+  const spans = listed.map((answer, i) => spanOf(found[i], answer.number("answer_start"), i));
+  const isImpossible = question.flag("is_impossible");
+  if (isImpossible && found.length > 0) question.fail('is "is_impossible", but has answers');
+  const answers = isImpossible ? [NO_ANSWER] : question.answers(found);
+  return { id: question.text("id"), text: question.text("question"), answers, found, spans };
+}
+
+/** What answers a question that has no answer. */
+const NO_ANSWER = "";
+
+/** Where an answer stands: its last character is included, and counted as the others. */
+function spanOf(text: string, start: number, answer: number): AnswerSpan {
+  return { start, end: start + [...text].length - 1, answer };
 }
 
 /** A value in a file, which knows where it stands. */
@@ -130,10 +203,32 @@ class Place {
     return value.map((item, i) => new Place(item, `${this.name}, ${key}[${i}]`));
   }
 
+  numbers(key: string): number[] {
+    const value = this.#field(key);
+    const isNumbers = Array.isArray(value) && value.every(Number.isInteger);
+    return isNumbers ? value : this.#refuse(key, "a list of numbers");
+  }
+
+  /** A truth value, false where there is none. */
+  flag(key: string): boolean {
+    const value = this.#field(key) ?? false;
+    return typeof value === "boolean" ? value : this.#refuse(key, "true or false");
+  }
+
+  /** The value of a field. */
+  at(key: string): Place {
+    return new Place(this.#field(key), `${this.name}, ${key}`);
+  }
+
   /** The answers of this question. */
   answers(answers: readonly string[]): readonly string[] {
-    if (answers.length > 0) return answers;
-    throw new UserError(`${this.name}: the question has no answer.`);
+    return answers.length > 0
+      ? answers
+      : this.fail('has no answer, and does not say "is_impossible": true as in SQuAD 2.0');
+  }
+
+  fail(reason: string): never {
+    throw new BadRow(this.name, `the question ${reason}`, "question");
   }
 
   #field(key: string): unknown {
@@ -142,6 +237,6 @@ class Place {
   }
 
   #refuse(key: string, expected: string): never {
-    throw new UserError(`${this.name}: expected ${expected} under "${key}".`);
+    throw new BadRow(this.name, `expected ${expected} under "${key}"`, "a field");
   }
 }

@@ -1,8 +1,9 @@
 /**
  * Extractive question answering.
  *
- * - `squad`: SQuAD itself. Its test answers are secret, so the test split is the validation split. The
- *   English part of XQuAD, which is a part of it, validates where SQuAD's own file is not there.
+ * - `squad`: SQuAD itself, v1.1 before 2.0. Its test answers are secret, so the test split is the
+ *   validation split. The English part of XQuAD, which is a part of it, validates where SQuAD's own file is
+ *   not there. The empty text answers a question of 2.0 that has no answer.
  * - `mrqa`: the sets of MRQA 2019, contexts cut into chunks: trained and validated on the six of its
  *   training set, tested on the six of other domains.
  * - `mrqa_reg`: the same with whole contexts, which are cut off at the longest source.
@@ -13,8 +14,9 @@
 import { UserError } from "../errors.ts";
 import { chunkExamples, type ChunkOptions } from "./chunks.ts";
 import { formatRow } from "./formats.ts";
+import { Ledger } from "./ledger.ts";
 import { plainOrGzipped } from "./lines.ts";
-import { findFirst, locate } from "./locate.ts";
+import { findFirst, type Found, locate } from "./locate.ts";
 import { type Passage, readPassages } from "./passages.ts";
 import type { TextSource } from "./source.ts";
 import type { Dataset, Example, Split, TaskSpecification } from "./types.ts";
@@ -75,11 +77,12 @@ export interface ReadingOptions {
   readonly chunks?: ChunkOptions;
   /** Whether chunks without an answer are left out of the training split. */
   readonly filterNulls?: boolean;
+  /** Keeps what was read. */
+  readonly ledger?: Ledger;
 }
 
 /** A file, and the task of its examples. */
-interface ReadingFile {
-  readonly path: string;
+interface ReadingFile extends Found {
   readonly task: string;
 }
 
@@ -92,7 +95,7 @@ export async function loadReading(
   name: string,
   source: TextSource,
   splits: readonly Split[],
-  { chunks, filterNulls = false }: ReadingOptions = {},
+  { chunks, filterNulls = false, ledger = new Ledger(name) }: ReadingOptions = {},
 ): Promise<Dataset> {
   if (name === "mrqa" && chunks === undefined) {
     throw new TypeError("task mrqa is read with a tokenizer, to cut its contexts");
@@ -102,20 +105,30 @@ export async function loadReading(
     const files = name === "squad"
       ? await squadFiles(source, split)
       : await mrqaFiles(name, source, split);
-    const examples: Example[] = [];
-    for (const { path, task } of files) {
-      for await (const passage of readPassages(source, path)) {
+    loaded[split] = [];
+    for (const file of files) {
+      // Not one by one as arguments: there may be more than a call can have.
+      for (const example of await readFile(file, split)) loaded[split].push(example);
+    }
+  }
+  const hasUnanswerable = ledger.files.some(({ unanswerable }) => unanswerable > 0);
+  const task = { ...specifications[name], ...(hasUnanswerable && { mayBeEmpty: true }) };
+  return { task, splits: loaded };
+
+  function readFile({ task, ...found }: ReadingFile, split: Split): Promise<Example[]> {
+    return ledger.examples(found, split, async (record) => {
+      const examples: Example[] = [];
+      for await (const passage of readPassages(source, record)) {
         const made = name === "mrqa"
           ? chunkExamples(task, passage, chunks!)
-          : wholeExamples(name, task, passage, `${source.root}/${path}`);
+          : wholeExamples(name, task, passage, `${source.root}/${found.path}`);
         for (const example of made) {
           if (!filterNulls || split !== "train" || example.target !== "") examples.push(example);
         }
       }
-    }
-    loaded[split] = examples;
+      return examples;
+    });
   }
-  return { task: specifications[name], splits: loaded };
 }
 
 /** Questions with their whole context and their first answer. */
@@ -136,10 +149,23 @@ function wholeExamples(
 }
 
 async function squadFiles(source: TextSource, split: Split): Promise<ReadingFile[]> {
-  const paths = split === "train"
-    ? ["squad/train-v1.1.json"]
-    : ["squad/dev-v1.1.json", "xquad-en/xquad.en.json"];
-  return [{ path: await locate("squad", source, paths), task: "squad" }];
+  const [file, name] = split === "train" ? ["train", "train"] : ["dev", "validation"];
+  const folders = ["squad", "squad_v2", "squad2"];
+  const own = [
+    ...["v1.1", "v2.0"].flatMap((version) =>
+      folders.map((folder) => `${folder}/${file}-${version}.json`)
+    ),
+    ...folders.flatMap((folder) => plainOrGzipped(`${folder}/${name}.jsonl`)),
+  ];
+  const found = await findFirst(source, own);
+  if (found) return [{ ...found, task: "squad" }];
+  // A part of SQuAD, which is read only where there is no more of it.
+  const paths = [
+    own[0],
+    own[folders.length],
+    ...split === "train" ? [] : ["xquad-en/xquad.en.json"],
+  ];
+  return [{ ...await locate("squad", source, paths), task: "squad" }];
 }
 
 /** The files of MRQA that are there, as they are published or in a folder for each set. */
@@ -147,8 +173,8 @@ async function mrqaFiles(name: string, source: TextSource, split: Split): Promis
   const sets = split === "test" ? otherDomains : mrqaSets;
   const files: ReadingFile[] = [];
   for (const task of sets) {
-    const path = await findFirst(source, mrqaPaths(task, split));
-    if (path !== undefined) files.push({ path, task });
+    const found = await findFirst(source, mrqaPaths(task, split));
+    if (found !== undefined) files.push({ ...found, task });
   }
   if (files.length > 0) return files;
   const [wanted] = mrqaPaths(sets[0], split);

@@ -9,6 +9,7 @@ import { suggestion, UserError } from "../errors.ts";
 import { exportedTask, exportedTaskNames, loadExported } from "./exported.ts";
 import { glueTask, glueTaskNames, loadTask } from "./glue.ts";
 import { inferenceTask, inferenceTaskNames, loadInference } from "./inference.ts";
+import { type FileRecord, Ledger } from "./ledger.ts";
 import { miniatureDatasets, miniatureTaskNames } from "./miniature/mixture.ts";
 import type { DataFiles } from "./own/files.ts";
 import { loadOwn, type LocatedTask } from "./own/load.ts";
@@ -57,7 +58,7 @@ export interface OwnTasks {
 }
 
 /** Which tasks to load, and from where. */
-export interface DatasetRequest extends ReadingOptions {
+export interface DatasetRequest extends Omit<ReadingOptions, "ledger"> {
   /** Names of tasks, each once; all of the miniature mixture unless told. */
   readonly tasks?: readonly string[];
   /** Where the tasks' folders are. */
@@ -74,6 +75,18 @@ export interface DatasetRequest extends ReadingOptions {
   readonly own?: OwnTasks;
   /** Told, in a sentence for each task of the user's own, what was read and how it was divided. */
   readonly tell?: (line: string) => void;
+  /** Whether bad rows are left out; unless told, where the publishers are known to ship some. */
+  readonly skipBad?: boolean | undefined;
+  /** Is told, for each task that is read from files, what was read of them. */
+  readonly onRead?: (read: TaskFiles) => void;
+}
+
+/** What was read of a task's files. */
+export interface TaskFiles {
+  readonly task: string;
+  /** The folder that their paths are relative to. */
+  readonly root: string;
+  readonly files: readonly FileRecord[];
 }
 
 const allSplits: readonly Split[] = ["train", "validation", "test"];
@@ -121,9 +134,15 @@ async function loadFiles(name: string, request: DatasetRequest): Promise<Dataset
     );
   }
   const reader = readers.find(({ names }) => names.includes(name))!;
-  const load = (splits: readonly Split[]) => reader.load(name, data, splits, request);
+  const ledger = new Ledger(name, request.skipBad);
+  const load = (splits: readonly Split[]) =>
+    reader.load(name, data, splits, { ...request, ledger });
   const wanted = splits?.(name) ?? allSplits;
-  return splitValidation ? await loadDivided(name, load, wanted, dataSeed) : await load(wanted);
+  const dataset = splitValidation
+    ? await loadDivided(name, load, wanted, dataSeed)
+    : await load(wanted);
+  request.onRead?.({ task: name, root: data.root, files: ledger.files });
+  return dataset;
 }
 
 function checkNames(names: readonly string[], own: readonly string[]): void {

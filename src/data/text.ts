@@ -6,6 +6,7 @@
  */
 
 import { UserError } from "../errors.ts";
+import { gunzip, GzipError } from "../io/gzip.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -73,10 +74,10 @@ export async function* decodeLines(
 async function* plain(bytes: ReadableStream<Bytes>, name: string): AsyncGenerator<Uint8Array> {
   if (!name.endsWith(".gz")) return yield* bytes;
   try {
-    yield* bytes.pipeThrough(new DecompressionStream("gzip"));
+    yield* bytes.pipeThrough(gunzip());
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new UserError(`${name} is no whole gzip file: fetch it again`);
+    if (!(error instanceof GzipError)) throw error;
+    throw new UserError(`${name} is no whole gzip file, since ${error.message}: fetch it again`);
   }
 }
 

@@ -19,6 +19,7 @@ export const METRIC_NAMES = [
   "rouge_2",
   "rouge_l",
   "rouge_lsum",
+  "rouge_lsum_lines",
   "bleu",
 ] as const;
 
@@ -32,6 +33,8 @@ export interface Example {
   readonly source: string;
   /** What the decoder should write. */
   readonly target: string;
+  /** Every text that is right, the target first, where there are several. */
+  readonly references?: readonly string[];
   /** The source as ids, end of sequence included, where it is cut out of a longer text of them. */
   readonly sourceIds?: readonly number[];
   /** The question that the target is an answer to, where answers are scored by question. */
@@ -41,7 +44,7 @@ export interface Example {
 /** A question, which may be asked of several parts of a text: an example for each, one after another. */
 export interface Question {
   readonly id: string;
-  /** Answers of which any is right; at least one. */
+  /** Answers of which any is right; at least one, which is empty where the question has no answer. */
   readonly answers: readonly string[];
 }
 
@@ -61,6 +64,8 @@ export interface TaskSpecification {
   readonly answerLength?: number | readonly string[];
   /** Beams that answers are searched with; greedy choice without it. */
   readonly beams?: number;
+  /** Whether an answer may be empty, since some question has none; as in the reference, it may not else. */
+  readonly mayBeEmpty?: boolean;
 }
 
 /** A task with its examples. A split may be absent (then it is not offered). */

@@ -16,12 +16,13 @@ import { exactMatch, tokenF1 } from "./squad.ts";
 
 type TextMetric = (prediction: string, target: string) => number;
 
-/** What a prediction should have been; a list where any of several will do, which not all metrics know. */
+/** What a prediction should have been; a list where any of several will do. */
 export type Target = string | readonly string[];
 
 /**
- * Scores predictions against targets of the same order. Exact match and token F1 take the best over a
- * list of targets; other metrics take its first.
+ * Scores predictions against targets of the same order. Of a list of targets, exact match, token F1 and
+ * each kind of ROUGE take the best (as SQuAD's evaluation and `rouge-score`'s `score_multi`), BLEU takes all
+ * (as `sacrebleu`), and accuracy takes any; metrics over numbers take the first.
  *
  * @returns each of the task's metrics, in percent
  */
@@ -53,19 +54,19 @@ function measure(
   predictions: readonly string[],
   answers: readonly (readonly string[])[],
 ): number {
-  const targets = answers.map(([first]) => first);
+  const first = answers.map(([target]) => target);
   const integer = integerReader(labels);
-  const integers = () => [predictions.map(integer), targets.map(integer)] as const;
-  const reals = () => [predictions.map(parseReal), targets.map(parseReal)] as const;
+  const integers = () => [predictions.map(integer), first.map(integer)] as const;
+  const reals = () => [predictions.map(parseReal), first.map(parseReal)] as const;
   const best = (metric: TextMetric) =>
     meanPercent(predictions.map((text, i) => bestOverAnswers(metric, text, answers[i])));
   const overlap = (metric: (prediction: string, target: string) => Overlap) =>
-    meanPercent(predictions.map((text, i) => metric(text, targets[i]).f1));
+    best((prediction, target) => metric(prediction, target).f1);
   switch (metric) {
     case "accuracy":
       return metrics.includes("f1") || metrics.includes("matthews")
         ? accuracy(...integers())
-        : accuracy(predictions, targets);
+        : best((prediction, target) => Number(prediction === target));
     case "f1":
       return binaryF1(...integers());
     case "matthews":
@@ -77,7 +78,7 @@ function measure(
     case "exact_match":
       return best(exactMatch);
     case "token_f1":
-      return best(tokenF1);
+      return best(answerF1);
     case "rouge_1":
       return overlap((prediction, target) => rougeN(1, prediction, target));
     case "rouge_2":
@@ -86,8 +87,10 @@ function measure(
       return overlap(rougeL);
     case "rouge_lsum":
       return overlap((prediction, target) => rougeLsum(...bySentence(prediction, target)));
+    case "rouge_lsum_lines":
+      return overlap(rougeLsum);
     case "bleu":
-      return bleu(predictions, targets);
+      return bleu(predictions, answers);
   }
 }
 
@@ -99,13 +102,21 @@ function integerReader(labels: TaskSpecification["labels"]): (text: string) => n
   return (text) => labels.indexOf(text);
 }
 
+/** Token F1; to the empty text, which answers a question that has no answer, only the empty text is right. */
+function answerF1(prediction: string, answer: string): number {
+  return (answer === "" ? exactMatch : tokenF1)(prediction, answer);
+}
+
 function meanPercent(values: readonly number[]): number {
   return 100 * values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 const segmenter = new Intl.Segmenter("en", { granularity: "sentence" });
 
-/** Texts with a line for each sentence. The reference cuts them with NLTK's trained splitter instead. */
+/**
+ * Texts with a line for each sentence, by Unicode's rules for English. The reference cuts them with NLTK's
+ * trained splitter instead, which knows more abbreviations; `rouge_lsum_lines` takes lines as they are.
+ */
 function bySentence(prediction: string, target: string): [string, string] {
   const cut = (text: string) =>
     Array.from(segmenter.segment(text), ({ segment }) => segment.trim()).join("\n");

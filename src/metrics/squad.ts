@@ -4,6 +4,8 @@
  * Invariant: what is compared is the normalised answer, and normalising equals the official script's.
  */
 
+import { splitWords } from "./white-space.ts";
+
 /** ASCII's punctuation, Python's `string.punctuation`. */
 const PUNCTUATION = /[!-/:-@[-`{-~]/g;
 
@@ -12,8 +14,7 @@ const ARTICLE = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
 
 /** Lower-cased, without ASCII punctuation and English articles, words parted by single spaces. */
 export function normalizeAnswer(answer: string): string {
-  return answer.toLowerCase().replace(PUNCTUATION, "").replace(ARTICLE, " ")
-    .split(/\s+/).filter(Boolean).join(" ");
+  return splitWords(answer.toLowerCase().replace(PUNCTUATION, "").replace(ARTICLE, " ")).join(" ");
 }
 
 /** Whether two answers are the same when normalised: 1 or 0. */

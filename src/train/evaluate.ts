@@ -40,7 +40,8 @@ export function createAnswering(
 }
 
 /** An example with what the model wrote; of a question, that with the surest answer. */
-export interface Prediction extends Pick<Example, "task" | "source" | "target" | "question"> {
+export interface Prediction
+  extends Pick<Example, "task" | "source" | "target" | "references" | "question"> {
   readonly prediction: string;
 }
 
@@ -165,9 +166,9 @@ export async function evaluate(
   return { tasks: results, average: sum / results.length, truncated };
 }
 
-/** How answers to a task are searched for. As in the reference, none is empty. */
+/** How answers to a task are searched for. As in the reference, none is empty, unless that may be right. */
 function searchOptions(
-  { answerLength, beams = 1 }: TaskSpecification,
+  { answerLength, beams = 1, mayBeEmpty = false }: TaskSpecification,
   { tokenizer, limits }: Answering,
   search: AnswerSearch,
 ): GenerationOptions {
@@ -176,24 +177,33 @@ function searchOptions(
     ? Math.max(...answerLength.map((text) => tokenizer.encode(text).length))
     : answerLength ?? limits.maxTargetLength + 1;
   const maxLength = search.maxAnswerLength ? search.maxAnswerLength + 1 : longest;
-  return { maxLength, minLength: 2, beams: search.beams || beams };
+  return { maxLength, minLength: mayBeEmpty ? 1 : 2, beams: search.beams || beams };
 }
 
 function predictionOf(
   candidates: readonly { example: Example; text: string; nll: number }[],
 ): Prediction {
   const { example, text } = surest(candidates);
-  const { task, source, target, question } = example;
-  return { task, source, target, ...(question && { question }), prediction: text };
+  const { task, source, target, references, question } = example;
+  return {
+    task,
+    source,
+    target,
+    ...(references && { references }),
+    ...(question && { question }),
+    prediction: text,
+  };
 }
 
 function scoreOf({ task }: Dataset, predictions: readonly Prediction[]): TaskResult["scores"] {
   return score(task, predictions.map(({ prediction }) => prediction), predictions.map(targetOf));
 }
 
-/** What would be right: any answer to a question, or the target. */
-function targetOf({ question, target }: Pick<Example, "question" | "target">) {
-  return question?.answers ?? target;
+/** What would be right: any answer to a question, any reference, or the target. */
+function targetOf(
+  { question, references, target }: Pick<Example, "question" | "references" | "target">,
+) {
+  return question?.answers ?? references ?? target;
 }
 
 /**

@@ -90,6 +90,8 @@ export interface Settings extends Required<Recipe>, AdapterSettings {
   readonly data?: string;
   /** The user's own tasks, which \`tasks\` names. */
   readonly taskFile?: readonly LocatedTask[];
+  /** Rows of data that cannot be read are left out; where they are published so unless told. */
+  readonly skipBad?: boolean;
   readonly tasks: readonly string[];
   /** Tasks that are scored; those that are trained unless told. */
   readonly evalTasks: readonly string[];
@@ -214,7 +216,8 @@ export function resolveSettings(
   tasks: readonly string[],
   examples = 0,
 ): { settings: Settings; config: ModelConfig } {
-  const { model = "miniature", train = ["adapters"], seed = 0, data, evalTasks = tasks } = options;
+  const { model = "miniature", train = ["adapters"], seed = 0, data, skipBad } = options;
+  const { evalTasks = tasks } = options;
   const recipe = { ...defaults[model === "miniature" ? "miniature" : "t5"], ...given(options) };
   // A backbone has no adapters yet: adapter training gives it some.
   const isBackbone = [json.encoder_adapter, json.decoder_adapter]
@@ -242,6 +245,7 @@ export function resolveSettings(
     ...(options.tokenizerRule !== undefined && { tokenizerRule: options.tokenizerRule }),
     ...(data !== undefined && { data }),
     ...(options.taskFile && { taskFile: options.taskFile }),
+    ...(skipBad !== undefined && { skipBad }),
     tasks,
     evalTasks,
     train,

@@ -3,7 +3,7 @@
  */
 
 import { cutContext } from "../data/chunks.ts";
-import { roundScore } from "../data/formats.ts";
+import { roundScore } from "../data/format-table.ts";
 import { mixtureWeights } from "../data/mixture.ts";
 import { bestOverAnswers, surest } from "../metrics/answers.ts";
 import { accuracy, binaryF1, matthews } from "../metrics/classification.ts";

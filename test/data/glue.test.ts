@@ -1,8 +1,9 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { UserError } from "../../src/errors.ts";
-import { roundScore } from "../../src/data/formats.ts";
+import { roundScore } from "../../src/data/format-table.ts";
 import { glueTask, glueTaskNames, loadTask } from "../../src/data/glue.ts";
+import { Ledger } from "../../src/data/ledger.ts";
 import type { Split } from "../../src/data/types.ts";
 import { folder, realData, referenceFormats as formats } from "./folder.ts";
 import { testOnRealData } from "../real-data.ts";
@@ -89,6 +90,86 @@ test("JSON lines and the original 12 columns give the same MNLI", async () => {
   assert.equal(fromJson, fromTsv);
 });
 
+test("JSON lines as `to_json` writes them are read, in a folder of either name", async () => {
+  const rows: Record<string, Record<string, unknown>> = {
+    cola: { sentence: "S", label: 1, idx: 0 },
+    stsb: { sentence1: "A", sentence2: "B", label: 3.799999952316284 },
+    mrpc: { sentence1: "A", sentence2: "B", label: 0 },
+    qqp: { question1: "A", question2: "B", label: 1 },
+    mnli: { premise: "A", hypothesis: "B", label: 2 },
+    wnli: { sentence1: "A", sentence2: "B", label: 1 },
+    rte: { premise: "A", hypothesis: "B", label: "not_entailment" }, // SuperGLUE's
+  };
+  const targets = { cola: "1", stsb: "3.8", mrpc: "0", qqp: "1", mnli: "2", wnli: "1", rte: "1" };
+  for (const [name, target] of Object.entries(targets)) {
+    const text = `${JSON.stringify(rows[name])}\n\n`;
+    const { splits } = await loadTask(name, folder({ [`${name}/train.jsonl`]: text }), ["train"]);
+    assert.equal(splits.train!.map((example) => example.target), [target], name);
+  }
+});
+
+test("of several files the release's own is read, a sample last, and the others are named", async () => {
+  const [path, tsv] = oneRow.mnli;
+  const json = '{"premise":"P","hypothesis":"H","label":"neutral"}\n';
+  const ledger = new Ledger("mnli");
+  const source = folder({
+    "MNLI/train_10k.jsonl": json.repeat(3),
+    "MNLI/train.jsonl": json.repeat(2),
+    [path]: tsv,
+    "glue/MNLI/train.tsv": tsv,
+    "MNLI/dev_matched.jsonl": json,
+    "MNLI/dev_mismatched.jsonl": json,
+  });
+  await loadTask("mnli", source, ["train", "validation"], { ledger });
+  assert.equal(ledger.files.map(({ path, rows, others }) => ({ path, rows, others })), [
+    {
+      path: "MNLI/train.tsv",
+      rows: 1,
+      others: ["glue/MNLI/train.tsv", "MNLI/train.jsonl", "MNLI/train_10k.jsonl"],
+    },
+    // The matched split is another split, no other form of this one.
+    { path: "MNLI/dev_mismatched.jsonl", rows: 1, others: [] },
+  ]);
+});
+
+test("rows of QQP that were published cut in two or empty are left out and listed", async () => {
+  const rows = [
+    "1\t1\t2\tWhy?\tHow so?\t1",
+    '2\t3\t4\tWho is it?\t"',
+    "\tWho is this?\t0",
+    "3\t5\t6\tHow?\t\t0",
+    "4\t7\t8\tWhen?\tAt what time?\t2",
+    "5\t9\t10\tWhere?\tWhat place?\t0",
+  ];
+  const text = ["id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate", ...rows, ""].join("\n");
+  const load = (ledger: Ledger) =>
+    loadTask("qqp", folder({ "QQP/train.tsv": text }), ["train"], { ledger });
+  const ledger = new Ledger("qqp");
+  const { splits } = await load(ledger);
+  assert.equal(splits.train!.map(({ target }) => target), ["1", "0"]);
+  assert.equal(ledger.files[0].bad, [
+    { where: "line 3", fault: "columns" },
+    { where: "line 4", fault: "columns" },
+    { where: "line 5", fault: "empty text" },
+    { where: "line 6", fault: "label" },
+  ]);
+  await refused(
+    load(new Ledger("qqp", false)),
+    /^data\/QQP\/train\.tsv:3: expected 6 tab-separated columns .* found 5\. --skip-bad leaves such rows out\.$/,
+  );
+  // Other tasks' rows are left out only for who says so.
+  const sst2 = folder({ "SST-2/train.tsv": "sentence\tlabel\nfine\t1\ncut\n" });
+  await refused(loadTask("sst2", sst2, ["train"]), /SST-2\/train\.tsv:3: .* --skip-bad/);
+  const skipped = new Ledger("sst2", true);
+  await loadTask("sst2", sst2, ["train"], { ledger: skipped });
+  assert.equal(skipped.files[0].bad, [{ where: "line 3", fault: "columns" }]);
+  const nothing = folder({ "SST-2/train.tsv": "sentence\tlabel\ncut\nin two\n" });
+  await refused(
+    loadTask("sst2", nothing, ["train"], { ledger: new Ledger("sst2", true) }),
+    /^data\/SST-2\/train\.tsv has no examples: 2 are bad \(the first: line 2, columns\)\.$/,
+  );
+});
+
 test("the folder above GLUE's will do", async () => {
   const [path, text] = oneRow.sst2;
   const { splits } = await loadTask("sst2", folder({ [`glue/${path}`]: text }), ["train"]);
@@ -127,8 +208,11 @@ test("a malformed row is refused by file, line and fault", async () => {
   const load = (rows: string) =>
     loadTask("sst2", folder({ "SST-2/train.tsv": `sentence\tlabel\nfine\t1\n${rows}` }), ["train"]);
   await refused(load("no label\n"), /^data\/SST-2\/train\.tsv:3: expected 2 tab-separated columns/);
-  await refused(load("fine\t0\nbad\t2\n"), /train\.tsv:4: "2" is not a label .*\(0, 1\)/);
-  await refused(load("bad\t\n"), /train\.tsv:3: "" is not a label/);
+  await refused(
+    load("fine\t0\nbad\t2\n"),
+    /train\.tsv:4: "2" under "label" is not a label of this task \(0 or negative, 1 or positive\)\. --skip-bad/,
+  );
+  await refused(load("bad\t\n"), /train\.tsv:3: "" under "label" is not a label/);
   await refused(load(" \t1\n"), /train\.tsv:3: the column "sentence" is empty/);
 });
 
@@ -136,7 +220,10 @@ test("a similarity that is no number from 0 to 5 is refused", async () => {
   const [path, text] = oneRow.stsb;
   for (const score of ["high", "", "5.1", "-1", "NaN"]) {
     const source = folder({ [path]: text.replace("3.800", score) });
-    await refused(loadTask("stsb", source, ["train"]), /train\.tsv:2: ".*" is not a score/);
+    await refused(
+      loadTask("stsb", source, ["train"]),
+      /train\.tsv:2: ".*" under "label" is not a score/,
+    );
   }
 });
 
@@ -154,7 +241,7 @@ testOnRealData(test, ["data/glue"], "reads GLUE's files to the last row", async 
     rte: [2490, 277],
     qnli: [9999, 5463],
     qqp: [8999, 1000],
-    mnli: [9999, 9815],
+    mnli: [480, 9815],
   };
   for (const [name, size] of Object.entries(sizes)) {
     const { splits } = await loadTask(name, realData);

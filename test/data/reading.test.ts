@@ -1,6 +1,8 @@
 /** Questions about contexts: SQuAD, and MRQA in chunks and whole. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { Ledger } from "../../src/data/ledger.ts";
+import { loadReading } from "../../src/data/reading.ts";
 import { loadDatasets } from "../../src/data/tasks.ts";
 import type { TextSource } from "../../src/data/source.ts";
 import type { Dataset, Example, Split } from "../../src/data/types.ts";
@@ -69,6 +71,119 @@ test("a question's source has its whole context, its target is the first answer"
     const question = { id: "i1", answers: ["ans one", "ans two"] };
     assert.equal(splits.train, [{ task, source, target, question }]);
   }
+});
+
+const none = {
+  id: "i2",
+  question: "Who ?",
+  answers: [],
+  plausible_answers: [{ text: "Ctx", answer_start: 0 }],
+  is_impossible: true,
+};
+
+test("the empty text answers a question of SQuAD 2.0 that has no answer", async () => {
+  const text = squad("Ctx .", { ...why, is_impossible: false }, none);
+  for (const file of ["train-v1.1.json", "train-v2.0.json"]) {
+    const ledger = new Ledger("squad");
+    const data = folder({ [`squad/${file}`]: text });
+    const { task, splits } = await loadReading("squad", data, ["train"], { ledger });
+    assert.equal(splits.train!.map(({ target, question }) => [target, question!.answers]), [
+      ["ans one", ["ans one", "ans two"]],
+      ["", [""]],
+    ]);
+    assert.is(task.mayBeEmpty, true);
+    const { path, rows, unanswerable } = ledger.files[0];
+    assert.equal([path, rows, unanswerable], [`squad/${file}`, 2, 1]);
+  }
+  // Left out of what is trained on by --filter-nulls.
+  const data = folder({ "squad_v2/train-v2.0.json": text, "squad/dev-v2.0.json": text });
+  const { splits } = await load("squad", data, ["train", "test"], { filterNulls: true });
+  assert.equal([splits.train!.length, splits.test!.length], [1, 2]);
+  // In chunks no part of the context has an answer.
+  const chunks = await load("mrqa", folder({ "mrqa/SQuAD/train.json": text }), ["train"]);
+  assert.equal(chunks.splits.train!.map(({ target, question }) => [target, question!.answers[0]]), [
+    ["", "ans one"],
+    ["", ""],
+  ]);
+  const both = squad("Ctx .", { ...why, is_impossible: true });
+  await refused(
+    load("squad", folder({ "squad/train-v1.1.json": both }), ["train"]),
+    /qas\[0\]: the question is "is_impossible", but has answers\. --skip-bad/,
+  );
+});
+
+test("v1.1 goes before 2.0, and both before a part of SQuAD", async () => {
+  const text = squad("Ctx .", why);
+  const ledger = new Ledger("squad");
+  const data = folder({
+    "squad/train-v2.0.json": text,
+    "squad/train-v1.1.json": text,
+    "squad/dev-v2.0.json": text,
+    "xquad-en/xquad.en.json": text,
+  });
+  await loadReading("squad", data, ["train", "validation", "test"], { ledger });
+  assert.equal(ledger.files.map(({ path, splits, others }) => [path, splits, others]), [
+    ["squad/train-v1.1.json", ["train"], ["squad/train-v2.0.json"]],
+    ["squad/dev-v2.0.json", ["validation", "test"], []],
+  ]);
+});
+
+test("rows of one question, as to_json writes them, are read", async () => {
+  const row = {
+    id: "i1",
+    title: "T",
+    question: "Where ?",
+    context: where.context,
+    answers: { text: ["the woods"], answer_start: [34] },
+  };
+  const unanswerable = { ...row, id: "i2", answers: { text: [], answer_start: [] } };
+  const rows = [row, unanswerable].map((row) => `${JSON.stringify(row)}\n`).join("");
+  const { splits } = await load("squad", folder({ "squad/train.jsonl": rows }), ["train"]);
+  assert.equal(splits.train!.map(({ target, question }) => [target, question]), [
+    ["the woods", { id: "i1", answers: ["the woods"] }],
+    ["", { id: "i2", answers: [""] }],
+  ]);
+  const mrqaRow = {
+    subset: "SQuAD",
+    context: where.context,
+    qid: "q1",
+    question: "Where was it?",
+    detected_answers: { text: ["the woods"], char_spans: [{ start: [34], end: [42] }] },
+    answers: ["in the woods", "the woods"],
+  };
+  const flat = folder({ "mrqa/train/SQuAD.jsonl": `${JSON.stringify(mrqaRow)}\n` });
+  const published = folder({ "mrqa/train/SQuAD.jsonl": mrqa(where) });
+  for (const name of ["mrqa", "mrqa_reg"]) {
+    const texts = async (data: TextSource) =>
+      (await load(name, data, ["train"], { maxSourceLength: 40 })).splits.train!
+        .map(({ source, target, question }) => ({ source, target, question }));
+    assert.equal(await texts(flat), await texts(published));
+  }
+});
+
+test("a bad question is left out by itself where that is wanted, a bad line of MRQA whole", async () => {
+  const ledger = new Ledger("squad", true);
+  const text = squad("Ctx .", why, { ...why, answers: [] });
+  await loadReading("squad", folder({ "squad/train-v1.1.json": text }), ["train"], { ledger });
+  assert.equal(ledger.files[0].rows, 1);
+  assert.equal(ledger.files[0].bad, [
+    { where: "data[0], paragraphs[0], qas[1]", fault: "question" },
+  ]);
+  const lines = new Ledger("mrqa_reg", true);
+  const data = folder({ "mrqa/train/SQuAD.jsonl": `${mrqa(where)}{"cut": \n\n` });
+  await loadReading("mrqa_reg", data, ["train"], { ledger: lines });
+  assert.equal(lines.files[0].rows, 1);
+  assert.equal(lines.files[0].bad, [{ where: "line 3", fault: "not JSON" }]);
+});
+
+test("gzip files of several members are read whole", async () => {
+  const parts = [mrqa(where), mrqa(where, where).split("\n").slice(1).join("\n")];
+  const members = await Promise.all(parts.map(gzipped));
+  const data = folder({
+    "mrqa/train/SQuAD.jsonl.gz": new Uint8Array(await new Blob(members).arrayBuffer()),
+  });
+  const { splits } = await load("mrqa_reg", data, ["train"]);
+  assert.is(splits.train!.length, 3);
 });
 
 test("MRQA's files are read as published, gzipped, its sets are sub-tasks", async () => {
@@ -154,7 +269,7 @@ test("a limit counts questions, not chunks", async () => {
 test("what is missing or malformed is refused by file, place and fault", async () => {
   await refused(
     load("squad", folder({}), ["train"]),
-    /^Task squad needs data\/squad\/train-v1\.1\.json, /,
+    /^Task squad needs data\/squad\/train-v1\.1\.json \(or squad\/train-v2\.0\.json\), /,
   );
   await refused(
     load("mrqa", folder({}), ["train"]),
@@ -163,7 +278,7 @@ test("what is missing or malformed is refused by file, place and fault", async (
   const reading = (text: string) =>
     load("squad", folder({ "squad/train-v1.1.json": text }), ["train"]);
   const file = "^data/squad/train-v1\\.1\\.json";
-  await refused(reading("{"), new RegExp(`${file} is not SQuAD v1\\.1's JSON: `));
+  await refused(reading("{"), new RegExp(`${file} is not SQuAD's JSON: `));
   await refused(reading('{"data": 1}'), new RegExp(`${file}: expected a list under "data"\\.$`));
   await refused(
     reading('{"data": [null]}'),
@@ -172,7 +287,8 @@ test("what is missing or malformed is refused by file, place and fault", async (
   await refused(
     reading(squad("Ctx .", why, { ...why, answers: [] })),
     new RegExp(
-      `${file}, data\\[0\\], paragraphs\\[0\\], qas\\[1\\]: the question has no answer\\.$`,
+      `${file}, data\\[0\\], paragraphs\\[0\\], qas\\[1\\]: the question has no answer, and does not say ` +
+        `"is_impossible": true as in SQuAD 2\\.0\\. --skip-bad`,
     ),
   );
   await refused(reading('{"data": []}'), new RegExp(`${file} has no questions\\.$`));
@@ -181,12 +297,12 @@ test("what is missing or malformed is refused by file, place and fault", async (
     load("mrqa", folder({ "mrqa/train/SQuAD.jsonl": mrqa(where, context) }), ["train"]);
   await refused(
     line({ qas: [] }),
-    /^data\/mrqa\/train\/SQuAD\.jsonl:3: expected text under "context"\.$/,
+    /^data\/mrqa\/train\/SQuAD\.jsonl:3: expected text under "context"\. --skip-bad/,
   );
   const detected_answers = [{ text: "x", char_spans: [[1, 2, 3]] }];
   await refused(
     line({ ...where, qas: [{ ...where.qas[0], detected_answers }] }),
-    /jsonl:3, qas\[0\], detected_answers\[0\]: expected a list of pairs of numbers under "char_spans"\.$/,
+    /jsonl:3, qas\[0\], detected_answers\[0\]: expected a list of pairs of numbers under "char_spans"\. --skip-bad/,
   );
 });
 

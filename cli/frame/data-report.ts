@@ -1,0 +1,45 @@
+/** What was read of a task's files, as one line for people. */
+
+import type { FileRecord, LeftOut } from "../../src/data/ledger.ts";
+import type { TaskFiles } from "../../src/data/tasks.ts";
+
+/** Says on stderr what was read of a task's files. */
+export function tellRead(read: TaskFiles): void {
+  console.error(describeRead(read));
+}
+
+/**
+ * One line: for each file its split, how many examples or questions it gave, what of it was left out, and
+ * which files were there as well and are not read.
+ */
+export function describeRead({ task, root, files }: TaskFiles): string {
+  const parts = files.map((file) => {
+    const { path, splits, rows, others } = file;
+    const rest = [
+      ...leftOut(file),
+      ...others.length > 0 ? [`not from ${others.join(", ")}`] : [],
+    ];
+    const notes = rest.length > 0 ? ` (${rest.join("; ")})` : "";
+    return `${count(rows)} ${splits.join(" and ")} from ${path}${notes}`;
+  });
+  return `Read ${task} in ${root}: ${parts.join(", ")}`;
+}
+
+function leftOut({ bad, unlabelled, unanswerable }: FileRecord): string[] {
+  return [
+    ...bad.length > 0 ? [`${count(bad.length)} bad left out: ${listed(bad)}`] : [],
+    ...unlabelled > 0 ? [`${count(unlabelled)} without a label left out`] : [],
+    ...unanswerable > 0 ? [`${count(unanswerable)} have no answer`] : [],
+  ];
+}
+
+/** Bad rows that are named; the others are counted. */
+const NAMED = 5;
+
+function listed(bad: readonly LeftOut[]): string {
+  const named = bad.slice(0, NAMED).map(({ where, fault }) => `${where} (${fault})`);
+  const more = bad.length - named.length;
+  return `${named.join(", ")}${more > 0 ? ` and ${count(more)} more` : ""}`;
+}
+
+const count = (value: number): string => value.toLocaleString("en");
