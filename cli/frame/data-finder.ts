@@ -25,13 +25,15 @@ export class DataFinder {
   readonly #used = new Set<DataPlace>();
   /** Whether a place that names no task can only be meant for this one. */
   readonly #only: string | undefined;
+  /** The tasks that nothing but such a place can give data. */
+  readonly #needy: readonly string[];
 
   constructor(readonly places: readonly DataPlace[], readonly claims: Claims) {
-    const needy = claims.own.filter((name) =>
+    this.#needy = claims.own.filter((name) =>
       !places.some(({ task }) => task === name) &&
       !claims.written.some((task) => task.name === name && task.data !== undefined)
     );
-    this.#only = needy.length === 1 ? needy[0] : undefined;
+    this.#only = this.#needy.length === 1 ? this.#needy[0] : undefined;
   }
 
   /**
@@ -47,7 +49,10 @@ export class DataFinder {
       this.#used.add(named[0]);
       return this.#asScored(task, await requireSplits(diskFiles, task, named[0].path));
     }
-    if (data !== undefined && this.claims.written.includes(task)) return await this.#written(task);
+    const isWritten = this.claims.written.some((task) =>
+      task.name === name && task.data !== undefined
+    );
+    if (isWritten) return await this.#written(task);
     for (const place of this.places) {
       if (place.task !== undefined) continue;
       const found = await this.#findIn(place, task);
@@ -72,7 +77,10 @@ export class DataFinder {
       const remedy = task === undefined && own.length > 0
         ? `: say whose it is, as --data ${own[0]}=${path}`
         : builtIn.length > 0
-        ? `: ${builtIn.join(", ")} read folders, and a task of your own needs a name of its own`
+        ? `: what is built in (${
+          builtIn.join(", ")
+        }) is read from folders, and a task of your own needs a ` +
+          `name of its own`
         : `: name its task with --tasks`;
       throw new UserError(`no task reads ${path}${remedy}`);
     }
@@ -85,7 +93,16 @@ export class DataFinder {
 
   async #findIn({ path, isTable }: DataPlace, task: OwnTask): Promise<SplitPaths | undefined> {
     const isOnly = task.name === this.#only;
-    if (isTable) return isOnly ? await requireSplits(diskFiles, task, path) : undefined;
+    if (isTable) {
+      if (isOnly) return await requireSplits(diskFiles, task, path);
+      if (this.#only !== undefined) return undefined;
+      throw new UserError(
+        `${path} is the data of one task, and ${
+          this.#needy.join(" and ")
+        } each need some: say whose it ` +
+          `is, as --data ${task.name}=${path}`,
+      );
+    }
     return await findTask(diskFiles, path, task.name, task.splits) ??
       (isOnly ? await findSplits(diskFiles, path, task.splits) : undefined);
   }

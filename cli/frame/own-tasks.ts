@@ -11,7 +11,7 @@ import { completeTask, type LocatedTask } from "../../src/data/own/load.ts";
 import { fileTask, reservedNames, taskNames } from "../../src/data/tasks.ts";
 import type { Split } from "../../src/data/types.ts";
 import { suggestion, UserError } from "../../src/errors.ts";
-import { diskFiles, readText } from "../../src/platform/files.ts";
+import { diskFiles, exists, readText } from "../../src/platform/files.ts";
 import { DataFinder } from "./data-finder.ts";
 import { formatPlaces, nameByPlaces, parsePlaces } from "./data-places.ts";
 import { type OwnFlags, ownFlags } from "./own-flags.ts";
@@ -63,9 +63,9 @@ export async function resolveTasks(
   const finder = new DataFinder(places, { own, written, known, ...(scored && { scored }) });
   const located: LocatedTask[] = [];
   for (const name of own) {
-    const base = written.find((task) => task.name === name) ?? known.get(name) ?? { name };
+    const base = overlay(known.get(name), written.find((task) => task.name === name)) ?? { name };
     const data = await finder.find(base);
-    if (data === undefined) throw unknownTask(name, parsed.map(({ path }) => path));
+    if (data === undefined) throw await unknownTask(name, parsed.map(({ path }) => path));
     located.push(inOrder(await completeTask({ ...withFlags(base, said), data }, diskFiles)));
   }
   finder.checkUse(all.filter((name) => fileTask(name) !== undefined));
@@ -145,6 +145,21 @@ function absolute(task: OwnTask, folder: string): OwnTask {
     typeof paths === "string" ? resolve(folder, paths) : paths.map((path) => resolve(folder, path)),
   ]);
   return { ...task, data: Object.fromEntries(paths) };
+}
+
+/** A task of a run with what a task file says of it now. */
+function overlay(task: OwnTask | undefined, now: OwnTask | undefined): OwnTask | undefined {
+  if (task === undefined || now === undefined) return now ?? task;
+  const { template, columns, ...rest } = task;
+  const isSourceSaid = now.template !== undefined || now.columns?.source !== undefined;
+  const { source, ...others } = columns ?? {};
+  const before = isSourceSaid || source === undefined ? others : { source, ...others };
+  return {
+    ...rest,
+    ...(template !== undefined && !isSourceSaid && { template }),
+    ...now,
+    columns: { ...before, ...now.columns },
+  };
 }
 
 /** A task with what flags say of it in place of what it said. */
@@ -229,7 +244,10 @@ function checkUse(
   }
 }
 
-function unknownTask(name: string, paths: readonly string[]): UserError {
+async function unknownTask(name: string, paths: readonly string[]): Promise<UserError> {
+  for (const path of paths) {
+    if (!await exists(path)) return new UserError(`there is no file or folder ${path}`);
+  }
   const known = `there is no task "${name}"${suggestion(name, taskNames)}`;
   return new UserError(
     paths.length === 0

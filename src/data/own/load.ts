@@ -67,7 +67,7 @@ export async function loadOwn(
     return [split, from === "train" ? parts![cut ?? "train"] : read.get(from)!.examples] as const;
   });
   const dataset = { task: ownTask(task), splits: Object.fromEntries(loaded) };
-  tell?.(describe(dataset, plan, read, seed));
+  if (splits.length > 0) tell?.(describe(dataset, plan, read, seed));
   return dataset;
 }
 
