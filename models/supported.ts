@@ -96,6 +96,9 @@ export function checkSupported(
         `use a model of the T5 or mT5 family, as t5-small, google/flan-t5-base or google/mt5-small`,
     );
   }
+  if (String(fields.tokenizer_class ?? "").startsWith("ByT5")) {
+    refuse(`it describes a ByT5, which reads bytes, and that tokenizer is not supported`);
+  }
   const { architectures } = fields;
   if (Array.isArray(architectures) && architectures.length > 0) {
     if (architectures.every((name) => OTHER_HEADS.test(String(name)))) {

@@ -36,9 +36,11 @@ export async function modelName(name: string): Promise<string> {
  * @throws {UserError} as `readModel` does
  */
 export async function openModel(name: string, choice?: TokenizerChoice): Promise<ModelFiles> {
-  if (name !== "miniature" && !await exists(name) && !isHubId(name)) {
+  const meant = suggestion(basename(name), ["miniature"]);
+  const isMisspelt = meant !== "" && !name.includes("/");
+  if (name !== "miniature" && !await exists(name) && (isMisspelt || !isHubId(name))) {
     throw new UserError(
-      `there is no model at ${name}${suggestion(basename(name), ["miniature"])}: ` +
+      `there is no model at ${name}${meant}: ` +
         `give a directory with config.json, weights and a tokenizer, or a hub id as ` +
         `google/t5-v1_1-base`,
     );

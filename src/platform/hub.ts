@@ -48,7 +48,10 @@ const TOKENIZER_EXTRAS = ["tokenizer_config.json", "special_tokens_map.json", "a
 /** The files of weights, as far as one format has them. Of several formats the first counts. */
 const WEIGHTS = ["model.safetensors", "pytorch_model.bin"];
 
-/** Whether `name` is made like a hub id: `organisation/model`, with or without `@revision`. */
+/**
+ * Whether `name` is made like a hub id: `organisation/model`, with or without `@revision`. The first models
+ * of the hub have no organisation (`t5-small`); it redirects them.
+ */
 export function isHubId(name: string): boolean {
   return parseId(name) !== undefined;
 }
@@ -60,7 +63,7 @@ export function isHubId(name: string): boolean {
  * and those that place the cache. If the hub cannot be reached, what was fetched before is used, and
  * stderr says so.
  *
- * @param id `organisation/model` or `organisation/model@revision`
+ * @param id `organisation/model`, `organisation/model@revision`, or either without the organisation
  * @throws {UserError} when there is no such model or no access to it, or it cannot be fetched
  */
 export async function openHubModel(id: string, options: HubOptions = {}): Promise<string> {
@@ -102,11 +105,14 @@ export async function openHubModel(id: string, options: HubOptions = {}): Promis
   return snapshot;
 }
 
-/** Organisation and model may not contain `--`, which separates them in the cache, nor `..`. */
+/**
+ * Organisation and model may not contain `--`, which separates them in the cache, nor `..`; and `miniature`
+ * is the embedded model.
+ */
 function parseId(id: string): HubId | undefined {
   const part = "[A-Za-z0-9](?:[\\w.-]*\\w)?";
-  const match = new RegExp(`^(${part}/${part})(?:@(${part}(?:/${part})*))?$`).exec(id);
-  if (!match || /--|\.\./.test(id)) return undefined;
+  const match = new RegExp(`^((?:${part}/)?${part})(?:@(${part}(?:/${part})*))?$`).exec(id);
+  if (!match || /--|\.\./.test(id) || match[1] === "miniature") return undefined;
   return { name: match[1], revision: match[2] ?? "main" };
 }
 
@@ -175,6 +181,12 @@ async function fetchSnapshot(
     }
   }
 
+  if (!tokenizerOnly && !files.has("config.json") && files.has("adapter_config.json")) {
+    throw new UserError(
+      `${name} has adapters of another library (adapter_config.json) and no model: merge them into ` +
+        `their model there (merge_and_unload of PEFT), save it, and give its directory`,
+    );
+  }
   const weights = tokenizerOnly
     ? undefined
     : WEIGHTS.find((file) => files.has(file) || files.has(`${file}.index.json`));

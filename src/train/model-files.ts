@@ -59,12 +59,14 @@ export async function readModel(
       `${location} is not a model: it has no ${what}; a model is a directory with config.json, ` +
         `model.safetensors or pytorch_model.bin, and tokenizer.json or spiece.model`,
     );
-  if (!await source.exists(modelFile.config)) throw refuse(modelFile.config);
+  if (!await source.exists(modelFile.config)) {
+    throw await otherAdapters(source) ?? refuse(modelFile.config);
+  }
   const configFile = `${location}/${modelFile.config}`;
   const json = parseJsonObject(await source.read(modelFile.config), configFile);
   const declared = parseBackbone(json, configFile);
   const weights = await openWeightFile(source);
-  if (weights === undefined) throw refuse("weights");
+  if (weights === undefined) throw await otherAdapters(source) ?? refuse("weights");
 
   const generation = await source.exists(modelFile.generationConfig) &&
     { generationConfig: await source.read(modelFile.generationConfig) };
@@ -80,6 +82,24 @@ export async function readModel(
   checkBackbone(reference, await backbone.reference(), location);
   const settled = await settle(json, declared, [...backbone.weights, weights]);
   return withReference({ ...backbone, location, ...settled, ...generation });
+}
+
+/** The file that other libraries describe their adapters in. */
+const OTHER_ADAPTERS = "adapter_config.json";
+
+/** What to say of a directory that has another library's adapters, PEFT's or AdapterHub's, and no model. */
+async function otherAdapters(source: ModelSource): Promise<UserError | undefined> {
+  if (!await source.exists(OTHER_ADAPTERS)) return undefined;
+  const file = `${source.location}/${OTHER_ADAPTERS}`;
+  const fields = parseJsonObject(await source.read(OTHER_ADAPTERS), file);
+  const { peft_type: type, base_model_name_or_path: base } = fields;
+  return new UserError(
+    type === undefined
+      ? `${source.location} has adapters of AdapterHub and no model: only the adapters of a ` +
+        `Hyperdecoder are read, in its own directory`
+      : `${source.location} is a ${type} adapter of PEFT for ${base ?? "a model"}, and no model: ` +
+        `merge it into that model there (merge_and_unload), save it, and give its directory`,
+  );
 }
 
 /**

@@ -112,6 +112,7 @@ test("what changes results and is not computed is refused by name", () => {
     [{ model_type: "umt5" }, /model_type is "umt5" \(UMT5, which has a table/],
     [{ model_type: "bart" }, /model_type is "bart" \(BART/],
     [{ model_type: "byt6" }, /model_type is "byt6", which is not supported/],
+    [{ tokenizer_class: "ByT5Tokenizer" }, /it describes a ByT5, which reads bytes/],
     [{ feed_forward_proj: "tanh" }, /feed_forward_proj "tanh" is not supported/],
     [{ feed_forward_proj: "geglu-gelu" }, /feed_forward_proj "geglu-gelu" is not supported/],
     [{ dense_act_fn: "quick_gelu" }, /dense_act_fn "quick_gelu" is not supported/],

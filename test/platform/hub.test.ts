@@ -382,8 +382,32 @@ test("two at once fetch a model once", async () => {
   assert.is(hub.seen.filter(({ path }) => path === `/${sha256(weights)}`).length, 1);
 });
 
+test("an id without an organisation is redirected, and kept under the name that was given", async () => {
+  await using hub = serve();
+  hub.intercept = (request, path) => {
+    const { search } = new URL(request.url);
+    const moved = path.replace(/^(\/api\/models)?\/tiny\//, "$1/org/tiny/");
+    return moved === path ? undefined : new Response(null, {
+      status: 307,
+      headers: { Location: `${moved}${search}` },
+    });
+  };
+  const directory = await openHubModel("tiny");
+  assert.is(directory, `${home}/hub/models--tiny/snapshots/${hub.commit}`);
+  assert.equal(await Deno.readFile(`${directory}/model.safetensors`), weights);
+});
+
+test("says of another library's adapters what they are", async () => {
+  await using _ = serve({ "adapter_config.json": "{}", "adapter_model.safetensors": weights });
+  assert.match(
+    await refusal(openHubModel("org/tiny")),
+    /^org\/tiny has adapters of another library \(adapter_config\.json\) and no model: merge/,
+  );
+});
+
 test("tells hub ids from paths", () => {
-  for (const id of ["google/t5-v1_1-base", "org/a.b@v1.0", "org/a@refs/pr/1"]) {
+  const ids = ["google/t5-v1_1-base", "org/a.b@v1.0", "org/a@refs/pr/1", "t5-small", "t5-small@v1"];
+  for (const id of ids) {
     assert.ok(isHubId(id), id);
   }
   for (
@@ -393,6 +417,9 @@ test("tells hub ids from paths", () => {
       "/org/tiny",
       "../org/tiny",
       "a/b/c",
+      "./t5-small",
+      "t5-small/",
+      "..",
       "a/..",
       "a--b/c",
       "a/b/",

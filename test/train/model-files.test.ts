@@ -195,6 +195,26 @@ test("a backbone is known by its weights, wherever and in whatever files they ar
   }
 });
 
+test("adapters of other libraries are said to be that", async () => {
+  const peft = { peft_type: "LORA", base_model_name_or_path: "google/flan-t5-base" };
+  await refuses(
+    read({ "adapter_config.json": encode(peft), "adapter_model.safetensors": new Uint8Array(8) }),
+    /^memory is a LORA adapter of PEFT for google\/flan-t5-base, and no model: merge it/,
+  );
+  await refuses(
+    read({ "adapter_config.json": encode({ config: {} }), "config.json": encode(tinyConfig) }),
+    /^memory has adapters of AdapterHub and no model/,
+  );
+  const whole = await huggingFace("safetensors");
+  const lora = "base_model.model.encoder.block.0.layer.0.SelfAttention.q.lora_A.default.weight";
+  const half = fromFloat32(new Float32Array(4), [2, 2]);
+  const { "model.safetensors": _, ...rest } = whole;
+  await refuses(
+    loaded({ ...rest, "model.safetensors": writeSafetensors(new Map([[lora, half]])) }),
+    /has no tensor encoder\S*lora_A\.default\.weight: it is of a LoRA adapter; merge that/,
+  );
+});
+
 /** What the published configurations of v1.0 and Flan have in common, and what differs. */
 const publishedConfig = (fields: object) => ({
   architectures: ["T5ForConditionalGeneration"],
