@@ -1,7 +1,6 @@
 /** `deno task train`: trains a Hyperdecoder, or goes on with a run. */
 
 import { Command } from "commander";
-import { resolve } from "node:path";
 import { miniatureTaskNames } from "../src/data/miniature/mixture.ts";
 import { loadDatasets } from "../src/data/tasks.ts";
 import type { Dataset } from "../src/data/types.ts";
@@ -19,13 +18,7 @@ import type { Tokenizer } from "../src/text/tokenizer.ts";
 import { Run } from "../src/train/run.ts";
 import type { MetricsLine } from "../src/train/run-directory.ts";
 import { type Fit, gigabytes } from "../src/train/memory-budget.ts";
-import {
-  defaults,
-  type Options,
-  resolveSettings,
-  type Settings,
-  warmupOf,
-} from "../src/train/settings.ts";
+import { defaults, type Options, resolveSettings, type Settings } from "../src/train/settings.ts";
 import { matchModel } from "../src/train/model-files.ts";
 import { run } from "./frame/command.ts";
 import { builtInSource } from "./frame/data-places.ts";
@@ -33,16 +26,10 @@ import { onInterrupt } from "./frame/interrupt.ts";
 import { showLoading } from "./frame/loading.ts";
 import { type OwnFlags, withoutOwnFlags, withOwnTasks } from "./frame/own-flags.ts";
 import { repeatTasks, resolveTasks } from "./frame/own-tasks.ts";
-import {
-  modelName,
-  newestRunPath,
-  newRunPath,
-  openModel,
-  requireRun,
-  runDirectory,
-} from "./frame/places.ts";
+import { modelName, newRunPath, openModel, runDirectory } from "./frame/places.ts";
 import { profileTable } from "./frame/profile.ts";
 import { createProgress, duration, type Progress } from "./frame/progress.ts";
+import { changesOf, describeChanges, resumedOptions, runToResume } from "./frame/resuming.ts";
 import { gainTable, scoreLine } from "./frame/scores.ts";
 import { tellRead } from "./frame/data-report.ts";
 import { readSettings, withSettings, withSettingsFile } from "./frame/settings.ts";
@@ -86,8 +73,9 @@ async function train(flags: Flags): Promise<void> {
   const resumed = resume === undefined || resume === false
     ? isThere ? out : undefined
     : await runToResume(resume, out);
-  const wanted = await withPaths(said, resumed);
-  const options = resumed ? await settingsOfRun(resumed, wanted) : wanted;
+  const begun = resumed === undefined ? undefined : await readSettings(resumed);
+  const wanted = await withPaths(said, begun, resumed);
+  const options = begun ? resumedOptions(resumed!, begun, wanted) : wanted;
   const path = resumed ?? out ?? newRunPath();
   // What kernels are chosen changes the last bits: a run goes on with those it was begun with.
   const setUp = (gpu: Gpu) => resumed ? tuneLikeRun(gpu, resumed) : tune(gpu, flags);
@@ -95,13 +83,25 @@ async function train(flags: Flags): Promise<void> {
   if (profile) return await printProfile(run);
   if (run.trainer.fit) console.error(describeFit(run.trainer.fit));
 
-  const { directory } = run.parts;
-  if (!resumed) {
-    await directory.create(run.parts.settings);
+  if (begun) await takeUp(run, begun);
+  else {
+    await run.parts.directory.create(run.parts.settings);
     await tuningOf(run.parts.gpu)?.keepIn(runTuningFile(run.parts.gpu, path));
-  } else if (await hasCheckpoint(directory.store.checkpoints)) await run.restore("latest");
-  await directory.trim(run.trainer.step);
+  }
   await (json ? trainInJson(run) : trainWithBar(run));
+}
+
+/** Takes a run up where it was left, with what is said anew, and tells what changes. */
+async function takeUp(run: Run, begun: Settings): Promise<void> {
+  const { trainer, parts: { settings, directory } } = run;
+  if (await hasCheckpoint(directory.store.checkpoints)) await run.restore("latest");
+  const changes = changesOf(directory.store.location, begun, settings, trainer.step);
+  await directory.trim(trainer.step);
+  if (Object.keys(changes).length === 0) return;
+  await directory.change(settings, { step: trainer.step, changes });
+  for (const sentence of describeChanges(changes, begun, settings, trainer.step)) {
+    console.error(sentence);
+  }
 }
 
 /** What training within `--max-memory` takes. */
@@ -114,48 +114,14 @@ function describeFit({ bytes, parts, recompute }: Fit): string {
   return `Training takes ${gigabytes(bytes)} on the device${how}.`;
 }
 
-/** The run that `--resume` means. */
-async function runToResume(resume: string | true, out: string | undefined): Promise<string> {
-  if (typeof resume === "string" && out !== undefined && resolve(resume) !== resolve(out)) {
-    throw new UserError(`--resume ${resume} and --out ${out} name two runs: leave one out`);
-  }
-  const run = resume === true ? out ?? await newestRunPath() : resume;
-  if (run === undefined) throw new UserError("there is no run to resume in runs/: name one");
-  await requireRun(run);
-  return run;
-}
-
-/**
- * The settings a run was begun with.
- *
- * @param said what the command line says, which may only repeat them
- * @throws {UserError} if it says anything else
- */
-async function settingsOfRun(run: string, said: Options): Promise<Settings> {
-  const settings = await readSettings(run);
-  const { steps } = settings;
-  const repeated = { ...said, warmupSteps: said.warmupSteps && warmupOf(said.warmupSteps, steps) };
-  for (const [key, now] of Object.entries(repeated)) {
-    // How many updates an epoch has is known only when the data has been read.
-    if (key === "epochs" || now === "epoch") continue;
-    const [here, there] = [now, settings[key as keyof Settings]].map((value) =>
-      JSON.stringify(value)
-    );
-    if (here === undefined || here === there) continue;
-    throw new UserError(
-      `${key} is ${here} here, but ${run} was begun with ${there}: ` +
-        `leave it out to resume, or begin a new run`,
-    );
-  }
-  return settings;
-}
-
 /** Paths that mean the same from another working directory, and tasks with all that is to be known of them. */
-async function withPaths(said: Said, resumed: string | undefined): Promise<Options> {
+async function withPaths(
+  said: Said,
+  begun: Settings | undefined,
+  resumed: string | undefined,
+): Promise<Options> {
   const options = withoutOwnFlags(said);
-  const resolved = resumed === undefined
-    ? await resolveTasks(said)
-    : await repeatTasks(said, await readSettings(resumed), resumed);
+  const resolved = begun ? await repeatTasks(said, begun, resumed!) : await resolveTasks(said);
   const { model, tokenizer } = said;
   return {
     ...options,
@@ -240,7 +206,8 @@ async function loadData(
 /** SwiftShader is several times slower than llvmpipe: the embedded run is kept to some minutes there. */
 function shortened(said: Options, { model, steps }: Settings, gpu: Gpu): Partial<Settings> {
   const short = 180;
-  const applies = model === "miniature" && said.steps === undefined && short < steps &&
+  const isOpen = said.steps === undefined && said.epochs === undefined;
+  const applies = model === "miniature" && isOpen && short < steps &&
     /swiftshader/i.test(gpu.adapterName);
   if (!applies) return {};
   console.error(`${short} updates instead of ${steps} on this slow adapter; --steps overrides it.`);

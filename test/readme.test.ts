@@ -116,8 +116,13 @@ function taskCalls({ line, code }: Block): TaskCall[] {
 /** The flags in a task's own help. */
 async function flagsOf(task: string): Promise<Set<string>> {
   const help = await succeeds(ROOT.pathname, ["task", "--quiet", task, "--help"]);
-  const options = [...help.matchAll(/^\s+(?:(-\w), )?(--[a-z][a-z-]*)/gm)];
-  return new Set(options.flatMap(([, short, long]) => short ? [short, long] : [long]));
+  // A flag and its opposite stand in one line: --[no-]load-best.
+  const options = [...help.matchAll(/^\s+(?:(-\w), )?--(\[no-\])?([a-z][a-z-]*)/gm)];
+  return new Set(options.flatMap(([, short, opposite, name]) => [
+    ...short ? [short] : [],
+    ...opposite ? [`--no-${name}`] : [],
+    `--${name}`,
+  ]));
 }
 
 /** What Deno prints. Fails with what it complains of. */

@@ -26,13 +26,19 @@ export interface RunStore {
 /** Scores of an evaluation: task → metric → percent. */
 export type ScoreTable = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
-/** A line of `metrics.jsonl`. */
-export type MetricsLine = UpdateReport | {
+/** A line of `metrics.jsonl`: an update, an evaluation, or settings that changed when the run went on. */
+export type MetricsLine = UpdateReport | Change | {
   readonly step: number;
   readonly evaluation: ScoreTable;
   /** Mean over tasks of the mean over a task's metrics. */
   readonly average: number;
 };
+
+/** With which other settings a run went on after a step. */
+export interface Change {
+  readonly step: number;
+  readonly changes: Readonly<Record<string, { readonly from: unknown; readonly to: unknown }>>;
+}
 
 const configFile = "config.json";
 const metricsFile = "metrics.jsonl";
@@ -51,6 +57,16 @@ export class RunDirectory {
           `or give another --out`,
       );
     }
+    await this.#write(settings);
+  }
+
+  /** Goes on with other settings, which count from then on. */
+  async change(settings: Settings, change: Change): Promise<void> {
+    await this.log([change]);
+    await this.#write(settings);
+  }
+
+  async #write(settings: Settings): Promise<void> {
     await this.store.writeAtomic(configFile, encode(`${JSON.stringify(settings, null, 2)}\n`));
   }
 

@@ -19,7 +19,7 @@ test.after((context) => Deno.remove(context.directory, { recursive: true }));
 // Dropout (from the model's config), accumulation, evaluations, a schedule, and the optimiser with state of
 // the most kinds: all that a resume must take up again. Periods that do not divide each other make stops
 // of every kind.
-const settings = "--steps 100 --batch-size 4 --accumulate 2 --tasks sentiment --log-every 3 " +
+const settings = "--batch-size 4 --accumulate 2 --tasks sentiment --log-every 3 " +
   "--save-every 8 --eval-every 40 --eval-limit 8 --max-source-length 20 --max-target-length 4 " +
   "--encoder-adapter-dim 4 --decoder-adapter-dim 3 --hypernetwork-bottleneck 5 " +
   "--learning-rate 0.01 --warmup-steps 0.1 --schedule cosine --seed 7 " +
@@ -72,31 +72,35 @@ async function contents(run: string, which: Which) {
   return { step, state, bytes };
 }
 
-test("a run that was killed, and later interrupted, ends bit for bit as one that was not", async (context) => {
-  assert.is((await train(context, `--model model --out whole ${settings}`)).code, 0);
+test("a run that was killed, interrupted and extended ends bit for bit as one that was only extended", async (context) => {
+  const latestStep = async (run: string) =>
+    (await loadCheckpoint(directoryStore(`${context.directory}/${run}/checkpoints`))).step;
 
-  const killed = await train(context, `--model model --out broken ${settings}`, {
-    signal: "SIGKILL",
-    after: 20,
-  });
+  assert.is((await train(context, `--model model --out whole --steps 50 ${settings}`)).code, 0);
+  assert.is((await train(context, "--resume whole --steps 100")).code, 0);
+
+  const begin = `--model model --out broken --steps 50 ${settings}`;
+  const killed = await train(context, begin, { signal: "SIGKILL", after: 12 });
   assert.is(killed.signal, "SIGKILL");
-  const broken = `${context.directory}/broken`;
-  const atKill = await loadCheckpoint(directoryStore(`${broken}/checkpoints`));
-  assert.ok(atKill.step < 100);
-
-  const interrupted = await train(context, "--resume broken", {
-    signal: "SIGINT",
-    after: atKill.step + 10,
-  });
-  assert.is(interrupted.code, 130);
-  const atInterrupt = await loadCheckpoint(directoryStore(`${broken}/checkpoints`));
-  assert.ok(atInterrupt.step > atKill.step && atInterrupt.step < 100, `step ${atInterrupt.step}`);
+  assert.ok(await latestStep("broken") < 50);
 
   // The same command line again, with --resume, is as good as --resume alone.
-  const again = `--resume --model model --out broken ${settings}`;
-  assert.is((await train(context, again)).code, 0);
-  const [expected, actual] = [await outcome(`${context.directory}/whole`), await outcome(broken)];
-  assert.is(expected.metrics.length, 100 + 3);
+  assert.is((await train(context, `--resume ${begin}`)).code, 0);
+  assert.is(await latestStep("broken"), 50);
+
+  const stop = { signal: "SIGINT" as const, after: 62 };
+  assert.is((await train(context, "--resume broken --steps 100", stop)).code, 130);
+  const atInterrupt = await latestStep("broken");
+  assert.ok(atInterrupt >= 62 && atInterrupt < 100, `step ${atInterrupt}`);
+
+  // To how many steps it was extended is known from then on.
+  assert.is((await train(context, "--resume broken")).code, 0);
+
+  const [expected, actual] = await Promise.all(
+    ["whole", "broken"].map((run) => outcome(`${context.directory}/${run}`)),
+  );
+  assert.is(expected.metrics.length, 100 + 4 + 1);
+  assert.equal(expected.metrics[52], { step: 50, changes: { steps: { from: 50, to: 100 } } });
   assert.equal(actual.metrics, expected.metrics);
   assert.is(actual.latest.step, 100);
   assert.equal(actual, expected);
