@@ -10,8 +10,10 @@ import { UserError } from "../errors.ts";
 import { ATTEMPTS, PATIENCE, pause, type RemoteFile, Unanswered } from "./download.ts";
 import { exists, readText } from "./files.ts";
 
-/** A repository of a model at a certain revision. */
+/** A repository at a certain revision. */
 export interface HubId {
+  /** What is in it; a model unless told. */
+  readonly type?: "model" | "dataset";
   /** `google/t5-v1_1-base` */
   readonly name: string;
   /** A branch, a tag or a commit. */
@@ -21,17 +23,20 @@ export interface HubId {
 /** What a revision stands for at the moment. */
 export interface Listing {
   readonly commit: string;
-  /** The files at the top of the repository, by name. */
+  /** The files at the top of a model's repository, or anywhere in a data set's, by path. */
   readonly files: ReadonlyMap<string, RemoteFile>;
 }
 
-/** The hub's side of a model. */
+/** The hub's side of a repository. */
 export interface HubClient {
   /** @throws {Unanswered} when the hub cannot be reached, {UserError} when it refuses */
   list(): Promise<Listing>;
   /** Sends one request. @throws as `list` */
   request(url: string, init: { headers: Record<string, string> }): Promise<Response>;
 }
+
+/** A repository without the branch, tag or commit that was asked for. */
+export class NoRevision extends UserError {}
 
 /** A name that a whole commit has. */
 export const COMMIT = /^[0-9a-f]{40}$/;
@@ -47,7 +52,8 @@ export async function connect(id: HubId, signal?: AbortSignal): Promise<HubClien
     );
   }
   const token = await readToken();
-  const { listFiles, modelInfo } = await import("@huggingface/hub");
+  const { type = "model", name, revision } = id;
+  const { datasetInfo, listFiles, modelInfo } = await import("@huggingface/hub");
 
   async function request(url: string | URL, init: RequestInit): Promise<Response> {
     const headers = new Headers(init.headers);
@@ -76,15 +82,19 @@ export async function connect(id: HubId, signal?: AbortSignal): Promise<HubClien
 
   async function list(): Promise<Listing> {
     const access = { hubUrl: endpoint, fetch: request as typeof fetch };
-    const { sha: commit } = await modelInfo({ ...access, ...id, additionalFields: ["sha"] });
+    const wanted = { ...access, name, revision, additionalFields: ["sha" as const] };
+    const { sha: commit } = type === "model" ? await modelInfo(wanted) : await datasetInfo(wanted);
     if (!COMMIT.test(commit)) throw new Error(`${commit} is not a commit`);
     const files = new Map<string, RemoteFile>();
-    for await (const file of listFiles({ ...access, repo: id.name, revision: commit })) {
+    const repository = { repo: { type, name }, revision: commit, recursive: type === "dataset" };
+    for await (const file of listFiles({ ...access, ...repository })) {
       const { path, size } = file;
       const checksum = file.lfs?.oid ?? file.oid ?? "";
-      if (file.type !== "file" || !PLAIN_NAME.test(path) || !CHECKSUM.test(checksum)) continue;
-      const url = `${endpoint}/${id.name}/resolve/${commit}/${path}`;
-      files.set(path, { name: `${id.name}/${path}`, url, size, checksum });
+      const isPlain = path.split("/").every((part) => PLAIN_NAME.test(part));
+      if (file.type !== "file" || !isPlain || !CHECKSUM.test(checksum)) continue;
+      const folder = type === "model" ? name : `datasets/${name}`;
+      const url = `${endpoint}/${folder}/resolve/${commit}/${path}`;
+      files.set(path, { name: `${name}/${path}`, url, size, checksum });
     }
     return { commit, files };
   }
@@ -113,12 +123,13 @@ export async function connect(id: HubId, signal?: AbortSignal): Promise<HubClien
 /** What a status other than success means for the user. */
 function refusal(
   { status, headers }: Response,
-  { name, revision }: HubId,
+  { type = "model", name, revision }: HubId,
   endpoint: string,
   hasToken: boolean,
 ): Error {
-  const page = `${endpoint}/${name}`;
+  const page = `${endpoint}/${type === "model" ? "" : "datasets/"}${name}`;
   const code = headers.get("X-Error-Code");
+  const kind = type === "model" ? "model" : "data set";
   if (status === 429 || status >= 500) {
     const seconds = Number(headers.get("Retry-After") ?? NaN);
     const reason = status === 429
@@ -134,7 +145,7 @@ function refusal(
     );
   }
   if (code === "RevisionNotFound") {
-    return new UserError(`${name} has no branch, tag or commit ${revision}: see ${page}`);
+    return new NoRevision(`${name} has no branch, tag or commit ${revision}: see ${page}`);
   }
   if (headers.get("X-Error-Message")?.startsWith("Invalid credentials")) {
     return new UserError(`${endpoint} does not accept your token: renew it, or unset HF_TOKEN`);
@@ -142,7 +153,7 @@ function refusal(
   // To those who may not see a private model, it does not exist either.
   if (code === "RepoNotFound" || status === 401 || status === 404) {
     const remedy = hasToken ? "or the rights of your token" : "or set HF_TOKEN if it is private";
-    return new UserError(`there is no model ${name} at ${endpoint}: check the name, ${remedy}`);
+    return new UserError(`there is no ${kind} ${name} at ${endpoint}: check the name, ${remedy}`);
   }
   const reason = headers.get("X-Error-Message") ?? `status ${status}`;
   return new UserError(`${endpoint} refuses access to ${name}: ${reason}`);

@@ -11,32 +11,21 @@
 
 import { UserError } from "../errors.ts";
 import { isJsonObject, parseJsonObject } from "../io/json.ts";
-import { download, type RemoteFile, Unanswered } from "./download.ts";
+import { Unanswered } from "./download.ts";
+import { exists, makeDirectory, parent, readBytes, readText, writeAtomic } from "./files.ts";
 import {
-  exists,
-  explain,
-  makeDirectory,
-  readBytes,
-  readText,
-  remove,
-  writeAtomic,
-} from "./files.ts";
+  cachedRepository,
+  type DownloadProgress,
+  type DownloadWatcher,
+  fetchFiles,
+  isOffline,
+} from "./hub-cache.ts";
 import { COMMIT, connect, type HubClient, type HubId, type Listing } from "./hub-client.ts";
 
-/** How far the download of a model's weights is. */
-export interface DownloadProgress {
-  /** The file in transfer. */
-  readonly file: string;
-  /** Bytes that are here of all such files, those of earlier attempts as well. */
-  readonly received: number;
-  /** Bytes of all files that were not here whole. */
-  readonly total: number;
-}
+export type { DownloadProgress };
 
-/** What a caller may want to see or stop. */
-export interface HubOptions {
-  readonly onProgress?: (progress: DownloadProgress) => void;
-  readonly signal?: AbortSignal;
+/** What a caller may want, to see or to stop. */
+export interface HubOptions extends DownloadWatcher {
   /** Leaves the weights where they are. */
   readonly tokenizerOnly?: boolean;
 }
@@ -70,9 +59,8 @@ export async function openHubModel(id: string, options: HubOptions = {}): Promis
   const parsed = parseId(id);
   if (!parsed) throw new UserError(`${id} is not a hub id such as google/t5-v1_1-base`);
   const { name, revision } = parsed;
-  const { getHFHubCachePath, getRepoFolderName } = await import("@huggingface/hub");
-  const cache = getHFHubCachePath();
-  const root = `${cache}/${getRepoFolderName({ type: "model", name })}`;
+  const root = await cachedRepository("model", name);
+  const cache = parent(root);
   const cached = await cachedSnapshot(root, revision, options);
   if (cached && (isOffline() || COMMIT.test(revision))) return cached;
   if (isOffline()) {
@@ -116,11 +104,6 @@ function parseId(id: string): HubId | undefined {
   return { name: match[1], revision: match[2] ?? "main" };
 }
 
-function isOffline(): boolean {
-  const value = Deno.env.get("HF_HUB_OFFLINE") || Deno.env.get("TRANSFORMERS_OFFLINE") || "";
-  return ["1", "ON", "YES", "TRUE"].includes(value.toUpperCase());
-}
-
 /** The directory of a revision's snapshot if a whole model is in it. */
 async function cachedSnapshot(
   root: string,
@@ -154,33 +137,16 @@ async function fetchSnapshot(
   { request }: HubClient,
   { onProgress, signal, tokenizerOnly }: HubOptions,
 ): Promise<string> {
-  const snapshot = `${root}/snapshots/${commit}`;
-  await makeDirectory(`${root}/blobs`);
-  await makeDirectory(snapshot);
-
-  async function fetchAll(wanted: string[], onProgress?: HubOptions["onProgress"]): Promise<void> {
-    const missing: [file: string, remote: RemoteFile][] = [];
-    for (const file of wanted) {
+  async function fetchAll(wanted: string[], watcher: DownloadWatcher): Promise<void> {
+    const listed = wanted.map((file) => {
       const remote = files.get(file);
       if (!remote) throw new UserError(`${name} lacks ${file}, which its index of weights names`);
-      if (await sizeOf(`${snapshot}/${file}`) !== remote.size) missing.push([file, remote]);
-    }
-    const total = missing.reduce((sum, [, { size }]) => sum + size, 0);
-    let before = 0;
-    for (const [file, remote] of missing) {
-      const blob = `${root}/blobs/${remote.checksum}`;
-      if (await sizeOf(blob) !== remote.size) {
-        if (await exists(blob)) await remove(blob);
-        await download(remote, blob, request, {
-          onProgress: (received) => onProgress?.({ file, received: before + received, total }),
-          ...(signal && { signal }),
-        });
-      }
-      await place(blob, `${snapshot}/${file}`);
-      before += remote.size;
-    }
+      return [file, remote] as const;
+    });
+    await fetchFiles(root, commit, listed, request, watcher);
   }
 
+  const snapshot = `${root}/snapshots/${commit}`;
   if (!tokenizerOnly && !files.has("config.json") && files.has("adapter_config.json")) {
     throw new UserError(
       `${name} has adapters of another library (adapter_config.json) and no model: merge them into ` +
@@ -201,10 +167,10 @@ async function fetchSnapshot(
   const tokenizer = [TOKENIZERS.find((file) => files.has(file)) ?? "", ...TOKENIZER_EXTRAS];
   const index = weights === undefined || files.has(weights) ? [] : [`${weights}.index.json`];
   const small = ["config.json", "generation_config.json", ...tokenizer, ...index];
-  await fetchAll(small.filter((file) => files.has(file)));
+  await fetchAll(small.filter((file) => files.has(file)), { signal });
   if (weights === undefined) return snapshot;
   const shards = index.length === 0 ? [weights] : await readShards(`${snapshot}/${index[0]}`);
-  await fetchAll(shards, onProgress);
+  await fetchAll(shards, { onProgress, signal });
   return snapshot;
 }
 
@@ -215,21 +181,4 @@ async function readShards(index: string): Promise<string[]> {
     throw new UserError(`${index} has no weight_map from the names of tensors to files`);
   }
   return [...new Set(Object.values(files).map(String))];
-}
-
-/** Gives a file of `blobs` its name in a snapshot. */
-async function place(blob: string, path: string): Promise<void> {
-  await explain("write", path, async () => {
-    await Deno.remove(path).catch(() => {});
-    try {
-      await Deno.symlink(`../../blobs/${blob.slice(blob.lastIndexOf("/") + 1)}`, path);
-    } catch (error) {
-      // Windows allows links to few, and some network drives to nobody.
-      await Deno.rename(blob, path).catch(() => Promise.reject(error));
-    }
-  });
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  return await exists(path) ? (await Deno.stat(path)).size : undefined;
 }
