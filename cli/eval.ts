@@ -7,7 +7,7 @@ import type { BatchOptions } from "../src/data/batch.ts";
 import type { Split } from "../src/data/types.ts";
 import { bySubtask } from "../src/data/units.ts";
 import { UserError } from "../src/errors.ts";
-import { acquireGpu, announce } from "../src/platform/adapter.ts";
+import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
 import { diskFiles, makeDirectory, writeAtomic } from "../src/platform/files.ts";
 import { evaluate, type Evaluation } from "../src/train/evaluate.ts";
 import { defaults, type Recipe, type Settings } from "../src/train/settings.ts";
@@ -35,8 +35,12 @@ interface Flags extends RunChoice, TuningFlag, OwnFlags, Partial<Pick<Settings, 
   readonly json?: true;
 }
 
-/** The command, ready to parse. */
-export function evalCommand(): Command {
+/**
+ * The command, ready to parse.
+ *
+ * @param acquire opens the device that it computes on
+ */
+export function evalCommand(acquire: Acquire = acquireGpu): Command {
   return withOwnTasks(withTokenizer(withTuning(new Command("deno task eval"))))
     .description("Score a trained model: the newest run, or what --run or --checkpoint names.")
     .option("--run <directory>", "a run that deno task train wrote")
@@ -66,10 +70,13 @@ export function evalCommand(): Command {
     .addOption(storageOption("how weights are stored (default: the run's)"))
     .option("--out <file>", "write predictions there, a line of JSON for each example")
     .option("--json", "print the scores as JSON")
-    .action(evaluateModel);
+    .action((flags: Flags) => evaluateModel(flags, acquire));
 }
 
-async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags): Promise<void> {
+async function evaluateModel(
+  { checkpoint, split, out, json, ...flags }: Flags,
+  acquire: Acquire,
+): Promise<void> {
   if (checkpoint !== undefined && (flags.run !== undefined || flags.which !== undefined)) {
     throw new UserError("--checkpoint names one checkpoint: leave out --run and --which");
   }
@@ -100,7 +107,7 @@ async function evaluateModel({ checkpoint, split, out, json, ...flags }: Flags):
   });
   if (out !== undefined) await makeDirectory(dirname(out));
 
-  const gpu = await acquireGpu();
+  const gpu = await acquire();
   announce(gpu);
   await tune(gpu, flags);
   const limits: BatchOptions = {

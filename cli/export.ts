@@ -3,7 +3,7 @@
 import { Command, Option } from "commander";
 import { evaluationBatches } from "../src/data/batch.ts";
 import { UserError } from "../src/errors.ts";
-import { acquireGpu, announce } from "../src/platform/adapter.ts";
+import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
 import { checkVacant, type Content, publish } from "../src/platform/staging.ts";
 import { adapterHubFiles, checkAdapterHub } from "../src/train/adapterhub.ts";
 import { EXPORT_DTYPES, type ExportDtype, exportFiles, staticModel } from "../src/train/export.ts";
@@ -37,8 +37,12 @@ interface Flags extends RunChoice {
 /** Inputs whose adapters are made at once. */
 const BATCH_SIZE = 8;
 
-/** The command, ready to parse. */
-export function exportCommand(): Command {
+/**
+ * The command, ready to parse.
+ *
+ * @param acquire opens the device that it computes on
+ */
+export function exportCommand(acquire: Acquire = acquireGpu): Command {
   return withTokenizer(new Command("deno task export"))
     .description(
       "Write a trained model as config.json and model.safetensors, for transformers and the\n" +
@@ -74,10 +78,10 @@ export function exportCommand(): Command {
     )
     .option("--force", "write into a directory that is not empty, over files of the same names")
     .option("--json", "print what was written as JSON")
-    .action(exportModel);
+    .action((flags: Flags) => exportModel(flags, acquire));
 }
 
-async function exportModel(flags: Flags): Promise<void> {
+async function exportModel(flags: Flags, acquire: Acquire): Promise<void> {
   checkFlags(flags);
   const { out, checkpoint, adaptersOf, task, force = false, json } = flags;
   if (!force) await checkVacant(out);
@@ -95,7 +99,7 @@ async function exportModel(flags: Flags): Promise<void> {
   try {
     await publish(out, { replace: force, signal }, async (staging) => {
       const contents = instances
-        ? adapterContents(trained, instances, { maxSourceLength, ...flags }, signal)
+        ? adapterContents(trained, instances, { maxSourceLength, ...flags }, signal, acquire)
         : Object.entries(exportFiles(trained, flags.dtype));
       for await (const [file, content] of contents) {
         files[file] = await staging.write(file, content);
@@ -151,6 +155,7 @@ async function* adapterContents(
   instances: readonly Instance[],
   { mean, static: isStatic, dtype, maxSourceLength = Infinity }: Flags,
   signal: AbortSignal,
+  acquire: Acquire,
 ): AsyncGenerator<[path: string, content: Content]> {
   const { config, weights, files: { tokenizer } } = trained;
   const batches = [...evaluationBatches(instances, tokenizer, {
@@ -162,7 +167,7 @@ async function* adapterContents(
   if (truncated > 0) {
     console.error(`${truncated} inputs are longer than ${maxSourceLength} ids and were cut.`);
   }
-  const gpu = await acquireGpu();
+  const gpu = await acquire();
   announce(gpu);
   const parameters = await showLoading((onProgress) =>
     placeWeights(gpu, config, weights, { onProgress })

@@ -7,7 +7,7 @@ import { evaluationBatches } from "../src/data/batch.ts";
 import { UserError } from "../src/errors.ts";
 import { resolveOptions } from "../src/generate/options.ts";
 import type { GeneratedSequence } from "../src/generate/search.ts";
-import { acquireGpu, announce } from "../src/platform/adapter.ts";
+import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
 import { IncrementalText } from "../src/text/incremental.ts";
 import type { Answering } from "../src/train/evaluate.ts";
 import { defaults } from "../src/train/settings.ts";
@@ -36,8 +36,12 @@ interface Flags extends RunChoice, TuningFlag, GenerationFlags {
   readonly weightStorage?: WeightStorage;
 }
 
-/** The command, ready to parse. */
-export function generateCommand(): Command {
+/**
+ * The command, ready to parse.
+ *
+ * @param acquire opens the device that it computes on
+ */
+export function generateCommand(acquire: Acquire = acquireGpu): Command {
   const command = withTokenizer(withTuning(new Command("deno task generate")))
     .description(
       "Answer a text, or each line of the standard input, with the newest run, or with what --run " +
@@ -63,12 +67,13 @@ export function generateCommand(): Command {
     )
     .option("--scores", "print each answer's score and log-likelihood before it")
     .option("--json", "print a line of JSON for each text")
-    .action(generate);
+    .action((text: string | undefined, flags: Flags) => generate(text, flags, acquire));
 }
 
 async function generate(
   text: string | undefined,
   { model, task, batchSize = BATCH_SIZE, scores, json, ...flags }: Flags,
+  acquire: Acquire,
 ): Promise<void> {
   if (model !== undefined && (flags.run !== undefined || flags.which !== undefined)) {
     throw new UserError("--model names one model: leave out --run and --which");
@@ -89,7 +94,7 @@ async function generate(
   );
   checkTask(trained.config, task);
 
-  const gpu = await acquireGpu();
+  const gpu = await acquire();
   announce(gpu);
   await tune(gpu, flags);
   const limits = { batchSize, maxSourceLength, maxTargetLength };

@@ -21,7 +21,7 @@ import {
 } from "../src/io/safetensors.ts";
 import { AdamW } from "../src/optim/adamw.ts";
 import { linearSchedule } from "../src/optim/schedule.ts";
-import { acquireGpu, announce } from "../src/platform/adapter.ts";
+import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
 import {
   appendLine,
   directoryStore,
@@ -64,33 +64,40 @@ interface Options {
 
 const LOG_EVERY = 10;
 
-const command = withConfig(
-  new Command("deno task pretrain")
-    .description(
-      "Makes the embedded backbone again: salient spans masked in the miniature mixture's kind of text.\n" +
-        "Continues where it was broken off if --out holds a checkpoint.",
-    )
-    .option("--model <dir>", "directory of config.json and tokenizer.json", "models/miniature")
-    .option("--text <dir>", "directory of books (*.txt or *.txt.gz) to mix in")
-    .option(
-      "--text-share <fraction>",
-      "chance of a book's paragraph before a passage",
-      fraction,
-      0.06,
-    )
-    .option("--steps <count>", "updates", positiveInteger, 3000)
-    .option("--batch-size <count>", "passages per update", positiveInteger, 64)
-    .option("--learning-rate <rate>", "peak learning rate", positiveNumber, 1.5e-3)
-    .option("--warmup-steps <count>", "updates of linear warm-up", wholeNumber, 100)
-    .option("--weight-decay <rate>", "decoupled weight decay", fraction, 0.01)
-    .option("--embedding-deviation <value>", "deviation of new embeddings", positiveNumber, 0.5)
-    .option("--seed <number>", "seed of weights, text and spans", wholeNumber, 1)
-    .option("--out <dir>", "directory for checkpoints and the result", "runs/pretrain")
-    .option("--save-every <count>", "updates between checkpoints", positiveInteger, 100)
-    .action(pretrain),
-);
+/**
+ * The command, ready to parse.
+ *
+ * @param acquire opens the device that it computes on
+ */
+export function pretrainCommand(acquire: Acquire = acquireGpu): Command {
+  return withConfig(
+    new Command("deno task pretrain")
+      .description(
+        "Makes the embedded backbone again: salient spans masked in the miniature mixture's kind of text.\n" +
+          "Continues where it was broken off if --out holds a checkpoint.",
+      )
+      .option("--model <dir>", "directory of config.json and tokenizer.json", "models/miniature")
+      .option("--text <dir>", "directory of books (*.txt or *.txt.gz) to mix in")
+      .option(
+        "--text-share <fraction>",
+        "chance of a book's paragraph before a passage",
+        fraction,
+        0.06,
+      )
+      .option("--steps <count>", "updates", positiveInteger, 3000)
+      .option("--batch-size <count>", "passages per update", positiveInteger, 64)
+      .option("--learning-rate <rate>", "peak learning rate", positiveNumber, 1.5e-3)
+      .option("--warmup-steps <count>", "updates of linear warm-up", wholeNumber, 100)
+      .option("--weight-decay <rate>", "decoupled weight decay", fraction, 0.01)
+      .option("--embedding-deviation <value>", "deviation of new embeddings", positiveNumber, 0.5)
+      .option("--seed <number>", "seed of weights, text and spans", wholeNumber, 1)
+      .option("--out <dir>", "directory for checkpoints and the result", "runs/pretrain")
+      .option("--save-every <count>", "updates between checkpoints", positiveInteger, 100)
+      .action((options: Options) => pretrain(options, acquire)),
+  );
+}
 
-async function pretrain(options: Options): Promise<void> {
+async function pretrain(options: Options, acquire: Acquire): Promise<void> {
   const configFile = `${options.model}/config.json`;
   const described = parseConfig(JSON.parse(await readText(configFile)), configFile);
   // The file describes the model that is fine-tuned; its backbone is pretrained without adapters.
@@ -108,7 +115,7 @@ async function pretrain(options: Options): Promise<void> {
     seed: options.seed,
   });
 
-  const gpu = await acquireGpu();
+  const gpu = await acquire();
   announce(gpu);
   const inventory = parameterInventory(config);
   const parameters = new Parameters(gpu, inventory.map((p) => ({ ...p, trainable: true })));
@@ -236,4 +243,4 @@ async function readBooks(directory: string): Promise<string[]> {
   }));
 }
 
-await run(command);
+if (import.meta.main) await run(pretrainCommand());

@@ -9,7 +9,7 @@ import type { Gpu } from "../src/gpu/device.ts";
 import type { Parameters } from "../src/graph/parameters.ts";
 import { size } from "../src/graph/tensor.ts";
 import { tuningOf } from "../src/graph/tuning.ts";
-import { acquireGpu, announce } from "../src/platform/adapter.ts";
+import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
 import { diskFiles, exists } from "../src/platform/files.ts";
 import { runTuningFile, tuneLikeRun } from "../src/platform/tuning-file.ts";
 import { hasCheckpoint } from "../src/train/checkpoint.ts";
@@ -49,8 +49,12 @@ interface Flags extends Said, TuningFlag {
   readonly config?: string;
 }
 
-/** The command, ready to parse. */
-export function trainCommand(): Command {
+/**
+ * The command, ready to parse.
+ *
+ * @param acquire opens the device that it computes on
+ */
+export function trainCommand(acquire: Acquire = acquireGpu): Command {
   const command = withTuning(withOwnTasks(withSettings(new Command("deno task train"))))
     .description(
       "Train a Hyperdecoder. With no flags at all: the embedded model on the embedded tasks.\n" +
@@ -64,10 +68,10 @@ export function trainCommand(): Command {
     .option("--continue", "go on with the run in --out if there is one, or else begin it")
     .option("--profile", "measure the kernels of one update instead of training")
     .option("--json", "print metrics as lines of JSON on stdout instead of the bar");
-  return withSettingsFile(command).action(train);
+  return withSettingsFile(command).action((flags: Flags) => train(flags, acquire));
 }
 
-async function train(flags: Flags): Promise<void> {
+async function train(flags: Flags, acquire: Acquire): Promise<void> {
   const { out, resume, continue: goOn, profile, json, config: _, tune: __, ...said } = flags;
   const isThere = goOn === true && out !== undefined && await exists(`${out}/config.json`);
   const resumed = resume === undefined || resume === false
@@ -78,8 +82,13 @@ async function train(flags: Flags): Promise<void> {
   const options = begun ? resumedOptions(resumed!, begun, wanted) : wanted;
   const path = resumed ?? out ?? newRunPath();
   // What kernels are chosen changes the last bits: a run goes on with those it was begun with.
-  const setUp = (gpu: Gpu) => resumed ? tuneLikeRun(gpu, resumed) : tune(gpu, flags);
-  const run = await prepare(options, path, setUp);
+  const open = async () => {
+    const gpu = await acquire();
+    announce(gpu);
+    await (resumed ? tuneLikeRun(gpu, resumed) : tune(gpu, flags));
+    return gpu;
+  };
+  const run = await prepare(options, path, open);
   if (profile) return await printProfile(run);
   if (run.trainer.fit) console.error(describeFit(run.trainer.fit));
 
@@ -150,7 +159,7 @@ async function printProfile({ trainer, parts: { gpu } }: Run): Promise<void> {
 async function prepare(
   options: Options,
   out: string,
-  setUp: (gpu: Gpu) => Promise<void>,
+  open: () => Promise<Gpu>,
 ): Promise<Run> {
   const base = await openModel(options.model ?? "miniature", await tokenizerChoice(options));
   const { tasks = miniatureTaskNames } = options;
@@ -161,9 +170,7 @@ async function prepare(
   const resolved = resolveSettings(options, base.config, file, tasks, examples);
   const weights = matchModel(base, resolved.config);
   const directory = runDirectory(out);
-  const gpu = await acquireGpu();
-  announce(gpu);
-  await setUp(gpu);
+  const gpu = await open();
   const settings = { ...resolved.settings, ...shortened(options, resolved.settings, gpu) };
   const parts = { gpu, ...resolved, settings, base, weights, datasets, directory };
   return await showLoading((onProgress) => Run.create(parts, onProgress));

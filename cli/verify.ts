@@ -7,7 +7,7 @@
 
 import { Command } from "commander";
 import { UserError } from "../src/errors.ts";
-import { acquireGpu, announce } from "../src/platform/adapter.ts";
+import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
 import { exists, listDirectory, readBytes } from "../src/platform/files.ts";
 import type { Check } from "../src/verify/comparison.ts";
 import { vectorFiles, verifyVectors } from "../src/verify/vectors.ts";
@@ -19,40 +19,57 @@ import { table } from "./frame/table.ts";
 /** The fixtures that come with the project. */
 const SHIPPED = projectPath("test/fixtures/golden");
 
+interface Flags {
+  readonly json?: boolean;
+}
+
 /** Sentences printed of one quantity that missed. */
 const NOTES_SHOWN = 5;
 
-const command = new Command("deno task verify")
-  .description(
-    "Checks that this machine's GPU computes what the reference implementation does: hidden states,\n" +
-      "generated parameters, losses, gradients, training and generation; optimisers, schedules, metrics.",
-  )
-  .argument(
-    "[directories...]",
-    "fixture directories, or directories of them (default: those shipped)",
-  )
-  .option("--json", "print one JSON object instead of tables")
-  .action(async (directories: string[], { json = false }: { json?: boolean }) => {
-    const roots = directories.length > 0 ? directories : [SHIPPED];
-    const subjects = (await Promise.all(roots.map(subjectsIn))).flat();
-    const gpu = await acquireGpu();
-    announce(gpu);
-    const reports: Report[] = [];
-    for (const { location, verify } of subjects) {
-      const report = await verify(gpu, {
-        location,
-        read: (path) => readBytes(`${location}/${path}`),
-        exists: (path) => exists(`${location}/${path}`),
-      });
-      reports.push(report);
-      if (!json) console.log(`${format(report)}\n`);
-    }
-    const passed = reports.every((report) => report.passed);
-    const result = { adapter: gpu.adapterName, passed, reports };
-    console.log(json ? JSON.stringify(result, spellNonFinite, 2) : summary(reports));
-    gpu.destroy();
-    Deno.exitCode = passed ? 0 : 1;
-  });
+/**
+ * The command, ready to parse.
+ *
+ * @param acquire opens the device that it computes on
+ */
+export function verifyCommand(acquire: Acquire = acquireGpu): Command {
+  return new Command("deno task verify")
+    .description(
+      "Checks that this machine's GPU computes what the reference implementation does: hidden states,\n" +
+        "generated parameters, losses, gradients, training and generation; optimisers, schedules, metrics.",
+    )
+    .argument(
+      "[directories...]",
+      "fixture directories, or directories of them (default: those shipped)",
+    )
+    .option("--json", "print one JSON object instead of tables")
+    .action((directories: string[], flags: Flags) => verifyAll(directories, flags, acquire));
+}
+
+async function verifyAll(
+  directories: readonly string[],
+  { json = false }: Flags,
+  acquire: Acquire,
+): Promise<void> {
+  const roots = directories.length > 0 ? directories : [SHIPPED];
+  const subjects = (await Promise.all(roots.map(subjectsIn))).flat();
+  const gpu = await acquire();
+  announce(gpu);
+  const reports: Report[] = [];
+  for (const { location, verify } of subjects) {
+    const report = await verify(gpu, {
+      location,
+      read: (path) => readBytes(`${location}/${path}`),
+      exists: (path) => exists(`${location}/${path}`),
+    });
+    reports.push(report);
+    if (!json) console.log(`${format(report)}\n`);
+  }
+  const passed = reports.every((report) => report.passed);
+  const result = { adapter: gpu.adapterName, passed, reports };
+  console.log(json ? JSON.stringify(result, spellNonFinite, 2) : summary(reports));
+  gpu.destroy();
+  Deno.exitCode = passed ? 0 : 1;
+}
 
 /** A directory and how to check it. */
 interface Subject {
@@ -127,4 +144,4 @@ function summary(reports: readonly Report[]): string {
     : `${figures}. Not passed: ${failed.join(", ")}.`;
 }
 
-await run(command);
+if (import.meta.main) await run(verifyCommand());

@@ -8,6 +8,9 @@ import { UserError } from "../errors.ts";
 import { acquireDevice, describe, type Gpu } from "../gpu/device.ts";
 import { hasChromium, loadSwiftShader } from "./swiftshader.ts";
 
+/** Opens a device to compute on. */
+export type Acquire = () => Promise<Gpu>;
+
 /**
  * The best adapter of this machine, with all it offers.
  *
