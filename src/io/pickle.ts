@@ -22,6 +22,15 @@ export class Callable {
   constructor(readonly call: (args: readonly unknown[]) => unknown) {}
 }
 
+/**
+ * A global that a pickle may name and make objects of, since nothing is made of it: whatever the pickle does
+ * with it, there is an {@linkcode Inert} in its place.
+ */
+export class InertGlobal {}
+
+/** Stands for an object that nobody asked for. */
+export class Inert {}
+
 /** A Python tuple; lists are arrays and dictionaries maps. */
 export class Tuple {
   constructor(readonly items: readonly unknown[]) {}
@@ -185,7 +194,8 @@ class Machine {
         return;
       }
       case 0x81: // NEWOBJ
-        return this.#refuseObject();
+        this.pop();
+        return this.#makeObject(this.pop());
       case 0x85: // TUPLE1
         return this.#pushTuple(1);
       case 0x86: // TUPLE2
@@ -213,8 +223,17 @@ class Machine {
       case 0x8e: // BINBYTES8
       case 0x96: // BYTEARRAY8
         return this.#push(cursor.data(cursor.uint64()));
+      case 0x8f: // EMPTY_SET
+        return this.#push(new Inert());
+      case 0x90: // ADDITEMS
+        return this.#append(this.#popToMark());
+      case 0x91: // FROZENSET
+        this.#popToMark();
+        return this.#push(new Inert());
       case 0x92: // NEWOBJ_EX
-        return this.#refuseObject();
+        this.pop();
+        this.pop();
+        return this.#makeObject(this.pop());
       case 0x93: { // STACK_GLOBAL
         const name = this.pop();
         const module = this.pop();
@@ -229,7 +248,7 @@ class Machine {
         return cursor.expect(cursor.uint64());
 
       default: {
-        // Among them sets, extension codes and out-of-band buffers, none of which a tensor needs.
+        // Among them extension codes and out-of-band buffers, none of which a tensor needs.
         const code = opcode.toString(16).padStart(2, "0");
         this.#refuse(`its pickle has the unsupported opcode 0x${code} at byte ${cursor.at - 1}`);
       }
@@ -267,12 +286,14 @@ class Machine {
 
   #append(items: unknown[]): void {
     const list = this.#top();
+    if (list instanceof Inert) return;
     if (!Array.isArray(list)) return this.#refuse("its pickle appends to what is not a list");
     for (const item of items) list.push(item);
   }
 
   #setItems(items: unknown[]): void {
     const dictionary = this.#top();
+    if (dictionary instanceof Inert) return;
     if (!(dictionary instanceof Map)) {
       return this.#refuse("its pickle sets an item of what is not a dictionary");
     }
@@ -291,6 +312,7 @@ class Machine {
   }
 
   #reduce(args: unknown, callable: unknown): void {
+    if (callable instanceof InertGlobal) return this.#push(new Inert());
     if (!(callable instanceof Callable)) {
       return this.#refuse("its pickle calls what is not a function");
     }
@@ -302,9 +324,16 @@ class Machine {
 
   /** PyTorch sets one attribute: the version table `_metadata` of a module's OrderedDict. */
   #build(state: unknown): void {
+    if (this.#top() instanceof Inert) return;
     if (!(this.#top() instanceof Map) || !(state instanceof Map)) {
       this.#refuse("its pickle sets attributes of something other than a dictionary");
     }
+  }
+
+  /** What an object's class and arguments make: nothing, where it is inert. */
+  #makeObject(type: unknown): void {
+    if (!(type instanceof InertGlobal)) return this.#refuseObject();
+    this.#push(new Inert());
   }
 
   #refuseObject(): never {

@@ -9,7 +9,7 @@
 
 import { UserError } from "../errors.ts";
 import type { Refuse } from "./cursor.ts";
-import { unpickle } from "./pickle.ts";
+import { Inert, unpickle } from "./pickle.ts";
 import { rebuildingHost } from "./rebuild.ts";
 import type { ByteSource, StoredTensor } from "./source.ts";
 import { TensorView } from "./view.ts";
@@ -151,28 +151,43 @@ function stateDict(content: unknown, file: string, refuse: Refuse): [string, Ten
   const entries = entriesOf(content);
   if (entries.every(isTensorEntry)) return entries;
 
+  const tables = tablesIn(entries);
+  if (tables.length === 1) return tables[0];
   const remedy = "load it in PyTorch and save only the state_dict of the model";
   if (entries.some(isTensorEntry)) {
     const [name] = entries.find((entry) => !isTensorEntry(entry))!;
     throw new UserError(`${file} has ${tame(String(name))}, which is not a tensor: ${remedy}`);
   }
-  const [inner, ...others] = entries
-    .filter(([name, value]) => wrappings.includes(name) && value instanceof Map)
-    .map(([, value]) => entriesOf(value as Map<unknown, unknown>))
-    .filter((table): table is [string, TensorView][] => table.every(isTensorEntry));
-  if (inner && others.length === 0) return inner;
   const names = tame(entries.map(([name]) => name).join(", "));
   throw new UserError(`${file} has no tensors, but the entries ${names}: ${remedy}`);
 }
 
-/** What training scripts call the state_dict of their model. */
-const wrappings: readonly unknown[] = ["state_dict", "model"];
+/** What training scripts call the state_dict of their model, or what it is in. */
+const wrappings: readonly unknown[] = ["state_dict", "model_state_dict", "model", "module"];
+
+/** The tables of tensors under such names, one in another too. */
+function tablesIn(entries: readonly Entry[], depth = 0): [string, TensorView][][] {
+  return entries.flatMap(([name, value]) => {
+    if (!wrappings.includes(name) || !(value instanceof Map)) return [];
+    const inner = entriesOf(value);
+    if (inner.every(isTensorEntry)) return [inner];
+    return depth < 2 ? tablesIn(inner, depth + 1) : [];
+  });
+}
 
 type Entry = [name: unknown, value: unknown];
 
-/** Its items, but for the versions of its modules, which some tools leave among them. */
-const entriesOf = (table: Map<unknown, unknown>): Entry[] =>
-  [...table].filter(([name]) => name !== "_metadata");
+/**
+ * Its items, but for what is no table of anything and has no place in a model: the versions of its modules,
+ * which some tools leave among them, and, beside tensors, numbers, text and what was not made.
+ */
+function entriesOf(table: Map<unknown, unknown>): Entry[] {
+  const entries = [...table].filter(([name]) => name !== "_metadata");
+  if (!entries.some(isTensorEntry)) return entries;
+  return entries.filter(([, value]) =>
+    typeof value === "object" && value !== null && !(value instanceof Inert)
+  );
+}
 
 const isTensorEntry = (entry: Entry): entry is [string, TensorView] =>
   typeof entry[0] === "string" && entry[1] instanceof TensorView;

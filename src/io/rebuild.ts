@@ -1,13 +1,14 @@
 /**
- * What the pickle of a PyTorch checkpoint may name: dictionaries, element types and plain tensors.
+ * What the pickle of a PyTorch checkpoint may name: dictionaries, element types and plain tensors; and, beside
+ * them, what training tools leave in a checkpoint, of which nothing is made.
  *
- * This table is the whole of what a checkpoint can reach. Nothing in it runs code that comes from the
+ * These tables are the whole of what a checkpoint can reach. Nothing in them runs code that comes from the
  * file, and every argument is checked here before a tensor is made of it.
  */
 
 import type { Refuse } from "./cursor.ts";
 import type { Dtype } from "./header.ts";
-import { Callable, type PickleHost, Tuple } from "./pickle.ts";
+import { Callable, InertGlobal, type PickleHost, Tuple } from "./pickle.ts";
 import { Storage, TensorView } from "./view.ts";
 
 /** Each element type: PyTorch's name of it, and of the class of its storages. */
@@ -23,6 +24,43 @@ const elementTypes: readonly [dtype: Dtype, name: string, storage: string][] = [
   ["U8", "torch.uint8", "torch.ByteStorage"],
   ["BOOL", "torch.bool", "torch.BoolStorage"],
 ];
+
+const PLAIN_TYPES = [
+  "set",
+  "frozenset",
+  "list",
+  "dict",
+  "int",
+  "float",
+  "bool",
+  "complex",
+  "slice",
+];
+
+/**
+ * Values that stand beside the weights in training checkpoints: scores as numpy's numbers, arguments,
+ * paths, times. They are read over.
+ */
+const inertGlobals: Readonly<Record<string, readonly string[]>> = {
+  "numpy": ["dtype", "ndarray", "bool_", "float16", "float32", "float64", "int32", "int64", "str_"],
+  "numpy.core.multiarray": ["scalar", "_reconstruct"],
+  "numpy._core.multiarray": ["scalar", "_reconstruct"],
+  "numpy.core.numeric": ["_frombuffer"],
+  "numpy._core.numeric": ["_frombuffer"],
+  "_codecs": ["encode"],
+  builtins: [...PLAIN_TYPES, "str", "range"],
+  "__builtin__": [...PLAIN_TYPES, "long", "unicode", "xrange"], // as protocol 2 has it, for Python 2
+  "collections": ["defaultdict", "Counter", "deque"],
+  "argparse": ["Namespace"],
+  "types": ["SimpleNamespace"],
+  "datetime": ["datetime", "date", "time", "timedelta", "timezone"],
+  "pathlib": ["Path", "PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath"],
+  "pathlib._local": ["Path", "PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath"],
+  "torch": ["device", "Generator"],
+  "pytorch_lightning.utilities.parsing": ["AttributeDict"],
+  "lightning_fabric.utilities.data": ["AttributeDict"],
+  "lightning.fabric.utilities.data": ["AttributeDict"],
+};
 
 /** A class of storages: something to name, not to call. */
 class StorageClass {
@@ -74,6 +112,9 @@ export function rebuildingHost(
     ["torch._utils._rebuild_tensor_v2", rebuildTensor],
     ["torch._utils._rebuild_parameter", rebuildParameter],
   ]);
+  for (const [module, names] of Object.entries(inertGlobals)) {
+    for (const name of names) globals.set(`${module}.${name}`, new InertGlobal());
+  }
   for (const [dtype, name, storage] of elementTypes) {
     globals.set(name, dtype);
     globals.set(storage, new StorageClass(dtype));

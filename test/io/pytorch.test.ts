@@ -105,8 +105,8 @@ test("a checkpoint with several tables, none, or other entries says which entrie
   await refuses(sequence(both, ones), /no tensors, but the entries model, state_dict: .*save only/);
   const other = assemble("}", text("optimizer"), table, "s", text("epoch"), "K", 3, "s");
   await refuses(sequence(other, ones), /no tensors, but the entries optimizer, epoch: /);
-  const mixed = assemble(dictionary("weight", scalar), text("epoch"), "K", 3, "s");
-  await refuses(sequence(mixed, ones), /has epoch, which is not a tensor: .*save only/);
+  const mixed = assemble(dictionary("weight", scalar), text("optimizer"), "}s");
+  await refuses(sequence(mixed, ones), /has optimizer, which is not a tensor: .*save only/);
   const numbered = assemble("}K", 7, scalar, "s");
   await refuses(sequence(numbered, ones), /the entries 7: /);
   await refuses(sequence("]"), /something other than a table of tensors/);
@@ -117,6 +117,28 @@ test("a table without tensors is empty, and one with the versions of its modules
   assert.is((await open(sequence("}"))).size, 0);
   const versioned = assemble(dictionary("weight", scalar), text("_metadata"), "}s");
   assert.equal([...(await open(sequence(versioned, ones))).keys()], ["weight"]);
+});
+
+test("numbers of numpy and other values beside the weights are read over", async () => {
+  for (const name of ["numpy-2", "numpy-4"]) {
+    assert.equal([...(await open(fixture(`${name}.bin`))).keys()], ["weight"], name);
+  }
+  const numbered = assemble(dictionary("weight", scalar), text("epoch"), "K", 3, "s");
+  assert.equal([...(await open(sequence(numbered, ones))).keys()], ["weight"]);
+  const path = assemble(global("pathlib", "PosixPath"), tuple(text("/etc")), "R");
+  const beside = assemble(dictionary("weight", scalar), text("path"), path, "s");
+  assert.equal([...(await open(sequence(beside, ones))).keys()], ["weight"]);
+  await refuses(sequence(dictionary("weight", path)), /no tensors, but the entries weight/);
+});
+
+test("a state_dict may be in a table in a table", async () => {
+  for (const names of [["model_state_dict"], ["module"], ["state_dict", "model"]]) {
+    const nested = names.reduceRight(
+      (inner, name) => dictionary(name, inner),
+      dictionary("weight", scalar),
+    );
+    assert.equal([...(await open(sequence(nested, ones))).keys()], ["weight"], names.join());
+  }
 });
 
 test("code is refused by its name, in every form of file and by every instruction", async () => {
@@ -133,7 +155,9 @@ test("code is refused by its name, in every form of file and by every instructio
     ["torch", "load"],
     ["torch.storage", "_load_from_bytes"],
     ["torch.storage", "UntypedStorage"],
-    ["numpy.core.multiarray", "_reconstruct"],
+    ["numpy", "load"],
+    ["numpy.core.multiarray", "scalar.__class__"],
+    ["builtins", "set.__class__"],
     ["collections", "OrderedDict.__class__"],
     ["torch", "FloatStorage.__init__"],
     ["", "__proto__"],
