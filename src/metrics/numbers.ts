@@ -4,7 +4,7 @@
  * is not a number.
  */
 
-import { strip } from "./white-space.ts";
+import { stripNumber } from "./white-space.ts";
 
 /** What stands for text that is not a number: no task has it as a target. */
 const INVALID = -1;
@@ -27,7 +27,7 @@ export function parseReal(text: string): number {
 
 /** Trimmed, digits of all scripts as ASCII digits, underscores between digits left out. */
 function plainNumber(text: string): string {
-  return strip(text).replace(/\p{Nd}/gu, asciiDigit).replace(/(?<=\d)_(?=\d)/g, "");
+  return stripNumber(text).replace(/\p{Nd}/gu, asciiDigit).replace(/(?<=\d)_(?=\d)/g, "");
 }
 
 /** Every script's ten digits follow one another, and blocks of digits start at a zero. */
