@@ -56,6 +56,15 @@ test("a question has the surest answer of its parts", async () => {
 test("any of a question's answers is right", () => {
   const splits = { test: questions[1], train: [{ ...questions[1][0], target: "second" }] };
   assert.equal(majorityBaseline({ ...reading, splits }, "test"), { exact_match: 100 });
+  const summary: Example = {
+    task: "summary",
+    source: "text",
+    target: "one",
+    references: ["one", "two"],
+  };
+  const summaries = { test: [summary], train: [{ ...summary, target: "two" }] };
+  const task: Dataset["task"] = { name: "summary", description: "", metrics: ["rouge_1"] };
+  assert.equal(majorityBaseline({ task, splits: summaries }, "test"), { rouge_1: 100 });
 });
 
 test("answers are as long as their task's may be, never empty, unless told otherwise", async () => {
