@@ -25,8 +25,9 @@ export function describeRead({ task, root, files }: TaskFiles): string {
   return `Read ${task} in ${root}: ${parts.join(", ")}`;
 }
 
-function leftOut({ bad, unlabelled, unanswerable }: FileRecord): string[] {
+function leftOut({ note, bad, unlabelled, unanswerable }: FileRecord): string[] {
   return [
+    ...note === undefined ? [] : [note],
     ...bad.length > 0 ? [`${count(bad.length)} bad left out: ${listed(bad)}`] : [],
     ...unlabelled > 0 ? [`${count(unlabelled)} without a label left out`] : [],
     ...unanswerable > 0 ? [`${count(unanswerable)} have no answer`] : [],

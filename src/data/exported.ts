@@ -7,7 +7,7 @@
  */
 
 import { UserError } from "../errors.ts";
-import { fieldsOf, formatRow, isUnlabelled } from "./formats.ts";
+import { fieldsOf, formatRow, isUnlabelled, noteOf } from "./formats.ts";
 import { type FileRecord, Ledger } from "./ledger.ts";
 import { jsonRows, plainOrGzipped } from "./lines.ts";
 import { findFirst, type Found } from "./locate.ts";
@@ -71,7 +71,7 @@ const tasks: Readonly<Record<string, ExportedTask>> = {
   "superglue-boolq": {
     ...choice(
       "Is the answer to a question about a passage yes?",
-      '"super_glue", "boolq"',
+      '"aps/super_glue", "boolq"',
       testedOnValidation,
       digits(2),
     ),
@@ -80,7 +80,7 @@ const tasks: Readonly<Record<string, ExportedTask>> = {
   "superglue-cb": {
     ...choice(
       "Is the writer of a text committed to a clause in it?",
-      '"super_glue", "cb"',
+      '"aps/super_glue", "cb"',
       testedOnValidation,
       digits(3),
     ),
@@ -89,7 +89,7 @@ const tasks: Readonly<Record<string, ExportedTask>> = {
   "superglue-rte": {
     ...choice(
       "Does one text follow from another?",
-      '"super_glue", "rte"',
+      '"aps/super_glue", "rte"',
       testedOnValidation,
       digits(2),
     ),
@@ -97,47 +97,52 @@ const tasks: Readonly<Record<string, ExportedTask>> = {
   },
   paws: choice(
     "Do two sentences of much the same words say the same?",
-    '"paws", "labeled_final"',
+    '"google-research-datasets/paws", "labeled_final"',
     own,
     digits(2),
   ),
-  imdb: choice("Is a film review positive?", '"imdb"', validatedOnTest, digits(2)),
+  imdb: choice("Is a film review positive?", '"stanfordnlp/imdb"', validatedOnTest, digits(2)),
   snli: {
-    ...choice("Does a caption follow from another?", '"snli"', own, digits(3)),
+    ...choice("Does a caption follow from another?", '"stanfordnlp/snli"', own, digits(3)),
     folders: ["snli_1.0", "snli/snli_1.0"],
     files: { train: "snli_1.0_train", validation: "snli_1.0_dev", test: "snli_1.0_test" },
   },
   scitail: choice(
     "Does an answer to a school question follow from a text?",
-    '"scitail", "snli_format"',
+    '"allenai/scitail", "snli_format"',
     own,
     digits(2),
   ),
-  trec: choice("What kind of thing does a question ask for?", '"trec"', validatedOnTest, digits(6)),
+  trec: choice(
+    "What kind of thing does a question ask for?",
+    '"CogComp/trec"',
+    validatedOnTest,
+    digits(6),
+  ),
   yelp_polarity: choice(
     "Is a review of a business positive?",
-    '"yelp_polarity"',
+    '"fancyzhx/yelp_polarity"',
     validatedOnTest,
     digits(2),
   ),
-  sick: choice("Does one caption follow from another?", '"sick"', own, digits(3)),
+  sick: choice("Does one caption follow from another?", '"RobZamp/sick"', own, digits(3)),
   social_i_qa: choice(
     "What answers a question about people in a situation?",
-    '"social_i_qa"',
+    '"allenai/social_i_qa"',
     testedOnValidation,
     digits(3, 1),
     digits(3),
   ),
   cosmos_qa: choice(
     "What answers a question about what a story leaves unsaid?",
-    '"cosmos_qa"',
+    '"allenai/cosmos_qa"',
     testedOnValidation,
     digits(4),
   ),
   winogrande: {
     ...choice(
       "Which of two names fills a gap?",
-      '"winogrande", "winogrande_l"',
+      '"allenai/winogrande", "winogrande_l"',
       testedOnValidation,
       digits(2, 1),
     ),
@@ -145,29 +150,35 @@ const tasks: Readonly<Record<string, ExportedTask>> = {
     files: { train: "train_l" },
   },
   hellaswag: {
-    ...choice("How does a scene go on?", '"hellaswag"', testedOnValidation, digits(4)),
+    ...choice("How does a scene go on?", '"Rowan/hellaswag"', testedOnValidation, digits(4)),
     files: { train: "hellaswag_train", validation: "hellaswag_val" },
   },
   commonsense_qa: {
     ...choice(
       "Which of five words answers a question?",
-      '"commonsense_qa"',
+      '"tau/commonsense_qa"',
       testedOnValidation,
       ["A", "B", "C", "D", "E"],
     ),
     files: { train: "train_rand_split", validation: "dev_rand_split" },
   },
-  "wmt16-ro-en": translation("Translate Romanian to English.", '"wmt16", "ro-en"'),
-  "wmt14-hi-en": translation("Translate English to Hindi.", '"wmt14", "hi-en"'),
-  "wmt16-en-ro": translation("Translate English to Romanian.", '"wmt16", "ro-en"'),
-  "wmt16-en-cs": translation("Translate English to Czech.", '"wmt16", "cs-en"'),
-  "wmt16-en-fi": translation("Translate English to Finnish.", '"wmt16", "fi-en"'),
-  "iwslt2017-ro-nl": translation("Translate Romanian to Dutch.", '"iwslt2017", "iwslt2017-ro-nl"'),
-  "iwslt2017-en-nl": translation("Translate English to Dutch.", '"iwslt2017", "iwslt2017-en-nl"'),
-  xsum: summary("Sum up a news article in one sentence.", '"xsum"', 6),
+  "wmt16-ro-en": translation("Translate Romanian to English.", '"wmt/wmt16", "ro-en"'),
+  "wmt14-hi-en": translation("Translate English to Hindi.", '"wmt/wmt14", "hi-en"'),
+  "wmt16-en-ro": translation("Translate English to Romanian.", '"wmt/wmt16", "ro-en"'),
+  "wmt16-en-cs": translation("Translate English to Czech.", '"wmt/wmt16", "cs-en"'),
+  "wmt16-en-fi": translation("Translate English to Finnish.", '"wmt/wmt16", "fi-en"'),
+  "iwslt2017-ro-nl": translation(
+    "Translate Romanian to Dutch.",
+    '"IWSLT/iwslt2017", "iwslt2017-ro-nl"',
+  ),
+  "iwslt2017-en-nl": translation(
+    "Translate English to Dutch.",
+    '"IWSLT/iwslt2017", "iwslt2017-en-nl"',
+  ),
+  xsum: summary("Sum up a news article in one sentence.", '"EdinburghNLP/xsum"', 6),
   cnn_dailymail: summary(
     "Sum up a news article in a few sentences.",
-    '"cnn_dailymail", "3.0.0"',
+    '"abisee/cnn_dailymail", "3.0.0"',
     4,
   ),
   scitldr: {
@@ -182,7 +193,11 @@ const tasks: Readonly<Record<string, ExportedTask>> = {
       )
     ),
   },
-  wiki_lingua_english_en: summary("Sum up a how-to guide.", '"gem", "wiki_lingua_english_en"', 4),
+  wiki_lingua_english_en: summary(
+    "Sum up a how-to guide.",
+    '"GEM/gem", "wiki_lingua_english_en"',
+    4,
+  ),
 };
 
 /** The names `loadExported` knows. */
@@ -268,6 +283,7 @@ async function readSplit(
     const example = record.attempt(`line ${line}`, () => {
       const fields = row.fields();
       if (isUnlabelled(name, fields)) return record.unlabelled++, undefined;
+      record.note ??= noteOf(name, fields);
       return { task: name, ...formatRow(name, fields, place) };
     });
     if (example) record.rows = examples.push(example);

@@ -26,6 +26,8 @@ export interface Part {
 /** A field that may hold the target, and what becomes of it. */
 export interface TargetField extends Reading {
   readonly field: string;
+  /** What a user may not expect of it. */
+  readonly note?: string;
 }
 
 /** How a task's rows become text. Fields are paths: `answers.text.0` is the first text of `answers`. */
@@ -140,6 +142,7 @@ export const formats: Readonly<Record<string, Format>> = {
       // Another order since 2022; the targets stay in the reference's, which is that of `label-coarse`.
       {
         field: "coarse_label",
+        note: "classes numbered as in label-coarse",
         ...renumbered(["ABBR", "ENTY", "DESC", "HUM", "LOC", "NUM"], [2, 1, 0, 3, 5, 4]),
       },
       {

@@ -19,6 +19,11 @@ export interface Formatted {
   readonly references?: readonly string[];
 }
 
+/** What a user may not expect of how a task's rows, such as `row`, are read. */
+export function noteOf(task: string, row: DataRow): string | undefined {
+  return formats[task].target.find(({ field }) => row[field] !== undefined)?.note;
+}
+
 /** The tasks that have a format. */
 export const formattedTaskNames: readonly string[] = Object.keys(formats);
 

@@ -41,6 +41,8 @@ export class FileRecord {
   unlabelled = 0;
   /** Questions that have no answer, to which the empty text is right. */
   unanswerable = 0;
+  /** What a user may not expect of how rows were read. */
+  note: string | undefined;
   readonly bad: LeftOut[] = [];
 
   /**

@@ -11,6 +11,7 @@ import type { DataRow } from "./formats.ts";
 import { BadRow, type FileRecord } from "./ledger.ts";
 import { jsonRows } from "./lines.ts";
 import type { TextSource } from "./source.ts";
+import { decodeText } from "./text.ts";
 import type { Question } from "./types.ts";
 
 /** Where an answer stands in its context, in characters (code points), the last one included. */
@@ -37,7 +38,7 @@ export interface Passage {
 }
 
 /**
- * The contexts of a file: SQuAD's if its name ends with `.json`; or else lines, each with a context as MRQA
+ * The contexts of a file: SQuAD's if its name ends with `.json` (or `.json.gz`); or else lines, each with a context as MRQA
  * has it, or with one question and its context as Hugging Face's data sets have them.
  *
  * A question of SQuAD 2.0 that has no answer is answered by the empty text.
@@ -49,7 +50,7 @@ export async function* readPassages(
   source: TextSource,
   record: FileRecord,
 ): AsyncGenerator<Passage> {
-  const isSquad = record.path.endsWith(".json");
+  const isSquad = /\.json(\.gz)?$/.test(record.path);
   const passages = isSquad ? readSquad(source, record) : readLines(source, record);
   for await (const passage of passages) {
     record.rows += passage.questions.length;
@@ -80,7 +81,7 @@ function mrqaPassage(place: Place): Passage {
   const questions = place.list("qas").map((question): PassageQuestion => {
     const detected = question.list("detected_answers");
     return {
-      id: question.text("qid"),
+      id: question.identifier("qid"),
       text: question.text("question"),
       answers: question.answers(question.texts("answers")),
       found: detected.map((answer) => answer.text("text")),
@@ -108,7 +109,7 @@ export function flatPassage(fields: DataRow, name: string): Passage {
 function flatSquad(row: Place, answers: Place): PassageQuestion {
   const found = answers.texts("text"), starts = answers.numbers("answer_start");
   return {
-    id: row.text("id"),
+    id: row.identifier("id"),
     text: row.text("question"),
     answers: found.length > 0 ? found : [NO_ANSWER],
     found,
@@ -122,7 +123,7 @@ function flatMrqa(row: Place, detected: Place): PassageQuestion {
     return starts.map((start, i) => ({ start, end: ends[i], answer }));
   });
   return {
-    id: row.text("qid"),
+    id: row.identifier("qid"),
     text: row.text("question"),
     answers: row.answers(row.texts("answers")),
     found: detected.texts("text"),
@@ -134,7 +135,8 @@ async function* readSquad(source: TextSource, record: FileRecord): AsyncGenerato
   const file = `${source.root}/${record.path}`;
   let json: unknown;
   try {
-    json = JSON.parse(await source.read(record.path));
+    const text = decodeText(await source.stream(record.path), file);
+    json = JSON.parse((await Array.fromAsync(text)).join(""));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new UserError(`${file} is not SQuAD's JSON: ${error.message.replace(/\s+/g, " ")}.`);
@@ -157,7 +159,7 @@ function squadQuestion(question: Place): PassageQuestion {
   const isImpossible = question.flag("is_impossible");
   if (isImpossible && found.length > 0) question.fail('is "is_impossible", but has answers');
   const answers = isImpossible ? [NO_ANSWER] : question.answers(found);
-  return { id: question.text("id"), text: question.text("question"), answers, found, spans };
+  return { id: question.identifier("id"), text: question.text("question"), answers, found, spans };
 }
 
 /** What answers a question that has no answer. */
@@ -175,6 +177,12 @@ class Place {
   text(key: string): string {
     const value = this.#field(key);
     return typeof value === "string" ? value : this.#refuse(key, "text");
+  }
+
+  /** Text, or a number as text. */
+  identifier(key: string): string {
+    const value = this.#field(key);
+    return typeof value === "number" ? String(value) : this.text(key);
   }
 
   number(key: string): number {

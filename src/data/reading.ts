@@ -153,7 +153,7 @@ async function squadFiles(source: TextSource, split: Split): Promise<ReadingFile
   const folders = ["squad", "squad_v2", "squad2"];
   const own = [
     ...["v1.1", "v2.0"].flatMap((version) =>
-      folders.map((folder) => `${folder}/${file}-${version}.json`)
+      folders.flatMap((folder) => plainOrGzipped(`${folder}/${file}-${version}.json`))
     ),
     ...folders.flatMap((folder) => plainOrGzipped(`${folder}/${name}.jsonl`)),
   ];
@@ -161,8 +161,7 @@ async function squadFiles(source: TextSource, split: Split): Promise<ReadingFile
   if (found) return [{ ...found, task: "squad" }];
   // A part of SQuAD, which is read only where there is no more of it.
   const paths = [
-    own[0],
-    own[folders.length],
+    ...["v1.1", "v2.0"].map((version) => `squad/${file}-${version}.json`),
     ...split === "train" ? [] : ["xquad-en/xquad.en.json"],
   ];
   return [{ ...await locate("squad", source, paths), task: "squad" }];
@@ -202,6 +201,6 @@ function mrqaPaths(set: string, split: Split): string[] {
   const own = roots.flatMap((root) => names.map((name) => `${root}/${name}`));
   return [
     ...[...published, ...own].flatMap((path) => plainOrGzipped(`${path}.jsonl`).reverse()),
-    ...own.map((path) => `${path}.json`),
+    ...own.flatMap((path) => plainOrGzipped(`${path}.json`)),
   ];
 }

@@ -53,9 +53,9 @@ test("a missing file is refused by its path", async () => {
     art:
       /^Task art needs data\/art\/train\.jsonl, which is not there; --data takes the folder that holds art\.$/,
     "superglue-cb":
-      /^Task superglue-cb needs data\/superglue-cb\/train\.jsonl \(or \.jsonl\.gz\), or its release's file in data\/CB, which is not there: a line of JSON for each example with the fields premise, hypothesis, label, as Hugging Face's load_dataset\("super_glue", "cb"\)\["train"\]\.to_json writes it; --data takes the folder that holds superglue-cb\.$/,
+      /^Task superglue-cb needs data\/superglue-cb\/train\.jsonl \(or \.jsonl\.gz\), or its release's file in data\/CB, which is not there: a line of JSON for each example with the fields premise, hypothesis, label, as Hugging Face's load_dataset\("aps\/super_glue", "cb"\)\["train"\]\.to_json writes it; --data takes the folder that holds superglue-cb\.$/,
     "wmt16-en-ro":
-      /with the fields translation, as Hugging Face's load_dataset\("wmt16", "ro-en"\)/,
+      /with the fields translation, as Hugging Face's load_dataset\("wmt\/wmt16", "ro-en"\)/,
   };
   for (const [name, pattern] of Object.entries(wants)) {
     await refused(load(name, folder({}), "train"), pattern);
@@ -258,6 +258,20 @@ test("a target may be a list of texts, of which the first is learnt and any is r
   ]);
   for (const split of ["train", "test"] as const) {
     await refused(load("scitldr", data, split), /:1: expected a list of texts under "target"\./);
+  }
+});
+
+test("what is not expected of a field is noted", async () => {
+  for (
+    const [field, note] of [["coarse_label", /numbered as in label-coarse/], [
+      "label-coarse",
+      /^$/,
+    ]] as const
+  ) {
+    const ledger = new Ledger("trec");
+    const data = folder({ "trec/train.jsonl": JSON.stringify({ text: "Why ?", [field]: 1 }) });
+    await loadExported("trec", data, ["train"], { ledger });
+    assert.match(ledger.files[0].note ?? "", note);
   }
 });
 

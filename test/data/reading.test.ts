@@ -112,6 +112,19 @@ test("the empty text answers a question of SQuAD 2.0 that has no answer", async 
   );
 });
 
+test("SQuAD's JSON may begin with a byte-order mark, be gzipped, and number its questions", async () => {
+  const text = squad("Ctx .", { ...why, id: 17 });
+  for (
+    const files of [
+      { "squad/train-v1.1.json": `\uFEFF${text}` },
+      { "squad/train-v1.1.json.gz": await gzipped(text) },
+    ]
+  ) {
+    const { splits } = await load("squad", folder(files), ["train"]);
+    assert.equal(splits.train!.map(({ question }) => question!.id), ["17"]);
+  }
+});
+
 test("v1.1 goes before 2.0, and both before a part of SQuAD", async () => {
   const text = squad("Ctx .", why);
   const ledger = new Ledger("squad");
