@@ -63,6 +63,7 @@ export class Tally {
         ? undefined
         : Math.max(0, cpuAfter - cpuBefore);
       this.#times.push({ path, test, cpu, wall });
+      if (test === undefined) console.log(`${path} took ${figure(cpu)} s of CPU time`);
     };
   }
 
@@ -95,7 +96,6 @@ export class Tally {
   #timeTables(): string {
     const long = this.#times.filter(({ cpu, wall }) => (cpu ?? wall) >= SHORT_SECONDS)
       .toSorted((a, b) => (b.cpu ?? b.wall) - (a.cpu ?? a.wall));
-    const figure = (seconds: number | undefined) => seconds?.toFixed(1) ?? "–";
     const [files, tests] = [false, true].map((isTest) =>
       long.filter(({ test }) => (test !== undefined) === isTest)
     );
@@ -117,6 +117,10 @@ export class Tally {
       ),
     ].join("\n\n");
   }
+}
+
+function figure(seconds: number | undefined): string {
+  return seconds?.toFixed(1) ?? "–";
 }
 
 /** A shell's argument. */
