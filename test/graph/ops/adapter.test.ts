@@ -9,10 +9,10 @@ import { type Shape, ShapeError, size, type Tensor } from "../../../src/graph/te
 import { testDevice } from "../device.ts";
 import { assertClose, checkGradient, evaluate, type Operand, operand } from "./check.ts";
 import { contraction } from "./contraction.ts";
-import { variants } from "./variants.ts";
+import { chosenVariants } from "./variants.ts";
 
 const test = suite("adapter");
-const devices = variants(await testDevice());
+const devices = chosenVariants(await testDevice());
 
 /** Batch, rows, width, bottleneck. */
 type Sizes = readonly [b: number, t: number, d: number, a: number];

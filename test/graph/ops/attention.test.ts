@@ -19,6 +19,7 @@ import { reshape } from "../../../src/graph/ops/reshape.ts";
 import { executionOrder } from "../../../src/graph/order.ts";
 import { planSteps } from "../../../src/graph/steps.ts";
 import { ShapeError, size, type Tensor } from "../../../src/graph/tensor.ts";
+import { choice } from "../../choice.ts";
 import { testDevice } from "../device.ts";
 import { referenceAttention, referenceBucket } from "./attention-reference.ts";
 import {
@@ -29,17 +30,22 @@ import {
   operand,
   sideBySide,
 } from "./check.ts";
-import { variants } from "./variants.ts";
+import { chosenVariants, variants } from "./variants.ts";
 
 const test = suite("attention");
 const device = await testDevice();
 
-/** Without subgroups, CPU adapters compute attention as products whatever the size of a head. */
 const [cpu] = variants(device);
-const all: [name: string, gpu: Gpu][] = [
-  ...variants(device),
-  ["without subgroups", { ...cpu[1], features: { ...cpu[1].features, subgroups: false } }],
-];
+const all = variants(device);
+// Without subgroups, CPU adapters compute attention as products whatever the size of a head.
+if (hasBroadcasts(adapterOf(device))) {
+  all.push(["without subgroups", {
+    ...cpu[1],
+    features: { ...cpu[1].features, subgroups: false },
+  }]);
+}
+/** Those whose kernels this adapter chooses and, in an exhaustive run, all. */
+const chosen = choice.exhaustive ? all : chosenVariants(device);
 
 interface Positions {
   readonly buckets: number;
@@ -297,6 +303,9 @@ const cases: Record<string, Case> = {
   },
 };
 
+/** What a quick run tries of kernels that this adapter does not choose: they are slow to compile. */
+const sample = "dropout";
+
 /** Scores for several chunks: too many for the other variant on llvmpipe, which stops long loops. */
 const chunkedCases: Record<string, Case> = {
   "queries of one element in several chunks": {
@@ -347,13 +356,15 @@ for (const [variant, gpu] of all) {
   for (const [name, given] of Object.entries(cases)) {
     for (const isSelf of given.queryLength === given.keyLength ? [false, true] : [false]) {
       const title = `${variant}, ${name}${isSelf ? ", in one tensor" : ""}`;
-      test(`${title}: result and gradients are the reference's`, () => check(given, gpu, isSelf));
+      const isChosen = chosen.some(([name]) => name === variant);
+      const tried = isChosen || name === sample ? test : test.exhaustive;
+      tried(`${title}: result and gradients are the reference's`, () => check(given, gpu, isSelf));
     }
   }
 }
 
 test("a query that sees a single key has exactly no gradient", async () => {
-  for (const [variant, gpu] of all) {
+  for (const [variant, gpu] of chosen) {
     for (const headSize of [8, 11, 32]) {
       const operands = {
         query: operand([2, 5, headSize], 1),
@@ -378,13 +389,13 @@ for (const reference of fixture) {
     const positions = { buckets, bidirectional, maxDistance };
     const expected = referenceBucket(positions);
     assert.equal(bucket.map((_, i) => expected(from + i)), bucket);
-    for (const [, gpu] of all) {
+    for (const [, gpu] of chosen) {
       await check({ queryLength: 1 - from, keyLength: to + 1, headSize: 3, positions }, gpu);
     }
   });
 }
 
-for (const [variant, gpu] of all) {
+for (const [variant, gpu] of chosen) {
   test(`${variant}: gradients agree with finite differences`, () =>
     checkGradient(
       gpu,
@@ -464,7 +475,7 @@ test("chunks cover every query of every element once, in order, and have about a
 test("a frozen operand costs no dispatch in the backward pass", async () => {
   const query = input("query", [1, 4, 8]), table = input("table", [32, 2]);
   const keyValue = input("keyValue", [1, 4, 16]);
-  for (const [variant, gpu] of all) {
+  for (const [variant, gpu] of chosen) {
     const dispatches = async (wanted: Tensor[], positions?: AttentionOptions["positions"]) => {
       const output = crossAttention(query, keyValue, { heads: 2, positions, maskValue: -1e4 });
       const loss = matmul(reshape(output, [1, 32]), input("weights", [32, 1]));
@@ -504,7 +515,7 @@ test("subgroups of 8 on a CPU adapter make it one dispatch, and its gradients an
   assert.is(await dispatches([x, table]), 4);
 });
 
-for (const [variant, gpu] of variants(device)) {
+for (const [variant, gpu] of chosenVariants(device)) {
   test(`${variant}: a gradient is the same whichever others are wanted`, async () => {
     const shape = [2, 70, 22];
     const operands = {
@@ -575,7 +586,7 @@ test("NaN in one value reaches every query that can see it, and no other row", a
   const value = operand([2, 4, 8], 3);
   value.values[0] = NaN;
   const x = sideBySide(operand([2, 4, 8], 1), operand([2, 4, 8], 2), value);
-  for (const [variant, gpu] of all) {
+  for (const [variant, gpu] of chosen) {
     const { output } = await evaluate(gpu, { x }, ({ x }) => ({
       output: selfAttention(x, { heads: 2, maskValue: -1e4 }),
     }));

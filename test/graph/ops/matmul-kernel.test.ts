@@ -2,6 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
   candidatesOf,
+  hasBroadcasts,
   type MatmulAdapter,
   type MatmulCandidate,
   matmulCandidates,
@@ -22,6 +23,7 @@ import { packUniforms } from "../../../src/gpu/reflection.ts";
 import { pipelineFor } from "../../../src/gpu/pipelines.ts";
 import { READBACK, STORAGE, UNIFORM } from "../../../src/gpu/usage.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../../../src/io/half.ts";
+import { choice } from "../../choice.ts";
 import { raceCheck } from "../../shaders/race.ts";
 import { testDevice } from "../device.ts";
 
@@ -37,6 +39,12 @@ const adapter: MatmulAdapter = {
 const variants: MatmulVariant[] = adapter.subgroups && adapter.subgroupSize === 8
   ? ["register", "tiled", "thin", "subgroup"]
   : ["register", "tiled", "thin"];
+/** Those that this adapter chooses from. Of the others, slow to compile, a quick run tries a sample. */
+const chosen: MatmulVariant[] = !adapter.isCpu
+  ? ["tiled", "thin"]
+  : hasBroadcasts(adapter)
+  ? ["subgroup"]
+  : ["register"];
 /** Of dropout. */
 const SEED = Uint32Array.of(0x7fc0_1234, 56);
 /** Of the operands: whether a, and whether b is transposed. */
@@ -61,37 +69,61 @@ const shapes = [
 /** The same for operands of halves, of few outputs because large blocks take long to compile. */
 const halfShapes = [[1, 1, 1, 1], [2, 9, 7, 5], [3, 8, 12, 8], [1, 5, 3, 1021], [2, 11, 13, 66]];
 
+for (const variant of variants.filter((variant) => !chosen.includes(variant))) {
+  test(`${variant}: a sample agrees with a plain loop`, async () => {
+    const [m, n, k] = [variant === "thin" ? 3 : 33, 65, 70];
+    const layout = { transposeA: false, transposeB: true, aStride: m * k, bStride: n * k };
+    await agrees({ batch: 2, m, n, k, ...layout }, variant, { halves: ["b"] });
+  });
+}
+
 for (const variant of variants) {
+  const thorough = chosen.includes(variant) ? test : test.exhaustive;
   for (const [transposeA, transposeB] of layoutsOf(variant)) {
     const layout = `${transposeA ? "t" : "n"}${transposeB ? "t" : "n"}`;
-    test(`${variant} ${layout} agrees with a plain loop on awkward sizes`, async () => {
+    thorough(`${variant} ${layout} agrees with a plain loop on awkward sizes`, async () => {
       for (const [batch, m, n, k] of shapes) {
         const strides = { aStride: m * k, bStride: n * k };
         await agrees({ batch, m, n, k, transposeA, transposeB, ...strides }, variant);
       }
     });
 
-    test(`${variant} ${layout} reads an operand of halves, packed across odd rows too`, async () => {
-      for (const [batch, m, n, k] of halfShapes) {
-        const problem = { batch, m, n, k, transposeA, transposeB, aStride: m * k, bStride: n * k };
-        if (batch > 1) await agrees(problem, variant, { halves: ["a"] });
-        await agrees(problem, variant, { halves: ["b"] });
-        await agrees({ ...problem, bStride: 0 }, variant, { halves: ["b"] });
-      }
-    });
+    thorough(
+      `${variant} ${layout} reads an operand of halves, packed across odd rows too`,
+      async () => {
+        for (const [batch, m, n, k] of halfShapes) {
+          const problem = {
+            batch,
+            m,
+            n,
+            k,
+            transposeA,
+            transposeB,
+            aStride: m * k,
+            bStride: n * k,
+          };
+          if (batch > 1) await agrees(problem, variant, { halves: ["a"] });
+          await agrees(problem, variant, { halves: ["b"] });
+          await agrees({ ...problem, bStride: 0 }, variant, { halves: ["b"] });
+        }
+      },
+    );
   }
 
-  test(`${variant} scales, adds the bias, clips, drops, gates, adds the residual or differentiates a gate, in this order`, async () => {
-    const layout = { transposeA: false, transposeB: true };
-    for (const [batch, m, n, k] of [[2, 19, 23, 29], [3, 8, 16, 4], [1, 16, 12, 1024]]) {
-      const sizes = { batch, m, n, k, aStride: m * k, bStride: n * k };
-      for (const epilogue of epilogues(n)) {
-        await agrees({ ...layout, ...sizes, alpha: 0.25, epilogue }, variant);
+  thorough(
+    `${variant} scales, adds the bias, clips, drops, gates, adds the residual or differentiates a gate, in this order`,
+    async () => {
+      const layout = { transposeA: false, transposeB: true };
+      for (const [batch, m, n, k] of [[2, 19, 23, 29], [3, 8, 16, 4], [1, 16, 12, 1024]]) {
+        const sizes = { batch, m, n, k, aStride: m * k, bStride: n * k };
+        for (const epilogue of epilogues(n)) {
+          await agrees({ ...layout, ...sizes, alpha: 0.25, epilogue }, variant);
+        }
       }
-    }
-  });
+    },
+  );
 
-  test(`${variant} hides no NaN behind a ReLU, and shows it in its row alone`, async () => {
+  thorough(`${variant} hides no NaN behind a ReLU, and shows it in its row alone`, async () => {
     const layout = { transposeA: false, transposeB: true };
     for (const [m, n, k] of [[19, 23, 29], [8, 16, 4], [16, 12, 1024]]) {
       const sizes = { batch: 1, m, n, k, aStride: m * k, bStride: n * k };
@@ -103,20 +135,20 @@ for (const variant of variants) {
     }
   });
 
-  test(`${variant} shares an operand of stride 0 among the batch`, async () => {
+  thorough(`${variant} shares an operand of stride 0 among the batch`, async () => {
     const sizes = { batch: 3, m: 10, n: 12, k: 20, transposeA: false, transposeB: true };
     await agrees({ ...sizes, aStride: 0, bStride: 240 }, variant);
     await agrees({ ...sizes, aStride: 200, bStride: 0 }, variant);
   });
 
-  test(`${variant} multiplies heads in place, and writes nothing between them`, async () => {
+  thorough(`${variant} multiplies heads in place, and writes nothing between them`, async () => {
     for (const [transposeA, transposeB] of layoutsOf(variant)) {
       await agrees(headsProblem({ headSize: 8, transposeA, transposeB }), variant);
       await agrees(headsProblem({ headSize: 5, transposeA, transposeB }), variant);
     }
   });
 
-  test(`${variant} adds to a window of the result, from windows of its operands`, async () => {
+  thorough(`${variant} adds to a window of the result, from windows of its operands`, async () => {
     for (const [transposeA, transposeB] of layoutsOf(variant)) {
       for (const [headSize, aOffset, bOffset] of [[8, 8, 12], [8, 3, 4], [5, 1, 2]]) {
         const { layout, ...problem } = headsProblem({ headSize, transposeA, transposeB });
@@ -129,7 +161,7 @@ for (const variant of variants) {
     }
   });
 
-  test(`${variant} never splits the sum of a result that is not contiguous`, async () => {
+  thorough(`${variant} never splits the sum of a result that is not contiguous`, async () => {
     const long = variant === "thin" ? { headSize: 2500 } : { headSize: 2, length: 2500 };
     const layout = { transposeA: variant !== "thin", transposeB: variant === "thin" };
     const problem = headsProblem({ ...long, ...layout });
@@ -137,7 +169,7 @@ for (const variant of variants) {
     await agrees(problem, variant);
   });
 
-  test(`${variant} divides a result in all its ways, whole blocks and others`, async () => {
+  thorough(`${variant} divides a result in all its ways, whole blocks and others`, async () => {
     const m = variant === "thin" ? 16 : 128;
     for (
       const [rows, n, k] of [[m, 256, 128], [m + 5, 257, 130], [2, 36, 515], [1, 36, 8]]
@@ -151,7 +183,7 @@ for (const variant of variants) {
     }
   });
 
-  test(`${variant} differentiates a gate in all its ways to divide a result`, async () => {
+  thorough(`${variant} differentiates a gate in all its ways to divide a result`, async () => {
     const transposeB = variant === "thin";
     for (const [m, n, k] of [[29, 70, 9], [2, 36, 515]]) {
       const epilogue = { dropout: { rate: 0.4, site: 7 }, gateGradient: true };
@@ -162,7 +194,7 @@ for (const variant of variants) {
     }
   });
 
-  test(`${variant} gives the same bits on every run of a split sum`, async () => {
+  thorough(`${variant} gives the same bits on every run of a split sum`, async () => {
     const layout = { transposeA: variant !== "thin", transposeB: variant === "thin" };
     const problem = { batch: 1, m: 16, n: 16, k: 4099, ...layout, aStride: 0, bStride: 0 };
     const operands = operandsOf(problem);
@@ -187,7 +219,7 @@ test("folds more workgroups than a dimension holds into two", () => {
 test("computes surplus workgroups of a folded grid without harm", async () => {
   const sizes = { batch: 7, m: 31, n: 35, k: 8, transposeA: false, transposeB: true };
   const limits = { maxComputeWorkgroupsPerDimension: 3 };
-  for (const variant of variants) {
+  for (const variant of choice.exhaustive ? variants : chosen) {
     const on = { ...adapter, limits };
     await agrees({ ...sizes, aStride: 248, bStride: 280 }, variant, { on });
   }
@@ -232,7 +264,8 @@ test("every division has a name of its own", () => {
 });
 
 for (const variant of ["tiled", "thin"] as const) {
-  test(`${variant} has no data race in any division, and needs each of its barriers`, () => {
+  // An interpreter takes minutes for them.
+  test.exhaustive(`${variant} has no data race in any division, and needs each of its barriers`, () => {
     const sizes = { batch: 1, m: 33, n: 35, k: 35, transposeA: false, transposeB: true };
     const plain = { ...sizes, m: variant === "thin" ? 5 : 33, aStride: 0, bStride: 0 };
     // Around it, a norm has the sums of its rows go through workgroup memory too.

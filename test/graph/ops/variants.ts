@@ -4,10 +4,19 @@
  */
 
 import type { Gpu } from "../../../src/gpu/device.ts";
+import { choice } from "../../choice.ts";
 
 /** The device twice, under the names of the variants that its ops will choose. */
 export function variants(gpu: Gpu): [name: string, gpu: Gpu][] {
   return [["CPU variant", pretending(gpu, true)], ["GPU variant", pretending(gpu, false)]];
+}
+
+/**
+ * Those of `variants` that are worth their time: the kind that the device is of and, in an exhaustive run, the
+ * other. For kernels of which some drivers take seconds to compile each: large blocks, unrolled.
+ */
+export function chosenVariants(gpu: Gpu): [name: string, gpu: Gpu][] {
+  return variants(gpu).filter(([, seen]) => choice.exhaustive || seen.isCpu === gpu.isCpu);
 }
 
 function pretending(gpu: Gpu, isCpu: boolean): Gpu {
