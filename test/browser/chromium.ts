@@ -32,8 +32,14 @@ export async function launchChromium(): Promise<Browser> {
   return await chromium.launch({
     executablePath: `${directory}/chromium`,
     args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"],
-    // The libraries Chromium needs beyond glibc, so that nothing has to be installed.
-    env: { ...Deno.env.toObject(), LD_LIBRARY_PATH: `${directory}/lib` },
+    env: {
+      ...Deno.env.toObject(),
+      // The libraries Chromium needs beyond glibc, so that nothing has to be installed.
+      LD_LIBRARY_PATH: `${directory}/lib`,
+      // Whatever driver this machine's Vulkan programs are told to use.
+      VK_DRIVER_FILES: `${directory}/vk_swiftshader_icd.json`,
+      VK_ICD_FILENAMES: `${directory}/vk_swiftshader_icd.json`,
+    },
   });
 }
 
