@@ -8,7 +8,7 @@ import type { Split } from "../src/data/types.ts";
 import { bySubtask } from "../src/data/units.ts";
 import { UserError } from "../src/errors.ts";
 import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
-import { diskFiles, makeDirectory, writeAtomic } from "../src/platform/files.ts";
+import { makeDirectory, writeAtomic } from "../src/platform/files.ts";
 import { evaluate, type Evaluation } from "../src/train/evaluate.ts";
 import { defaults, type Recipe, type Settings } from "../src/train/settings.ts";
 import { checkTrained, placeTrained } from "../src/train/trained-model.ts";
@@ -16,6 +16,7 @@ import { run } from "./frame/command.ts";
 import { list, positiveInteger } from "./frame/config.ts";
 import { showLoading } from "./frame/loading.ts";
 import { builtInSource } from "./frame/data-places.ts";
+import { dataFiles } from "./frame/hub-data.ts";
 import { joined, type OwnFlags, withOwnTasks } from "./frame/own-flags.ts";
 import { resolveTasks } from "./frame/own-tasks.ts";
 import { openModel } from "./frame/places.ts";
@@ -96,7 +97,7 @@ async function evaluateModel(
   const datasets = await loadDatasets({
     ...(tasks && { tasks }),
     ...(source && { data: source }),
-    own: { tasks: taskFile, files: diskFiles },
+    own: { tasks: taskFile, files: dataFiles },
     tell: console.error,
     splits: () => [split],
     splitValidation,

@@ -10,7 +10,7 @@ import type { Parameters } from "../src/graph/parameters.ts";
 import { size } from "../src/graph/tensor.ts";
 import { tuningOf } from "../src/graph/tuning.ts";
 import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
-import { diskFiles, exists } from "../src/platform/files.ts";
+import { exists } from "../src/platform/files.ts";
 import { runTuningFile, tuneLikeRun } from "../src/platform/tuning-file.ts";
 import { hasCheckpoint } from "../src/train/checkpoint.ts";
 import { type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
@@ -22,6 +22,7 @@ import { defaults, type Options, resolveSettings, type Settings } from "../src/t
 import { matchModel } from "../src/train/model-files.ts";
 import { run } from "./frame/command.ts";
 import { builtInSource } from "./frame/data-places.ts";
+import { dataFiles } from "./frame/hub-data.ts";
 import { onInterrupt } from "./frame/interrupt.ts";
 import { showLoading } from "./frame/loading.ts";
 import { type OwnFlags, withoutOwnFlags, withOwnTasks } from "./frame/own-flags.ts";
@@ -194,7 +195,7 @@ async function loadData(
   return await loadDatasets({
     tasks: [...tasks, ...evalTasks.filter((task) => !tasks.includes(task))],
     ...(source && { data: source }),
-    own: { tasks: taskFile, files: diskFiles },
+    own: { tasks: taskFile, files: dataFiles },
     tell: console.error,
     splits: (task) => [
       ...(tasks.includes(task) && steps !== 0 ? ["train"] as const : []),

@@ -1,12 +1,14 @@
 /** Which of the places that `--data` names each of the user's own tasks is read from. */
 
+import { hubTasks } from "../../src/data/hub-tasks.ts";
 import type { OwnTask, SplitPaths } from "../../src/data/own/definition.ts";
 import type { LocatedTask } from "../../src/data/own/load.ts";
-import { findSplits, findTask, requireSplits } from "../../src/data/own/locate.ts";
+import { findSplits, findTask } from "../../src/data/own/locate.ts";
 import type { Split } from "../../src/data/types.ts";
 import { UserError } from "../../src/errors.ts";
 import { diskFiles } from "../../src/platform/files.ts";
 import type { DataPlace } from "./data-places.ts";
+import { type HubPlace, locateData } from "./hub-data.ts";
 
 /** What decides it besides the places. */
 export interface Claims {
@@ -47,7 +49,7 @@ export class DataFinder {
     if (named.length > 1) throw new UserError(`--data names ${named.length} places for ${name}`);
     if (named.length === 1) {
       this.#used.add(named[0]);
-      return this.#asScored(task, await requireSplits(diskFiles, task, named[0].path));
+      return this.#asScored(task, await locateData(task, named[0].path));
     }
     const isWritten = this.claims.written.some((task) =>
       task.name === name && task.data !== undefined
@@ -88,13 +90,14 @@ export class DataFinder {
 
   async #written(task: OwnTask): Promise<SplitPaths> {
     const { data } = task;
-    return typeof data === "object" ? data : await requireSplits(diskFiles, task, data!);
+    return typeof data === "object" ? data : await locateData(task, data!);
   }
 
-  async #findIn({ path, isTable }: DataPlace, task: OwnTask): Promise<SplitPaths | undefined> {
+  async #findIn({ path, isTable, hub }: DataPlace, task: OwnTask): Promise<SplitPaths | undefined> {
     const isOnly = task.name === this.#only;
-    if (isTable) {
-      if (isOnly) return await requireSplits(diskFiles, task, path);
+    if (hub && !this.#isFree(hub)) return undefined;
+    if (isTable || hub) {
+      if (isOnly) return await locateData(task, path);
       if (this.#only !== undefined) return undefined;
       throw new UserError(
         `${path} is the data of one task, and ${
@@ -107,13 +110,20 @@ export class DataFinder {
       (isOnly ? await findSplits(diskFiles, path, task.splits) : undefined);
   }
 
+  /** Whether a data set of the hub may be a task's of the user's own: beside others, not one of those built in. */
+  #isFree({ repository, configuration }: HubPlace): boolean {
+    if (!repository?.includes("/")) return false;
+    const isBuiltIn = Object.values(hubTasks).some((task) => task.repository === repository);
+    return !isBuiltIn || configuration !== undefined || this.places.length === 1;
+  }
+
   /** A single table is scored whole, unless it is the one that the run divides itself. */
   #asScored({ name }: OwnTask, found: SplitPaths): SplitPaths {
     const { scored, known } = this.claims;
     const before = known.get(name)?.data;
     const isSame = JSON.stringify(found.train) === JSON.stringify(before?.train);
     if (before && isSame && Object.keys(found).length === 1) return before;
-    const isSingle = Object.keys(found).join() === "train" && typeof found.train === "string";
+    const isSingle = Object.keys(found).join() === "train";
     return scored && isSingle ? { [scored]: found.train! } : found;
   }
 }

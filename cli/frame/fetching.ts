@@ -1,6 +1,7 @@
-/** What a command says while a model is fetched from the hub. */
+/** What a command says while something is fetched from the hub. */
 
 import { type DownloadProgress, openHubModel } from "../../src/platform/hub.ts";
+import { fetchHubFile } from "../../src/platform/hub-datasets.ts";
 import { createDisplay, type Display, duration } from "./progress.ts";
 
 /**
@@ -8,18 +9,35 @@ import { createDisplay, type Display, duration } from "./progress.ts";
  *
  * @throws {UserError} as `openHubModel` does
  */
-export async function fetchModel(id: string): Promise<string> {
+export function fetchModel(id: string): Promise<string> {
+  return showTransfer(id, (onProgress) => openHubModel(id, { onProgress }));
+}
+
+/**
+ * The path here of a file of a data set of the hub, with a bar while it is on its way.
+ *
+ * @throws {UserError} as `fetchHubFile` does
+ */
+export function fetchData(place: string): Promise<string> {
+  return showTransfer(
+    place.replace(/@[0-9a-f]{40}/, ""),
+    (onProgress) => fetchHubFile(place, { onProgress }),
+  );
+}
+
+async function showTransfer<T>(
+  name: string,
+  fetch: (onProgress: (progress: DownloadProgress) => void) => Promise<T>,
+): Promise<T> {
   let display: Display | undefined;
   let describe: ((progress: DownloadProgress) => string) | undefined;
   try {
-    return await openHubModel(id, {
-      onProgress(progress) {
-        const { received, total } = progress;
-        display ??= createDisplay({ name: id, total: Math.ceil(total / 1e6) });
-        describe ??= describer(progress);
-        const megabytes = received === total ? Math.ceil(total / 1e6) : Math.floor(received / 1e6);
-        display.update(megabytes, describe(progress));
-      },
+    return await fetch((progress) => {
+      const { received, total } = progress;
+      display ??= createDisplay({ name, total: Math.ceil(total / 1e6) });
+      describe ??= describer(progress);
+      const megabytes = received === total ? Math.ceil(total / 1e6) : Math.floor(received / 1e6);
+      display.update(megabytes, describe(progress));
     });
   } finally {
     display?.stop();

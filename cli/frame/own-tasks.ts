@@ -11,9 +11,10 @@ import { completeTask, type LocatedTask } from "../../src/data/own/load.ts";
 import { fileTask, reservedNames, taskNames } from "../../src/data/tasks.ts";
 import type { Split } from "../../src/data/types.ts";
 import { suggestion, UserError } from "../../src/errors.ts";
-import { diskFiles, exists, readText } from "../../src/platform/files.ts";
+import { exists, readText } from "../../src/platform/files.ts";
 import { DataFinder } from "./data-finder.ts";
 import { formatPlaces, nameByPlaces, parsePlaces } from "./data-places.ts";
+import { dataFiles, parseHubPlace } from "./hub-data.ts";
 import { type OwnFlags, ownFlags } from "./own-flags.ts";
 
 /** What is said of tasks and data. */
@@ -66,7 +67,7 @@ export async function resolveTasks(
     const base = overlay(known.get(name), written.find((task) => task.name === name)) ?? { name };
     const data = await finder.find(base);
     if (data === undefined) throw await unknownTask(name, parsed.map(({ path }) => path));
-    located.push(inOrder(await completeTask({ ...withFlags(base, said), data }, diskFiles)));
+    located.push(inOrder(await completeTask({ ...withFlags(base, said), data }, dataFiles)));
   }
   finder.checkUse(all.filter((name) => fileTask(name) !== undefined));
   return {
@@ -139,10 +140,11 @@ async function readTaskFiles(taskFile: OwnFlags["taskFile"] = []): Promise<OwnTa
 function absolute(task: OwnTask, folder: string): OwnTask {
   const { data } = task;
   if (data === undefined) return task;
-  if (typeof data === "string") return { ...task, data: resolve(folder, data) };
+  const from = (path: string) => path.startsWith("hub:") ? path : resolve(folder, path);
+  if (typeof data === "string") return { ...task, data: from(data) };
   const paths = Object.entries(data).map(([split, paths]) => [
     split,
-    typeof paths === "string" ? resolve(folder, paths) : paths.map((path) => resolve(folder, path)),
+    typeof paths === "string" ? from(paths) : paths.map(from),
   ]);
   return { ...task, data: Object.fromEntries(paths) };
 }
@@ -246,7 +248,9 @@ function checkUse(
 
 async function unknownTask(name: string, paths: readonly string[]): Promise<UserError> {
   for (const path of paths) {
-    if (!await exists(path)) return new UserError(`there is no file or folder ${path}`);
+    if (parseHubPlace(path) === undefined && !await exists(path)) {
+      return new UserError(`there is no file or folder ${path}`);
+    }
   }
   const known = `there is no task "${name}"${suggestion(name, taskNames)}`;
   return new UserError(

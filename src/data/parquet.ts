@@ -14,7 +14,13 @@ export interface ParquetFile {
    * Its rows, with the columns that are asked for: text as strings, whole numbers as numbers where they are
    * exact, structs as objects and lists as arrays.
    */
-  rows(columns?: readonly string[]): AsyncGenerator<DataRow>;
+  rows(columns?: readonly string[], where?: RowGroupFilter): AsyncGenerator<DataRow>;
+}
+
+/** Passes over row groups in which no row has a value of a column that is wanted. */
+export interface RowGroupFilter {
+  readonly column: string;
+  readonly accepts: (value: unknown) => boolean;
 }
 
 /** Opens a Parquet file. @throws {UserError} if it is none, or damaged */
@@ -31,18 +37,34 @@ export async function openParquet(source: ByteSource): Promise<ParquetFile> {
   const metadata = await explain(source, () => parquetMetadataAsync(file));
   const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
 
-  async function* rows(wanted?: readonly string[]): AsyncGenerator<DataRow> {
+  async function* rows(
+    wanted?: readonly string[],
+    where?: RowGroupFilter,
+  ): AsyncGenerator<DataRow> {
     let rowStart = 0;
     for (const { num_rows } of metadata.row_groups) {
       const rowEnd = rowStart + Number(num_rows);
-      const request = { file, metadata, compressors, rowStart, rowEnd };
-      const group = await explain(
-        source,
-        () => parquetReadObjects({ ...request, ...(wanted && { columns: [...wanted] }) }),
-      );
-      for (const row of group) yield asJson(row) as DataRow;
+      const range = { rowStart, rowEnd };
       rowStart = rowEnd;
+      if (
+        where &&
+        !(await read(range, [where.column])).some((row) => where.accepts(row[where.column]))
+      ) {
+        continue;
+      }
+      for (const row of await read(range, wanted)) yield asJson(row) as DataRow;
     }
+  }
+
+  function read(range: { rowStart: number; rowEnd: number }, wanted?: readonly string[]) {
+    const request = {
+      file,
+      metadata,
+      compressors,
+      ...range,
+      ...(wanted && { columns: [...wanted] }),
+    };
+    return explain(source, () => parquetReadObjects(request));
   }
   return { columns, rowCount: Number(metadata.num_rows), rows };
 }

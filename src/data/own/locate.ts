@@ -9,8 +9,8 @@ import { type OwnTask, type SplitPaths, SPLITS } from "./definition.ts";
 import type { DataFiles } from "./files.ts";
 import { isTable, TABLE_ENDINGS } from "./table.ts";
 
-/** What the files of each split are called. */
-const USUAL: Readonly<Record<Split, readonly string[]>> = {
+/** What splits are called elsewhere. */
+export const SPLIT_NAMES: Readonly<Record<Split, readonly string[]>> = {
   train: ["train"],
   validation: ["validation", "valid", "val", "dev", "eval"],
   test: ["test"],
@@ -37,7 +37,12 @@ export async function findSplits(
   for (const folder of [path, `${path}/data`]) {
     const names = await files.list(folder);
     const found = names && SPLITS.flatMap((split) => {
-      const paths = filesOf(names, splits[split] ? [splits[split]] : USUAL[split], folder, split);
+      const paths = filesOf(
+        names,
+        splits[split] ? [splits[split]] : SPLIT_NAMES[split],
+        folder,
+        split,
+      );
       return paths.length > 0 ? [[split, paths.length === 1 ? paths[0] : paths] as const] : [];
     });
     if (found && found.length > 0) return Object.fromEntries(found);

@@ -7,7 +7,7 @@
 import { UserError } from "../../errors.ts";
 import { csvRows } from "../csv.ts";
 import type { DataRow } from "../formats.ts";
-import { openParquet } from "../parquet.ts";
+import { openParquet, type RowGroupFilter } from "../parquet.ts";
 import { decodeLines, decodeText } from "../text.ts";
 import type { DataFiles } from "./files.ts";
 
@@ -23,8 +23,11 @@ export interface Table {
   readonly path: string;
   /** The columns of the file, or of its first row where each row names its own. */
   readonly columns: readonly string[];
-  /** The rows, once, with at least these columns where they have them. */
-  rows(columns: readonly string[]): AsyncGenerator<TableRow>;
+  /**
+   * The rows, once, with at least these columns where they have them. Rows that `where` does not accept may
+   * be passed over.
+   */
+  rows(columns: readonly string[], where?: RowGroupFilter): AsyncGenerator<TableRow>;
   /** Lets the file go, where its rows are not read to their end. */
   close(): Promise<unknown>;
 }
@@ -166,9 +169,14 @@ async function openCells(
 async function openRowGroups(files: DataFiles, path: string): Promise<Table> {
   const file = await openParquet(await files.open(path));
   if (file.rowCount === 0) throw new UserError(`${path} has no rows`);
-  async function* read(wanted: readonly string[]): AsyncGenerator<TableRow> {
+  async function* read(
+    wanted: readonly string[],
+    where?: RowGroupFilter,
+  ): AsyncGenerator<TableRow> {
     let number = 0;
-    for await (const row of file.rows(wanted)) yield { row, place: `${path}, row ${++number}` };
+    for await (const row of file.rows(wanted, where)) {
+      yield { row, place: `${path}, row ${++number}` };
+    }
   }
   return { path, columns: file.columns, rows: read, close: () => Promise.resolve() };
 }
