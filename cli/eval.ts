@@ -21,7 +21,7 @@ import { joined, type OwnFlags, withOwnTasks } from "./frame/own-flags.ts";
 import { resolveTasks } from "./frame/own-tasks.ts";
 import { openModel } from "./frame/places.ts";
 import { scoreTable } from "./frame/scores.ts";
-import { tellRead } from "./frame/data-report.ts";
+import { tellOwn, tellRead } from "./frame/data-report.ts";
 import { readSettings, SKIP_BAD, storageOption } from "./frame/settings.ts";
 import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
 import { tokenizerChoice, withTokenizer } from "./frame/tokenizers.ts";
@@ -98,7 +98,7 @@ async function evaluateModel(
     ...(tasks && { tasks }),
     ...(source && { data: source }),
     own: { tasks: taskFile, files: dataFiles },
-    tell: console.error,
+    onReadOwn: tellOwn,
     splits: () => [split],
     splitValidation,
     dataSeed,

@@ -32,7 +32,7 @@ import { profileTable } from "./frame/profile.ts";
 import { createProgress, duration, type Progress } from "./frame/progress.ts";
 import { changesOf, describeChanges, resumedOptions, runToResume } from "./frame/resuming.ts";
 import { gainTable, scoreLine } from "./frame/scores.ts";
-import { tellRead } from "./frame/data-report.ts";
+import { tellOwn, tellRead } from "./frame/data-report.ts";
 import { readSettings, withSettings, withSettingsFile } from "./frame/settings.ts";
 import { tokenizerChoice } from "./frame/tokenizers.ts";
 import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
@@ -196,7 +196,7 @@ async function loadData(
     tasks: [...tasks, ...evalTasks.filter((task) => !tasks.includes(task))],
     ...(source && { data: source }),
     own: { tasks: taskFile, files: dataFiles },
-    tell: console.error,
+    onReadOwn: tellOwn,
     splits: (task) => [
       ...(tasks.includes(task) && steps !== 0 ? ["train"] as const : []),
       ...(evalTasks.includes(task) ? scored : []),

@@ -1,6 +1,8 @@
 /** What was read of a task's files, as one line for people. */
 
+import { relative } from "node:path";
 import type { FileRecord, LeftOut } from "../../src/data/ledger.ts";
+import type { OwnRead } from "../../src/data/own/load.ts";
 import type { TaskFiles } from "../../src/data/tasks.ts";
 
 /** Says on stderr what was read of a task's files. */
@@ -23,6 +25,35 @@ export function describeRead({ task, root, files }: TaskFiles): string {
     return `${count(rows)} ${splits.join(" and ")} from ${path}${notes}`;
   });
   return `Read ${task} in ${root}: ${parts.join(", ")}`;
+}
+
+/** Says on stderr what was read of a task of the user's own. */
+export function tellOwn(read: OwnRead): void {
+  if (read.splits.length > 0) console.error(describeOwn(read));
+}
+
+/** One line: the files and their columns, what became of their rows, and how answers are scored. */
+export function describeOwn({ task, files, splits, seed }: OwnRead): string {
+  const parts = files.map((file) => {
+    const notes = [file.columns, ...leftOut(file)].join("; ");
+    return `${count(file.rows)} rows of ${shortPath(file.path)} (${notes})`;
+  });
+  const sizes = splits.map(({ split, size, from, cut = from }) => {
+    if (split === "test" && cut === "validation") {
+      return `the ${count(size)} that validate also test, for there is no test split`;
+    }
+    const purpose = `${count(size)} to ${split === "validation" ? "validate" : split}`;
+    return cut === from ? purpose : `${purpose}, cut off at random with data seed ${seed}`;
+  });
+  return `Read ${task.name}: ${parts.join(", ")}; ${sizes.join("; ")}; scored by ${
+    task.metrics.join(", ")
+  }`;
+}
+
+/** A path as seen from where the user is, where it is below. */
+function shortPath(path: string): string {
+  const here = relative(".", path);
+  return here.startsWith("..") || path.startsWith("hub:") ? path : here;
 }
 
 function leftOut({ note, bad, unlabelled, unanswerable }: FileRecord): string[] {

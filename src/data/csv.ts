@@ -2,8 +2,7 @@
  * Comma-separated values, and values separated by other characters, by the rules of RFC 4180.
  *
  * Quotes inside a cell that does not begin with one mean themselves, as Python's `csv` and pandas have it.
- * A row with more or fewer cells than the header, and a quote that is never closed, are errors: nothing is
- * shifted or swallowed.
+ * A quote that is never closed is an error: it would swallow the rows up to the next.
  */
 
 import { UserError } from "../errors.ts";
@@ -63,7 +62,6 @@ export async function* csvRows(
   );
 
   let breaks = 0; // CRLFs in cells, which csv-parse takes for two line ends each
-  let width: number | undefined;
   let last = 0; // the line that the last row ended on
   try {
     for await (const { record, raw, info } of encoded.pipeThrough(parser)) {
@@ -72,13 +70,6 @@ export async function* csvRows(
       const place = `${name}:${info.lines - breaks - inside.length}`;
       if (record.some(hasSwallowed) && !raw.includes('"""')) throw unclosed(place);
       last = info.lines - breaks;
-      width ??= record.length;
-      if (record.length !== width) {
-        throw new UserError(
-          `${place} has ${record.length} cells where the header has ${width}: quote the cells that ` +
-            `contain the character between them`,
-        );
-      }
       yield { cells: record, place };
     }
   } catch (error) {

@@ -165,7 +165,8 @@ export function hubSource(
       const isWanted = (set: unknown) =>
         subset === undefined || plainName(String(set)) === plainName(subset);
       const where = subset === undefined ? undefined : { column: "subset", accepts: isWanted };
-      for await (const { row } of table.rows(there, where)) {
+      for await (const { read } of table.rows(there, where)) {
+        const row = read();
         if (isWanted(row.subset)) yield `${JSON.stringify(row)}\n`;
       }
     }

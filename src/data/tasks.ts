@@ -12,7 +12,7 @@ import { inferenceTask, inferenceTaskNames, loadInference } from "./inference.ts
 import { type FileRecord, Ledger } from "./ledger.ts";
 import { miniatureDatasets, miniatureTaskNames } from "./miniature/mixture.ts";
 import type { DataFiles } from "./own/files.ts";
-import { loadOwn, type LocatedTask } from "./own/load.ts";
+import { loadOwn, type LocatedTask, type OwnRead } from "./own/load.ts";
 import {
   loadReading,
   mrqaSets,
@@ -73,8 +73,8 @@ export interface DatasetRequest extends Omit<ReadingOptions, "ledger"> {
   readonly dataSeed?: number;
   /** Tasks of the user's own, which `tasks` may name as well. */
   readonly own?: OwnTasks;
-  /** Told, in a sentence for each task of the user's own, what was read and how it was divided. */
-  readonly tell?: (line: string) => void;
+  /** Is told, for each task of the user's own, what was read and how it was divided. */
+  readonly onReadOwn?: (read: OwnRead) => void;
   /** Whether bad rows are left out; unless told, where the publishers are known to ship some. */
   readonly skipBad?: boolean | undefined;
   /** Is told, for each task that is read from files, what was read of them. */
@@ -122,11 +122,15 @@ export async function loadDatasets(request: DatasetRequest): Promise<Dataset[]> 
 const isRead = (name: string): boolean => fileTaskNames.includes(name);
 
 async function loadFiles(name: string, request: DatasetRequest): Promise<Dataset> {
-  const { data, splits, splitValidation = false, dataSeed = 0, own, tell } = request;
+  const { data, splits, splitValidation = false, dataSeed = 0, own } = request;
   const task = own?.tasks.find((task) => task.name === name);
   if (task) {
-    const options = { splitValidation, dataSeed, ...(tell && { tell }) };
-    return await loadOwn(task, own!.files, splits?.(name) ?? allSplits, options);
+    return await loadOwn(task, own!.files, splits?.(name) ?? allSplits, {
+      splitValidation,
+      dataSeed,
+      skipBad: request.skipBad,
+      onRead: request.onReadOwn,
+    });
   }
   if (data === undefined) {
     throw new UserError(

@@ -65,7 +65,10 @@ test("a run keeps what its tasks are", async (context) => {
   const said =
     `--data mine=@/pairs.csv,more=@/more.jsonl --tasks mine,more --task-file @/mine.json`;
   await run(context, trainCommand(), `${tiny} ${said} --labels yes,no,two,three --out @/run`);
-  assert.match(told[0], /^mine: 12 rows of .*pairs\.csv \("q" → "a"\); 11 to train; 1 to validate/);
+  assert.match(
+    told[0],
+    /^Read mine: 12 rows of .*pairs\.csv \("q" → "a"\); 11 to train; 1 to validate/,
+  );
   const result = JSON.parse(printed.at(-1)!);
   assert.equal(Object.keys(result.test), ["mine", "more"]);
   assert.equal(Object.keys(result.test.mine), ["accuracy"]);

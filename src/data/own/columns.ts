@@ -7,6 +7,7 @@
 
 import { suggestion, UserError } from "../../errors.ts";
 import type { DataRow } from "../formats.ts";
+import { BadRow } from "../ledger.ts";
 import type { OwnTask } from "./definition.ts";
 
 /** How rows become text. */
@@ -109,24 +110,26 @@ export function neededColumns(
  * The texts of a row.
  *
  * @param place what the row is called in errors
- * @throws {UserError} for a value that is missing, empty or no text
+ * @throws {BadRow} for a value that is missing, empty or no text
  */
 export function readTexts({ source, target }: Columns, row: DataRow, place: string): RowText {
   const parts = source.map(({ text, column }) => text ?? textAt(row, column!, place));
   const columns = source.flatMap(({ column }) => column ?? []);
   const isEmpty = source.every(({ column }, i) => column === undefined || parts[i].trim() === "");
-  if (isEmpty) throw new UserError(`${place}: ${list(columns)} is empty`);
+  if (isEmpty) throw new BadRow(place, `${list(columns)} is empty`, "empty text");
   return { source: parts.join(""), targets: targetsAt(row, target, place) };
 }
 
 function targetsAt(row: DataRow, column: string, place: string): string[] {
   const value = valueAt(row, column, place);
   const values = Array.isArray(value) ? value : [value];
-  if (values.length === 0) throw new UserError(`${place}: "${column}" is an empty list`);
+  if (values.length === 0) throw new BadRow(place, `"${column}" is an empty list`, "empty text");
   const texts = values.map((value) => asText(value, column, place));
   if (texts.some((text) => text.trim() === "")) {
-    throw new UserError(
-      `${place}: "${column}" is empty, and an answer never is: write a word for it`,
+    throw new BadRow(
+      place,
+      `"${column}" is empty, and an answer never is: write a word for it`,
+      "empty text",
     );
   }
   return texts;
@@ -139,12 +142,16 @@ function textAt(row: DataRow, column: string, place: string): string {
 function asText(value: unknown, column: string, place: string): string {
   if (typeof value === "string") return value;
   if (typeof value === "number" || typeof value === "boolean") return String(value);
-  if (value === null) throw new UserError(`${place}: "${column}" is null`);
+  if (value === null) throw new BadRow(place, `"${column}" is null`, "a field");
   const [key] = Object.keys(Object(value));
   const hint = key !== undefined && !ArrayBuffer.isView(value) ? `, as ${column}.${key} is` : "";
-  throw new UserError(
-    `${place}: "${column}" is no text but ${Array.isArray(value) ? "a list" : "an object"}: ` +
-      `take a column that is text${hint}`,
+  throw new BadRow(
+    place,
+    `"${column}" is no text but ${
+      Array.isArray(value) ? "a list" : "an object"
+    }: take a column that is ` +
+      `text${hint}`,
+    "a field",
   );
 }
 
@@ -154,10 +161,12 @@ function valueAt(row: DataRow, path: string, place: string): unknown {
   let value: unknown = row;
   for (const key of path.split(".")) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) {
-      throw new UserError(
-        `${place}: there is no "${path}"${suggestion(path, Object.keys(row))}; there is ${
+      throw new BadRow(
+        place,
+        `there is no "${path}"${suggestion(path, Object.keys(row))}; there is ${
           list(Object.keys(row)) || "nothing"
         }`,
+        "a field",
       );
     }
     value = (value as Record<string, unknown>)[key];

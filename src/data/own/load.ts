@@ -1,10 +1,11 @@
 /**
  * A user's own task with its examples.
  *
- * Invariant: every row becomes an example, or is an error that names file and line.
+ * Invariant: every row becomes an example, is counted as left out, or is an error that names file and line.
  */
 
 import { UserError } from "../../errors.ts";
+import { BadRow, type FileRecord, Ledger } from "../ledger.ts";
 import type { Dataset, Example, MetricName, Split, TaskSpecification } from "../types.ts";
 import { chooseColumns, neededColumns, readTexts, type RowText } from "./columns.ts";
 import { defaultMetrics, labelWords, type OwnTask, type SplitPaths } from "./definition.ts";
@@ -22,8 +23,20 @@ export interface OwnOptions {
   /** Whether a task without a test split validates on rows that are not those it is tested on. */
   readonly splitValidation?: boolean;
   readonly dataSeed?: number;
-  /** Told, in a sentence, what was read and how it was divided. */
-  readonly tell?: (line: string) => void;
+  /** Whether bad rows are left out; they are not unless told. */
+  readonly skipBad?: boolean | undefined;
+  /** Is told what was read and how it was divided. */
+  readonly onRead?: ((read: OwnRead) => void) | undefined;
+}
+
+/** What was read of a task. */
+export interface OwnRead {
+  readonly task: TaskSpecification;
+  readonly files: readonly (FileRecord & { readonly columns: string })[];
+  /** For each split its size, and what it is made of. */
+  readonly splits: readonly (Origin & { readonly split: Split; readonly size: number })[];
+  /** Seed of what was cut off. */
+  readonly seed: number;
 }
 
 /** What a task is, without its examples. */
@@ -51,14 +64,14 @@ export async function loadOwn(
   task: LocatedTask,
   files: DataFiles,
   splits: readonly Split[],
-  { splitValidation = false, dataSeed: seed = 0, tell }: OwnOptions = {},
+  { splitValidation = false, dataSeed: seed = 0, skipBad = false, onRead }: OwnOptions = {},
 ): Promise<Dataset> {
   const { name, data } = task;
   const division: Division = { name, data, splitValidation, seed };
   const plan = planSplits(division, splits);
   const read = new Map<Split, SplitRows>();
   for (const { from } of plan.values()) {
-    if (!read.has(from)) read.set(from, await readSplit(task, files, from));
+    if (!read.has(from)) read.set(from, await readSplit(task, files, from, skipBad));
   }
   const isScored = [...plan.values()].some(({ cut }) => cut !== undefined);
   const train = read.get("train");
@@ -66,9 +79,18 @@ export async function loadOwn(
   const loaded = [...plan].map(([split, { from, cut }]) => {
     return [split, from === "train" ? parts![cut ?? "train"] : read.get(from)!.examples] as const;
   });
-  const dataset = { task: ownTask(task), splits: Object.fromEntries(loaded) };
-  if (splits.length > 0) tell?.(describe(dataset, plan, read, seed));
-  return dataset;
+  const specification = ownTask(task);
+  onRead?.({
+    task: specification,
+    files: [...read.values()].flatMap(({ files }) => files),
+    splits: [...plan].map(([split, origin], i) => ({
+      ...origin,
+      split,
+      size: loaded[i][1].length,
+    })),
+    seed,
+  });
+  return { task: specification, splits: Object.fromEntries(loaded) };
 }
 
 /**
@@ -100,26 +122,42 @@ function planSplits(division: Division, splits: readonly Split[]): Map<Split, Or
 /** The rows of one split of the data. */
 interface SplitRows {
   readonly examples: readonly Example[];
-  readonly paths: readonly string[];
-  /** Which columns were taken, for people. */
-  readonly columns: string;
+  readonly files: OwnRead["files"];
 }
 
-async function readSplit(task: LocatedTask, files: DataFiles, split: Split): Promise<SplitRows> {
-  const paths = [task.data[split]!].flat();
-  const { quotes = true } = task;
+async function readSplit(
+  task: LocatedTask,
+  files: DataFiles,
+  split: Split,
+  skipBad: boolean,
+): Promise<SplitRows> {
+  const { quotes = true, name } = task;
   const toExample = exampleMaker(task);
   const examples: Example[] = [];
-  let description = "";
-  for (const path of paths) {
+  const ledger = new Ledger(name, skipBad);
+  const descriptions: string[] = [];
+  for (const path of [task.data[split]!].flat()) {
     const table = await openTable(files, path, { quotes });
     const columns = chooseColumns(task, table.columns, path);
-    description = columns.description;
-    for await (const { row, place } of table.rows(neededColumns(columns, table.columns))) {
-      examples.push(toExample(readTexts(columns, row, place), place));
+    const record = ledger.open(path, split);
+    descriptions.push(columns.description);
+    for await (const row of table.rows(neededColumns(columns, table.columns))) {
+      const { place } = row;
+      const where = place.slice(path.length).replace(/^:/, "line ").replace(/^, /, "");
+      const example = record.attempt(where, () => {
+        return toExample(readTexts(columns, row.read(), place), place);
+      });
+      if (example && examples.push(example)) record.rows++;
+    }
+    if (record.rows === 0) {
+      const [{ where, fault }] = record.bad;
+      throw new UserError(
+        `${path} has no row that can be read: all ${record.bad.length} are bad (the first: ${where}, ${fault})`,
+      );
     }
   }
-  return { examples, paths, columns: description };
+  const read = ledger.files.map((file, i) => Object.assign(file, { columns: descriptions[i] }));
+  return { examples, files: read };
 }
 
 /** Metrics over numbers. */
@@ -135,40 +173,18 @@ function exampleMaker(task: OwnTask): (text: RowText, place: string) => Example 
     const word = words ? words.get(value) : value;
     if (word === undefined) {
       const known = [...words!.keys()].join(", ");
-      throw new UserError(`${place}: "${value}" is not a label of ${name} (${known})`);
+      throw new BadRow(place, `"${value}" is not a label of ${name} (${known})`, "label");
     }
     if (isNumeric && !Number.isFinite(Number(word))) {
-      throw new UserError(
-        `${place}: "${word}" is no number, which ${metrics.join(" and ")} compare`,
-      );
+      const compared = metrics.join(" and ");
+      throw new BadRow(place, `"${word}" is no number, which ${compared} compare`, "label");
     }
     return word;
   }
 
   return ({ source, targets }, place) => {
     const answers = targets.map((target) => wordOf(target, place));
-    const question = answers.length > 1 ? { question: { id: place, answers } } : {};
-    return { task: name, source, target: answers[0], ...question };
+    const references = answers.length > 1 ? { references: answers } : {};
+    return { task: name, source, target: answers[0], ...references };
   };
-}
-
-/** What was read and how it was divided, in a sentence. */
-function describe(
-  { task: { name, metrics }, splits }: Dataset,
-  plan: ReadonlyMap<Split, Origin>,
-  read: ReadonlyMap<Split, SplitRows>,
-  seed: number,
-): string {
-  const sources = [...read.values()].map(({ examples, paths, columns }) =>
-    `${examples.length} rows of ${paths.join(" and ")} (${columns})`
-  );
-  const sizes = [...plan].map(([split, { from, cut = from }]) => {
-    const size = splits[split]!.length;
-    if (split === "test" && cut === "validation") {
-      return `the ${size} that validate also test, for there is no test split`;
-    }
-    const purpose = `${size} to ${split === "validation" ? "validate" : split}`;
-    return cut === from ? purpose : `${purpose}, cut off at random with seed ${seed}`;
-  });
-  return `${name}: ${sources.join(", ")}; ${sizes.join("; ")}; scored by ${metrics.join(", ")}.`;
 }

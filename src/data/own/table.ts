@@ -5,16 +5,19 @@
  */
 
 import { UserError } from "../../errors.ts";
-import { csvRows } from "../csv.ts";
+import { type CsvRow, csvRows } from "../csv.ts";
 import type { DataRow } from "../formats.ts";
+import { BadRow } from "../ledger.ts";
 import { openParquet, type RowGroupFilter } from "../parquet.ts";
 import { decodeLines, decodeText } from "../text.ts";
 import type { DataFiles } from "./files.ts";
 
-/** A row, with what it is called in errors: file and line, or file and number. */
+/** A row, which is looked at when it is asked for. */
 export interface TableRow {
-  readonly row: DataRow;
+  /** What to call it in errors: file and line, or file and number. */
   readonly place: string;
+  /** What it has by column. @throws {BadRow} where it is no row */
+  read(): DataRow;
 }
 
 /** A file of rows. */
@@ -89,9 +92,7 @@ async function openLines(files: DataFiles, path: string): Promise<Table> {
     for await (const line of lines) {
       const place = `${path}:${++number}`;
       if (line.trim() === "") continue;
-      const row = parseJson(line, place);
-      if (!isRow(row)) throw new UserError(`${place}: expected a JSON object on a line of its own`);
-      yield { row, place };
+      yield { place, read: () => asRow(parseJson(line, place), place) };
     }
   }
   return await fromRows(path, read());
@@ -103,12 +104,11 @@ async function openJson(files: DataFiles, path: string): Promise<Table> {
     return await openLines(files, path);
   }
   const text = (await Array.fromAsync(decodeText(await files.stream(path), path))).join("");
-  const list = parseJson(text, path) as unknown[];
+  const list = parseList(text, path);
   async function* read(): AsyncGenerator<TableRow> {
     for (const [i, row] of list.entries()) {
       const place = `${path}, item ${i + 1}`;
-      if (!isRow(row)) throw new UserError(`${place}: expected an object`);
-      yield { row, place };
+      yield { place, read: () => asRow(row, place) };
     }
   }
   return await fromRows(path, read());
@@ -121,19 +121,34 @@ async function beginsWith(character: string, text: AsyncIterable<string>): Promi
   return false;
 }
 
-/** A table whose rows name their columns themselves. */
+/** A table whose rows name their columns themselves; the first that can be read tells them. */
 async function fromRows(path: string, rows: AsyncGenerator<TableRow>): Promise<Table> {
-  const first = await rows.next();
-  if (first.done) throw new UserError(`${path} has no rows`);
+  const passed: TableRow[] = [];
+  let columns: string[] | undefined;
+  for (let next; columns === undefined && !(next = await rows.next()).done;) {
+    passed.push(next.value);
+    columns = columnsOf(next.value);
+  }
+  if (passed.length === 0) throw new UserError(`${path} has no rows`);
+  if (columns === undefined) passed[0].read(); // throws
   return {
     path,
-    columns: Object.keys(first.value.row),
+    columns: columns!,
     async *rows() {
-      yield first.value;
+      yield* passed;
       yield* rows;
     },
     close: () => rows.return(undefined),
   };
+}
+
+function columnsOf(row: TableRow): string[] | undefined {
+  try {
+    return Object.keys(row.read());
+  } catch (error) {
+    if (error instanceof BadRow) return undefined;
+    throw error;
+  }
 }
 
 async function openCells(
@@ -156,9 +171,19 @@ async function openCells(
     if (twice !== undefined) {
       throw new UserError(`${path} has two columns "${twice}": give each a name of its own`);
     }
-    const named = ({ cells, place }: { cells: readonly string[]; place: string }) => ({
-      row: Object.fromEntries(columns.map((name, i) => [name, cells[i]])),
+    const named = ({ cells, place }: CsvRow): TableRow => ({
       place,
+      read() {
+        if (cells.length === columns.length) {
+          return Object.fromEntries(columns.map((name, i) => [name, cells[i]]));
+        }
+        throw new BadRow(
+          place,
+          `there are ${cells.length} cells where the header has ${columns.length}: quote the cells that ` +
+            `contain the character between them`,
+          "columns",
+        );
+      },
     });
     yield named(first.value);
     for await (const row of rows) yield named(row);
@@ -175,7 +200,7 @@ async function openRowGroups(files: DataFiles, path: string): Promise<Table> {
   ): AsyncGenerator<TableRow> {
     let number = 0;
     for await (const row of file.rows(wanted, where)) {
-      yield { row, place: `${path}, row ${++number}` };
+      yield { place: `${path}, row ${++number}`, read: () => row };
     }
   }
   return { path, columns: file.columns, rows: read, close: () => Promise.resolve() };
@@ -191,7 +216,15 @@ function parseJson(text: string, place: string): unknown {
     );
   } catch (error) {
     const reason = (error as Error).message.replace(/\s+/g, " ");
-    throw new UserError(`${place} is not valid JSON: ${reason}`);
+    throw new BadRow(place, `not valid JSON, since ${reason}`, "not JSON");
+  }
+}
+
+function parseList(text: string, path: string): unknown[] {
+  try {
+    return parseJson(text, path) as unknown[]; // It begins with a bracket.
+  } catch (error) {
+    throw new UserError((error as Error).message, { cause: error }); // All of it is no row to be left out.
   }
 }
 
@@ -200,6 +233,7 @@ type ParseWithSource = (
   reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
 ) => unknown;
 
-function isRow(value: unknown): value is DataRow {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function asRow(value: unknown, place: string): DataRow {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as DataRow;
+  throw new BadRow(place, "expected a JSON object", "not JSON");
 }

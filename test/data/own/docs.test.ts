@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { describeOwn } from "../../../cli/frame/data-report.ts";
 import { builtInSource } from "../../../cli/frame/data-places.ts";
 import { type OwnFlags, withOwnTasks } from "../../../cli/frame/own-flags.ts";
 import { resolveTasks } from "../../../cli/frame/own-tasks.ts";
@@ -68,7 +69,7 @@ async function load(directory: string, words: readonly string[]) {
     tasks,
     ...(source && { data: source }),
     own: { tasks: taskFile, files: diskFiles },
-    tell: (line) => told.push(line.replaceAll(`${directory}/`, "")),
+    onReadOwn: (read) => told.push(describeOwn(read).replaceAll(`${directory}/`, "")),
   });
   return { datasets, told };
 }

@@ -1,7 +1,14 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { parseOwnTask } from "../../../src/data/own/definition.ts";
-import { completeTask, loadOwn, type LocatedTask, ownTask } from "../../../src/data/own/load.ts";
+import { describeOwn } from "../../../cli/frame/data-report.ts";
+import {
+  completeTask,
+  loadOwn,
+  type LocatedTask,
+  type OwnRead,
+  ownTask,
+} from "../../../src/data/own/load.ts";
 import { findSplits, findTask, requireSplits } from "../../../src/data/own/locate.ts";
 import type { Split } from "../../../src/data/types.ts";
 import { memoryFiles, refusal } from "./files.ts";
@@ -107,6 +114,27 @@ test("what a row or a file lacks is said, with what is there", async () => {
   }
 });
 
+test("bad rows end the reading, or are left out and counted", async () => {
+  const file =
+    '{"source": "s", "target": null}\n{"source": "s", "target": "t"}\n[1]\n{"source": "s"';
+  const files = memoryFiles({ "a.jsonl": file, "b.csv": "source,target\ns,t\ns\ns,t,u\n" });
+  assert.is(
+    await refusal(() => loadOwn(task(train), files, ["train"])),
+    'a.jsonl:1: "target" is null. --skip-bad leaves such rows out.',
+  );
+  const told: string[] = [];
+  const onRead = (read: OwnRead) => told.push(describeOwn(read));
+  const options = { skipBad: true, onRead };
+  const { splits } = await loadOwn(task(train), files, ["train"], options);
+  assert.is(splits.train!.length, 1);
+  assert.match(
+    told[0],
+    /1 rows of a\.jsonl \("source" → "target"; 3 bad left out: line 1 \(a field\), line 3 \(not JSON\), line 4 \(not JSON\)\); 1 to train/,
+  );
+  await loadOwn(task({ data: { train: "b.csv", validation: "b.csv" } }), files, ["train"], options);
+  assert.match(told[1], /2 bad left out: line 3 \(columns\), line 4 \(columns\)/);
+});
+
 test("labels are words for what the data has, whatever its type", async () => {
   const rows = [{ text: "a", label: 0 }, { text: "b", label: true }, { text: "c", label: "yes" }];
   const files = { "a.jsonl": lines(rows) };
@@ -140,7 +168,7 @@ test("a list of targets is a list of right answers", async () => {
   const [first, second] = splits.validation!;
   assert.equal(first, { task: "mine", source: "Row 0.", target: "reference 0 of 0" });
   assert.is(second.target, "reference 0 of 1");
-  assert.equal(second.question?.answers, ["reference 0 of 1", "reference 1 of 1"]);
+  assert.equal(second.references, ["reference 0 of 1", "reference 1 of 1"]);
 });
 
 const rows = Array.from({ length: 60 }, (_, i) => ({ source: `s${i % 40}`, target: `t${i}` }));
@@ -154,8 +182,8 @@ async function divided(data: object, splits: Split[], options: object = {}) {
     "t.jsonl": lines([{ source: "w", target: "t" }]),
     "one.jsonl": lines(rows.slice(0, 1)),
   });
-  const tell = (line: string) => told.push(line);
-  const dataset = await loadOwn(task({ data }), files, splits, { ...options, tell });
+  const onRead = (read: OwnRead) => told.push(describeOwn(read));
+  const dataset = await loadOwn(task({ data }), files, splits, { ...options, onRead });
   const sources = (split: Split) => dataset.splits[split]?.map(({ source }) => source);
   return {
     train: sources("train"),
@@ -176,7 +204,7 @@ test("a validation split is cut off where there is none, apart from what is trai
   assert.equal(tested, validation);
   assert.match(
     told,
-    /^mine: 60 rows of a\.jsonl \("source" → "target"\); 5\d to train; [67] to validate, cut off at random with seed 0; the [67] that validate also test, for there is no test split; scored by exact_match, token_f1\.$/,
+    /^Read mine: 60 rows of a\.jsonl \("source" → "target"\); 5\d to train; [67] to validate, cut off at random with data seed 0; the [67] that validate also test, for there is no test split; scored by exact_match, token_f1$/,
   );
   // The same rows whichever splits are wanted, others by another seed.
   assert.equal((await divided({ train: "a.jsonl" }, ["validation"])).validation, validation);

@@ -14,7 +14,7 @@ async function read(path: string, content: Content = "", options?: TableOptions)
   const rows = await Array.fromAsync(table.rows(table.columns));
   return {
     columns: table.columns,
-    rows: rows.map(({ row }) => row),
+    rows: rows.map((row) => row.read()),
     places: rows.map(({ place }) => place),
   };
 }
@@ -109,11 +109,11 @@ test("what is no table is refused by name", async () => {
     ["a.csv", "q,a\n", /^a\.csv has no rows but that which names the columns \(q, a\)$/],
     ["a.jsonl", "\n\n", /^a\.jsonl has no rows$/],
     ["a.json", "[]", /^a\.json has no rows$/],
-    ["a.json", "[1]", /^a\.json, item 1: expected an object$/],
-    ["a.json", '[{"a": 1},', /^a\.json is not valid JSON: /],
-    ["a.jsonl", '{"a": 1}\n[2]', /^a\.jsonl:2: expected a JSON object on a line of its own$/],
-    ["a.jsonl", '{"a": 1}\n{"a":', /^a\.jsonl:2 is not valid JSON: /],
-    ["a.csv", 'q,a\n1,2\n"x\ny",2,3\n', /^a\.csv:3 has 3 cells where the header has 2: /],
+    ["a.json", "[1]", /^a\.json, item 1: expected a JSON object\.$/],
+    ["a.json", '[{"a": 1},', /^a\.json: not valid JSON, since /],
+    ["a.jsonl", '{"a": 1}\n[2]', /^a\.jsonl:2: expected a JSON object\.$/],
+    ["a.jsonl", '{"a": 1}\n{"a":', /^a\.jsonl:2: not valid JSON, since /],
+    ["a.csv", 'q,a\n1,2\n"x\ny",2,3\n', /^a\.csv:3: there are 3 cells where the header has 2: /],
     ["a.csv", 'q,a\n1,2\n"x,2\n3,4\n', /^a\.csv:3: a cell begins with a quote that is not closed/],
     ["a.tsv", 'q\ta\n"tis\t1\n"twas\t2\n', /^a\.tsv:2: a cell begins with a quote that is not/],
     ["a.csv", "q,q\n1,2\n", /^a\.csv has two columns "q": give each a name of its own$/],
