@@ -87,6 +87,11 @@ test("what is scored is as what is trained, unless told", () => {
   assert.equal(other.config.tasks, ["rte", "sst2"]);
 });
 
+test("whether bad rows are skipped is kept where it was said, and else is each task's", () => {
+  for (const skipBad of [true, false]) assert.is(resolve({ skipBad }).settings.skipBad, skipBad);
+  assert.not.ok("skipBad" in resolve({}).settings);
+});
+
 test("settings resolved once stay as they are", () => {
   const { settings } = resolve({ model: "/t5", steps: 40, warmupSteps: 0.3, data: "/glue" });
   assert.equal(resolve(settings).settings, settings);
