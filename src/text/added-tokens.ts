@@ -56,7 +56,12 @@ export function normalizedFinder(
   tokens: readonly NumberedToken[],
   normalize: Normalize,
 ): Finder {
-  return finder(new Map(tokens.filter((t) => t.normalized).map((t) => [normalize(t.content), t])));
+  const byContent = new Map<string, NumberedToken>();
+  for (const token of tokens) {
+    const content = normalize(token.content);
+    if (token.normalized && !byContent.has(content)) byContent.set(content, token);
+  }
+  return finder(byContent);
 }
 
 const WORD = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;

@@ -27,7 +27,7 @@ export interface Model {
   readonly isBpe: boolean;
   idOf(token: string): number | undefined;
   tokenOf(id: number): string | undefined;
-  /** The tokens of a word. Their texts are its parts, or the whole word if it is unknown. */
+  /** The tokens of a word. Their texts are its parts; where it cannot be said which, one has all ids. */
   encode(word: string): Token[];
 }
 
@@ -54,6 +54,12 @@ export function createModel(json: ModelJson): Model {
     return { text, ids: bytes ?? (unkId === undefined ? [] : [unkId]) };
   }
 
+  const mark = json.type === "WordPiece" ? json.continuing_subword_prefix as string : "";
+  const unmark = ({ text, ids }: Token, i: number): Token => ({
+    text: mark && i > 0 && text.startsWith(mark) ? text.slice(mark.length) : text,
+    ids,
+  });
+
   return {
     size: ids.size,
     idLimit: ids.values().reduce((limit, id) => Math.max(limit, id + 1), 0),
@@ -62,9 +68,9 @@ export function createModel(json: ModelJson): Model {
     idOf: (text) => ids.get(text),
     tokenOf: (id) => names[id],
     encode(word) {
-      const tokens = cut(word).map(token);
+      const tokens = joinBytes(cut(word).map(token)).map(unmark);
       const isWhole = tokens.reduce((length, { text }) => length + text.length, 0) === word.length;
-      return isWhole ? tokens : tokens.map(({ ids }) => ({ text: word, ids }));
+      return isWhole ? tokens : [{ text: word, ids: tokens.flatMap(({ ids }) => ids) }];
     },
   };
 }
@@ -114,6 +120,26 @@ function open(json: ModelJson): Pieces {
     default:
       throw unsupported("model", json.type);
   }
+}
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Tokens `<0x00>` to `<0xFF>` in a row as one, with the text that they spell. */
+function joinBytes(tokens: readonly Token[]): Token[] {
+  const result: Token[] = [];
+  let bytes: number[] = [];
+  for (const { text, ids } of tokens) {
+    const byte = /^<0x([0-9A-F]{2})>$/.exec(text)?.[1];
+    if (byte === undefined) {
+      bytes = [];
+      result.push({ text, ids });
+      continue;
+    }
+    const before = bytes.length > 0 ? result.pop()!.ids : [];
+    bytes = [...bytes, parseInt(byte, 16)];
+    result.push({ text: decoder.decode(new Uint8Array(bytes)), ids: [...before, ...ids] });
+  }
+  return result;
 }
 
 /** The ids of a text's UTF-8 bytes, `<0x00>` to `<0xFF>`, if the vocabulary has them all. */

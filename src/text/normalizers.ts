@@ -91,7 +91,7 @@ function bertNormalizer(json: Component): Normalize {
   const { clean_text, handle_chinese_chars, strip_accents, lowercase } = json;
   return (text) => {
     if (clean_text) {
-      text = text.replace(/[\0\ufffd]|(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\p{Cn}]/gu, "")
+      text = text.replace(/[\0\ufffd]|(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}]/gu, "")
         .replace(/\p{White_Space}/gu, " ");
     }
     if (handle_chinese_chars) text = text.replace(CHINESE, " $& ");

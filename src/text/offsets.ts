@@ -64,19 +64,27 @@ export function bytePieceOffsets(
   normalize: (grapheme: string) => string,
 ): Offset[] {
   const bytes = graphemeOffsets(text, normalize).flatMap(({ character, place }) =>
-    Array.from(byteLetters(character), () => ({ place, isVisible: character !== " " }))
+    Array.from(
+      byteLetters(character),
+      (letter) => ({ letter, place, isVisible: character !== " " }),
+    )
   );
-  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  let next = bytes.length - length; // -1 if a space was put before the text
-  if (next < -1 || next > 0) throw unplaceable(text);
-  return pieces.map((piece): Offset => {
-    const all = bytes.slice(Math.max(next, 0), next += piece.length);
+  let next = 0;
+  const offsets = pieces.map((piece): Offset => {
+    // A space that was put before a word is none of the text.
+    const isPrefixed = piece[0] === SPACE_LETTER && bytes[next]?.letter !== SPACE_LETTER;
+    const all = bytes.slice(next, next += piece.length - (isPrefixed ? 1 : 0));
     const visible = all.filter(({ isVisible }) => isVisible);
-    const [first, last] = [visible[0] ?? all.at(-1), visible.at(-1) ?? all.at(-1)];
-    if (!first || !last) return [0, 0];
-    return visible.length > 0 ? [first.place[0], last.place[1]] : [last.place[1], last.place[1]];
+    if (visible.length > 0) return [visible[0].place[0], visible.at(-1)!.place[1]];
+    const end = all.at(-1)?.place[1] ?? 0;
+    return [end, end];
   });
+  if (next !== bytes.length) throw unplaceable(text);
+  return offsets;
 }
+
+/** Stands for a space in byte-level vocabularies. */
+const SPACE_LETTER = byteLetters(" ");
 
 function unplaceable(text: string): UserError {
   return new UserError(

@@ -27,6 +27,8 @@ export interface SentencePieceOptions {
   readonly vocabSize?: number;
   /** As transformers 5 reads it, or as its 4.57; unless told 5, where that heeds what the model says. */
   readonly rule?: "transformers" | "file";
+  /** Where transformers 4.57 puts a word's mark that the text does not have; in 5 it is always. */
+  readonly prefix?: "always" | "first" | "never";
 }
 
 /**
@@ -62,7 +64,9 @@ export function sentencepieceTokenizer(
     tokenizer: {
       added_tokens: addedTokens,
       post_processor: t5PostProcessor(pieces.findIndex(({ text }) => text === "</s>")),
-      ...rule === "transformers" ? t5Text(vocab, model.normalizer.charsmap) : ownText(vocab, model),
+      ...rule === "transformers"
+        ? t5Text(vocab, model.normalizer.charsmap)
+        : ownText(vocab, model, options),
     },
     config: {
       tokenizer_class: "T5Tokenizer",
@@ -119,6 +123,7 @@ export function t5Text(vocab: Vocabulary, charsmap: Uint8Array | undefined): Tex
 function ownText(
   vocab: Vocabulary,
   { pieces, trainer, normalizer }: SentencePieceModel,
+  { prefix = "always" }: SentencePieceOptions,
 ): TextParts {
   const normalizers: Component[] = [];
   if (normalizer.charsmap.length > 0) normalizers.push(precompiled(normalizer.charsmap));
@@ -130,7 +135,7 @@ function ownText(
   }
   const spaces = {
     ...metaspace,
-    prepend_scheme: normalizer.addDummyPrefix ? "always" : "never",
+    prepend_scheme: normalizer.addDummyPrefix ? prefix : "never",
     split: trainer.splitByWhitespace,
   };
   return {

@@ -5,7 +5,7 @@
  * Invariant: they are those of transformers 5, in its order, which gives new ones their ids.
  */
 
-import type { TokenizerFiles } from "./tokenizer-files.ts";
+import type { TokenizerFiles, TokenizerRule } from "./tokenizer-files.ts";
 import type { AddedToken, TokenizerJson } from "./tokenizer-json.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -38,7 +38,11 @@ const NAMES = [
 export function gatherTokens(
   base: TokenizerJson,
   { tokenizer, config = {}, specialTokensMap, addedTokens }: TokenizerFiles,
-  { defaults, vocabSize }: { defaults: Defaults; vocabSize: number | undefined },
+  { defaults, vocabSize, rule }: {
+    defaults: Defaults;
+    vocabSize: number | undefined;
+    rule: TokenizerRule;
+  },
 ): AddedToken[] {
   const hasDecoder = config.added_tokens_decoder !== undefined;
   const settings: Json = hasDecoder ? config : { ...config, ...specialTokensMap };
@@ -55,7 +59,11 @@ export function gatherTokens(
   const decoder = hasDecoder
     ? Object.entries(config.added_tokens_decoder as Record<string, Written>)
       .map(([id, token]) => [Number(id), complete(token)] as const)
-    : legacyDecoder(addedTokens, tokenizer, [...named, ...extra.tokens]);
+    // Of an older file's additional tokens, version 5 leaves open that they are special.
+    : legacyDecoder(addedTokens, tokenizer, [
+      ...named,
+      ...(rule === "file" ? extra : extraTokens(config)).tokens,
+    ]);
   for (const [, token] of decoder.toSorted(([a], [b]) => a - b)) add(token);
   for (const token of [...named, ...extra.tokens]) {
     const whole = special(token);

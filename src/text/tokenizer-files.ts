@@ -78,10 +78,18 @@ export function resolveTokenizer(
       ...(sentinels !== undefined && { sentinels }),
       ...(vocabSize !== undefined && { vocabSize }),
       ...(context.rule && { rule: context.rule }),
+      prefix: config.add_prefix_space === false
+        ? "never"
+        : config.legacy === false
+        ? "first"
+        : "always",
     });
     const base = made.tokenizer;
     return {
-      json: { ...base, added_tokens: gatherTokens(base, files, { defaults: {}, vocabSize }) },
+      json: {
+        ...base,
+        added_tokens: gatherTokens(base, files, { defaults: {}, vocabSize, rule: made.rule }),
+      },
       config: { ...made.config, ...config },
       rule: made.rule,
     };
@@ -93,7 +101,7 @@ export function resolveTokenizer(
   const base = rule === "transformers" ? rebuilt(file, context) : withPrefixSpace(file, config);
   const defaults = rule === "transformers" ? { names, sentinels: sentinels ?? 100 } : {};
   return {
-    json: { ...base, added_tokens: gatherTokens(base, files, { defaults, vocabSize }) },
+    json: { ...base, added_tokens: gatherTokens(base, files, { defaults, vocabSize, rule }) },
     config,
     rule,
   };

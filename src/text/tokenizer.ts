@@ -7,13 +7,13 @@
  */
 
 import { UserError } from "../errors.ts";
-import { normalizedFinder, type NumberedToken, numberTokens, plainFinder } from "./added-tokens.ts";
+import { normalizedFinder, numberTokens, plainFinder } from "./added-tokens.ts";
 import { cleanUp, createDecoder } from "./decoders.ts";
 import { createModel, type Token } from "./models.ts";
-import { createNormalizer } from "./normalizers.ts";
+import { byteLetters, createNormalizer } from "./normalizers.ts";
 import { bytePieceOffsets, type Offset, pieceOffsets } from "./offsets.ts";
 import { createFrame } from "./post-processor.ts";
-import { createPreTokenizer, type Part } from "./pre-tokenizers.ts";
+import { createPreTokenizer } from "./pre-tokenizers.ts";
 import type { Component, TokenizerJson } from "./tokenizer-json.ts";
 
 /** Strings to ids and back. */
@@ -99,6 +99,7 @@ function open(json: TokenizerJson, config: Record<string, unknown>): Tokenizer {
     );
   }
 
+  const inBytes = hasPart(json.pre_tokenizer, "ByteLevel");
   const words = new Map<string, readonly Token[]>();
   function encodeWord(word: string): readonly Token[] {
     const known = words.get(word);
@@ -110,14 +111,11 @@ function open(json: TokenizerJson, config: Record<string, unknown>): Tokenizer {
 
   /** The tokens of a stretch of text that holds no added token as it is written. */
   function encodeStretch(text: string, isFirst: boolean): Token[] {
-    const parts: (Part | NumberedToken)[] = [];
-    for (const { text: part, begin, id } of findNormalized(normalize(text))) {
-      if (id !== undefined) parts.push(addedById.get(id)!);
-      else parts.push(...preTokenize([{ text: part, isFirst: isFirst && begin === 0 }]));
-    }
-    return parts.flatMap((part) =>
-      "id" in part ? [{ text: part.content, ids: [part.id] }] : encodeWord(part.text)
-    );
+    return findNormalized(normalize(text)).flatMap(({ text: part, begin, id }) => {
+      if (id !== undefined) return [{ text: inBytes ? byteLetters(part) : part, ids: [id] }];
+      const words = preTokenize([{ text: part, isFirst: isFirst && begin === 0 }]);
+      return words.flatMap((word) => encodeWord(word.text));
+    });
   }
 
   function encodePart(text: string): number[] {
@@ -129,7 +127,7 @@ function open(json: TokenizerJson, config: Record<string, unknown>): Tokenizer {
     return ids;
   }
 
-  const places = isByteLevel(json.pre_tokenizer) ? bytePieceOffsets : pieceOffsets;
+  const places = inBytes ? bytePieceOffsets : pieceOffsets;
   function encodeWithOffsets(text: string): EncodedText {
     const ids: number[] = [], offsets: Offset[] = [];
     let start = 0; // in characters
@@ -244,5 +242,3 @@ function hasPart(component: Component | null, type: string): boolean {
   const parts = (component.decoders ?? component.pretokenizers ?? []) as Component[];
   return component.type === type || parts.some((part) => hasPart(part, type));
 }
-
-const isByteLevel = (preTokenizer: Component | null) => hasPart(preTokenizer, "ByteLevel");
