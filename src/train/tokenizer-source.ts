@@ -46,7 +46,7 @@ export interface SourcedTokenizer {
  * @throws {UserError} naming a file that is malformed, or asks for what is not done here
  */
 export async function readTokenizer(
-  source: ModelSource,
+  source: Pick<ModelSource, "location" | "read" | "exists">,
   model: Readonly<Record<string, unknown>>,
   rule?: TokenizerRule,
 ): Promise<SourcedTokenizer | undefined> {
