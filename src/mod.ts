@@ -58,6 +58,13 @@ export type { Dataset, Example, Split, TaskSpecification } from "./data/types.ts
 export { IncrementalText } from "./text/incremental.ts";
 export { sentencepieceTokenizer } from "./text/sentencepiece.ts";
 export { createTokenizer, type Tokenizer } from "./text/tokenizer.ts";
+export {
+  type ResolvedTokenizer,
+  resolveTokenizer,
+  type TokenizerContext,
+  type TokenizerFiles,
+  type TokenizerRule,
+} from "./text/tokenizer-files.ts";
 export { meanScore, score } from "./metrics/score.ts";
 export { openPytorch } from "./io/pytorch.ts";
 export {

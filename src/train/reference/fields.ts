@@ -50,6 +50,13 @@ const honouredFields: readonly ReferenceField[] = [
   // The model, and where the run goes.
   becomes("output_dir", text, null, "out"),
   becomes("model_name_or_path", text, null, "model", ": a directory, or a hub id"),
+  honoured(
+    "tokenizer_name",
+    text,
+    null,
+    "`tokenizer`, where it is another name than the model's",
+    (tokenizer, { model }) => tokenizer === model ? {} : { tokenizer },
+  ),
   becomes("not_load_t5_checkpoint", flag, false, "randomWeights"),
   becomes("encoder_adapter", oneOf(ADAPTER_MODES), "manual", "encoderAdapter"),
   becomes("decoder_adapter", oneOf(ADAPTER_MODES), "generated", "decoderAdapter"),

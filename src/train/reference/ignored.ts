@@ -26,7 +26,6 @@ const isModel = (name: string, { model }: Translation) => name === model;
 export const ignoredFields: readonly ReferenceField[] = [
   // Model, data and loss.
   ignored("config_name", text, null, "the model's own config.json is used", isModel),
-  ignored("tokenizer_name", text, null, "the model's own tokenizer is used", isModel),
   ignored("cache_dir", text, null, "HF_HUB_CACHE and HF_HOME say where hub files are kept"),
   ignored("mean_task_embeddings", flag, false, unused),
   ignored("adapters", names, null, unused),

@@ -214,13 +214,17 @@ test("an accumulated mean loss is the mean of the batches' means", () => {
   assert.equal([accumulate, accumulateMean], [4, "batches"]);
 });
 
+test("a tokenizer of another name is taken, that of the model's name is the model's", () => {
+  assert.is(options({ tokenizer_name: "org/t5" }).tokenizer, "org/t5");
+  const same = options({ model_name_or_path: "org/t5", tokenizer_name: "org/t5" });
+  assert.equal([same.model, same.tokenizer], ["org/t5", undefined]);
+});
+
 test("a field without effect is named where it is set to something", () => {
   const warnings = (values: object) =>
     read({ ...values, loss_scaling: false, do_train: true }).warnings;
   assert.equal(warnings({ fp16: false, report_to: "none", save_total_limit: 1 }), []);
-  assert.equal(warnings({ model_name_or_path: "t5", tokenizer_name: "t5" }), []);
-  assert.equal(warnings({ fp16: true, hub_token: "secret", tokenizer_name: "t5" }), [
-    'x.json: "tokenizer_name" has no effect: the model\'s own tokenizer is used.',
+  assert.equal(warnings({ fp16: true, hub_token: "secret" }), [
     'x.json: "fp16" has no effect: sums are in f32.',
     'x.json: "hub_token" has no effect: nothing is uploaded.',
   ]);
