@@ -6,6 +6,9 @@ import type { SuiteResult } from "./suites.ts";
 /** Tests and files that take less CPU time than this are left out of the list of times. */
 const SHORT_SECONDS = 0.5;
 
+/** Of those that take more than this it is said when they end. */
+const LONG_SECONDS = 5;
+
 interface Time {
   readonly path: string;
   /** The test that took it; of a whole file, none. */
@@ -63,7 +66,8 @@ export class Tally {
         ? undefined
         : Math.max(0, cpuAfter - cpuBefore);
       this.#times.push({ path, test, cpu, wall });
-      if (test === undefined) console.log(`${path} took ${figure(cpu)} s of CPU time`);
+      const what = test === undefined ? path : `${path}, ${test},`;
+      if ((cpu ?? wall) >= LONG_SECONDS) console.log(`${what} took ${figure(cpu)} s of CPU time`);
     };
   }
 
