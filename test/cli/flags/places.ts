@@ -1,0 +1,91 @@
+/** Models and data that flags are tried on, and the settings of the smallest run. */
+
+import { adaptedConfig, adaptedTensors } from "../../train/adapted-model.ts";
+import { tinyConfig, tinyTensors, writeTinyModel } from "../../train/tiny-model.ts";
+
+/** Settings of three updates of a tiny model, with nothing scored. */
+const base = {
+  model: "@/model",
+  data: "@/data",
+  tasks: ["mine"],
+  steps: 3,
+  batchSize: 2,
+  learningRate: 0.01,
+  warmupSteps: 0,
+  maxSourceLength: 16,
+  maxTargetLength: 4,
+  maxAnswerLength: 4,
+  evalEvery: 0,
+  saveEvery: 0,
+  finalSplits: [],
+  encoderAdapterDim: 2,
+  decoderAdapterDim: 2,
+  hypernetworkBottleneck: 2,
+  json: true,
+};
+
+const words = ["good", "bad", "good", "good and bad", "bad", "bad or good", "good", "bad"];
+
+const rows = (count: number, ending = "") =>
+  words.slice(0, count).map((target, i) => ({
+    source: `word ${i} is ${target} or not${ending}`,
+    hint: `hint ${i % 3}`,
+    target,
+  }));
+
+/** Fills an empty directory. */
+export async function writePlaces(directory: string): Promise<void> {
+  const write = async (path: string, text: string) => {
+    const file = `${directory}/${path}`;
+    await Deno.mkdir(file.slice(0, file.lastIndexOf("/")), { recursive: true });
+    await Deno.writeTextFile(file, text.replaceAll("@", directory));
+  };
+  const lines = (values: readonly object[]) =>
+    values.map((value) => `${JSON.stringify(value)}\n`).join("");
+
+  for (const model of ["model", "other", "adapted"]) await Deno.mkdir(`${directory}/${model}`);
+  await writeTinyModel(`${directory}/model`);
+  const other = { ...tinyConfig, num_layers: 2 };
+  await writeTinyModel(`${directory}/other`, other, tinyTensors(other));
+  const adapted = adaptedConfig("manual", "generated");
+  await writeTinyModel(`${directory}/adapted`, adapted, adaptedTensors(adapted));
+  await Deno.mkdir(`${directory}/tokenizer`);
+  const tokenizer = JSON.parse(await Deno.readTextFile(`${directory}/model/tokenizer.json`));
+  const spelt = {
+    ...tokenizer,
+    normalizer: { type: "Replace", pattern: { String: "word" }, content: "x" },
+  };
+  await write("tokenizer/tokenizer.json", JSON.stringify(spelt));
+
+  for (const [folder, ending] of [["data", ""], ["data-too", " too"]]) {
+    await write(`${folder}/mine/train.jsonl`, lines(rows(8, ending)));
+    await write(`${folder}/mine/validation.jsonl`, lines(rows(4, ending)));
+    await write(`${folder}/mine/test.jsonl`, lines(rows(4, ending)));
+  }
+  await write("data/yours/train.jsonl", lines(rows(4, " yours")));
+  await write("data/yours/validation.jsonl", lines(rows(2, " yours")));
+  await write(
+    "task.json",
+    JSON.stringify({ name: "written", columns: { target: "hint" } }),
+  );
+
+  const question = (id: string, text: string[]) => ({
+    id,
+    question: `What is ${id}?`,
+    is_impossible: text.length === 0,
+    answers: text.map((text) => ({ text, answer_start: 0 })),
+  });
+  const paragraph = {
+    context: "Snow is white.",
+    qas: [question("a", ["Snow"]), question("b", [])],
+  };
+  const squad = JSON.stringify({ version: "v2.0", data: [{ title: "", paragraphs: [paragraph] }] });
+  await write("data/squad/train-v2.0.json", squad);
+  await write(
+    "data/RTE/train.tsv",
+    "index\tsentence1\tsentence2\tlabel\n0\tIt rains.\tIt is wet.\tentailment\n1\tIt rains.\n",
+  );
+
+  await write("base.json", JSON.stringify(base));
+  await write("base-cosine.json", JSON.stringify({ ...base, schedule: "cosine" }));
+}
