@@ -144,6 +144,7 @@ export function hubSource(
   find: (task: HubTask) => Promise<FoundOnHub | undefined>,
 ): TextSource {
   const found = new Map<string, Promise<FoundOnHub | undefined>>();
+  const subsets = new Map<string, Promise<ReadonlySet<string>>>();
   async function locate(path: string) {
     const file = fileOf(path);
     if (file === undefined) return undefined;
@@ -152,7 +153,14 @@ export function hubSource(
     if (!found.has(key)) found.set(key, find(task));
     const there = await found.get(key);
     const paths = there?.splits.get(split);
-    return paths && { files: there!.files, paths, task, subset };
+    if (paths === undefined) return undefined;
+    const { files } = there!;
+    if (subset !== undefined) {
+      const key = paths.join("\n");
+      if (!subsets.has(key)) subsets.set(key, readSubsets(files, paths));
+      if (!(await subsets.get(key))!.has(plainName(subset))) return undefined;
+    }
+    return { files, paths, task, subset };
   }
 
   async function* lines(path: string): AsyncGenerator<string> {
@@ -194,6 +202,19 @@ function fileOf(path: string) {
     return undefined;
   }
   return { task: hubTasks[name], split, subset: undefined };
+}
+
+/** The sets of MRQA that some tables have, by their plain names. */
+async function readSubsets(
+  files: DataFiles,
+  paths: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const names = new Set<string>();
+  for (const path of paths) {
+    const table = await openTable(files, path);
+    for await (const row of table.rows(["subset"])) names.add(plainName(String(row.read().subset)));
+  }
+  return names;
 }
 
 /** A set of MRQA by the name that its files and the hub's column have in common. */
