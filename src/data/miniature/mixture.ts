@@ -87,7 +87,11 @@ export function miniatureDatasets(): Dataset[] {
     const examples = (split: Split): Example[] =>
       items[split].map(({ source, target }) => ({ task: name, source, target }));
     return {
-      task: { name, ...specification },
+      task: {
+        name,
+        ...specification,
+        ...(specification.labels && { answerLength: specification.labels }),
+      },
       splits: {
         train: examples("train"),
         validation: examples("validation"),
