@@ -174,7 +174,7 @@ async function find(
   source: TextSource,
   split: Split,
 ): Promise<Found> {
-  const folders = [folder, `glue/${folder}`, name, `glue/${name}`];
+  const folders = [folder, `glue/${folder}`, `glue_data/${folder}`, name, `glue/${name}`];
   const formsOf = (file: string) =>
     [`${file}.tsv`, `${file}.jsonl`].flatMap(plainOrGzipped)
       .flatMap((file) => folders.map((folder) => `${folder}/${file}`));
