@@ -5,6 +5,7 @@
 
 import { exportedSplits, exportedTaskNames } from "../data/exported.ts";
 import { formatRow, formattedTaskNames } from "../data/formats.ts";
+import { BadRow } from "../data/ledger.ts";
 import { divisionOf } from "../data/splits.ts";
 import { fileTask } from "../data/tasks.ts";
 import type { MetricName } from "../data/types.ts";
@@ -74,7 +75,17 @@ export function checkFormats(record: Fields): Check[] {
 
 function compareTexts(comparison: Comparison, given: Fields, name: string): void {
   if (!formattedTaskNames.includes(name)) return comparison.fail(`${name} has no format here`);
-  const { source, target } = formatRow(name, given.row("example"), given.file);
+  const { source, target } = tryFormat(name, given);
   comparison.text(`source of ${name}`, source, given.text("src_texts"));
   comparison.text(`target of ${name}`, target, given.text("tgt_texts"));
+}
+
+/** What becomes of an example; a row that is refused differs from what the reference makes of it. */
+function tryFormat(name: string, given: Fields): { source: string; target: string } {
+  try {
+    return formatRow(name, given.row("example"), given.file);
+  } catch (error) {
+    if (!(error instanceof BadRow)) throw error;
+    return { source: error.message, target: error.message };
+  }
 }
