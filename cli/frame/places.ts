@@ -68,7 +68,7 @@ export async function findTokenizer(name: string): Promise<ModelSource> {
   if (name !== "miniature" && !await exists(name)) {
     throw new UserError(
       `there is no tokenizer at ${name}: give a directory with tokenizer.json or spiece.model, ` +
-        `or the hub id of a model that has one`,
+        `or the hub id of a model that has one, with --tokenizer`,
     );
   }
   return modelSource(name);

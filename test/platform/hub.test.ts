@@ -97,6 +97,30 @@ test("fetches the files of a model and no others, into the layout of the hub's o
   );
 });
 
+test("a tokenizer comes with all its files, and without weights where nobody needs them", async () => {
+  const extras = {
+    "tokenizer_config.json": "{}",
+    "special_tokens_map.json": "{}",
+    "added_tokens.json": "{}",
+  };
+  await using hub = serve({ ...model, ...extras });
+  const tokenizer = ["config.json", "tokenizer.json", ...Object.keys(extras)];
+  const directory = await openHubModel("org/tiny", { tokenizerOnly: true });
+  assert.equal(names(directory), tokenizer.toSorted());
+  await openHubModel("org/tiny");
+  assert.equal(names(directory), [...tokenizer, "model.safetensors"].toSorted());
+
+  // What was fetched is there offline: the tokenizer without weights, weights without a tokenizer.
+  Deno.env.set("HF_HUB_OFFLINE", "1");
+  await Deno.remove(`${directory}/model.safetensors`);
+  assert.is(await openHubModel("org/tiny", { tokenizerOnly: true }), directory);
+  assert.match(await refusal(openHubModel("org/tiny")), /^org\/tiny is not in /);
+  await Deno.writeFile(`${directory}/model.safetensors`, weights);
+  await Deno.remove(`${directory}/tokenizer.json`);
+  assert.is(await openHubModel("org/tiny"), directory);
+  assert.is(hub.seen.filter(({ path }) => path.includes("safetensors")).length > 0, true);
+});
+
 test("fetches nothing twice, and asks nothing at all about a commit", async () => {
   await using hub = serve();
   const directory = await openHubModel("org/tiny");

@@ -2,6 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { UserError } from "../../src/errors.ts";
 import { checkTokenizerFits, createTokenizer } from "../../src/text/tokenizer.ts";
+import { resolveTokenizer, type TokenizerRule } from "../../src/text/tokenizer-files.ts";
 import { realPath, testOnRealData } from "../real-data.ts";
 
 const test = suite("tokenizer");
@@ -90,6 +91,84 @@ test("a tokenizer must fit the model's vocabulary", () => {
 test("what is not a tokenizer is refused with a reason", () => {
   for (const json of [null, [], {}, { ...smallJson, model: { type: "Unknown" } }]) {
     assert.throws(() => createTokenizer(json), (error: Error) => error instanceof UserError);
+  }
+});
+
+test("a part that is not done here is refused by its name", () => {
+  const { model } = smallJson;
+  const sequence = (id: string) => ({ Sequence: { id, type_id: 0 } });
+  const cases: [object, RegExp][] = [
+    [{ normalizer: { type: "Titlecase" } }, /normalizer Titlecase/],
+    [
+      { normalizer: { type: "Replace", pattern: { Regex: "(" }, content: "" } },
+      /normalizer pattern/,
+    ],
+    [{ pre_tokenizer: { type: "UnicodeScripts" } }, /pre-tokenizer UnicodeScripts/],
+    [
+      {
+        pre_tokenizer: {
+          type: "Sequence",
+          pretokenizers: [{ type: "Punctuation", behavior: "x" }],
+        },
+      },
+      /pre-tokenizer behavior "x"/,
+    ],
+    [{ decoder: { type: "CTC" } }, /decoder CTC/],
+    [{ post_processor: { type: "Other" } }, /post-processor Other/],
+    [
+      {
+        post_processor: {
+          type: "TemplateProcessing",
+          single: [sequence("A"), sequence("B")],
+          special_tokens: {},
+        },
+      },
+      /post-processor template/,
+    ],
+    [{ model: { ...model, unk_id: null } }, /unk_id, null, is none of its 300 pieces/],
+    [{ model: { ...model, alpha: 0.1 } }, /model Unigram with alpha 0\.1/],
+    [{ model: { type: "BPE", vocab: {}, merges: [], dropout: 0.1 } }, /BPE with dropout 0\.1/],
+    [
+      { model: { type: "BPE", vocab: {}, merges: [], continuing_subword_prefix: "##" } },
+      /BPE with continuing_subword_prefix "##"/,
+    ],
+  ];
+  for (const [part, message] of cases) {
+    assert.throws(
+      () => createTokenizer({ ...smallJson, ...part }),
+      (error: Error) => error instanceof UserError && message.test(error.message),
+      String(message),
+    );
+  }
+});
+
+test("of a T5's tokenizer.json the file counts where transformers 5 would drop what it says", () => {
+  const t5 = {
+    ...smallJson,
+    normalizer: { type: "Replace", pattern: { Regex: " {2,}" }, content: " " },
+  };
+  const before = { type: "SpecialToken", SpecialToken: { id: "</s>", type_id: 0 } };
+  const cases: [TokenizerRule, object, object?][] = [
+    ["transformers", {}],
+    ["transformers", { normalizer: null }],
+    ["transformers", {}, { tokenizer_class: "T5TokenizerFast" }],
+    ["file", {}, { tokenizer_class: "PreTrainedTokenizerFast" }],
+    ["file", { normalizer: { type: "Lowercase" } }],
+    ["file", { pre_tokenizer: { ...t5.pre_tokenizer, prepend_scheme: "never" } }],
+    ["file", { decoder: { type: "Fuse" } }],
+    ["file", { model: { ...t5.model, byte_fallback: true } }],
+    ["file", { model: { ...t5.model, unk_id: 0 } }],
+    [
+      "file",
+      { post_processor: { ...t5.post_processor, single: [before, ...t5.post_processor.single] } },
+    ],
+  ];
+  for (const [rule, part, config = {}] of cases) {
+    const files = { tokenizer: { ...t5, ...part }, config: config as Record<string, unknown> };
+    const message = JSON.stringify([part, config]).slice(0, 200);
+    assert.is(resolveTokenizer(files, { location: "memory" }).rule, rule, message);
+    const told = resolveTokenizer(files, { location: "memory", rule: "transformers" });
+    assert.equal(told.json.pre_tokenizer?.type, "Sequence", message);
   }
 });
 

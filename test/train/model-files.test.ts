@@ -137,6 +137,27 @@ test("a model without a tokenizer may have one from elsewhere, and it is kept wi
   }
 });
 
+test("a tokenizer with ids that the model has no embedding for, or does not pad with, is refused", async () => {
+  const files = await huggingFace("safetensors");
+  const config = JSON.parse(new TextDecoder().decode(files["config.json"]));
+  const matched = (tokenizerConfig: object) =>
+    loaded({ ...files, "tokenizer_config.json": encode({ extra_ids: 100, ...tokenizerConfig }) });
+  const names = Array.from({ length: config.vocab_size - 299 }, (_, i) => `<new_${i}>`);
+  const added = names.map((content, i) => [300 + i, { content, special: true }]);
+  await refuses(
+    matched({ added_tokens_decoder: Object.fromEntries(added) }),
+    `The tokenizer has ${
+      config.vocab_size + 1
+    } ids, the last of which, ${config.vocab_size}, is that ` +
+      `of "${
+        names.at(-1)
+      }", but the model's vocabulary only ${config.vocab_size}; use the tokenizer ` +
+      "that the model was trained with.",
+  );
+  await matched({ added_tokens_decoder: Object.fromEntries(added.slice(1)) });
+  await refuses(matched({ pad_token: "<unk>" }), /^memory: the tokenizer pads with id 2, .* 0;/);
+});
+
 test("a directory that lacks something is no model", async () => {
   const files = await huggingFace("safetensors");
   for (
