@@ -12,9 +12,11 @@ let dawn: GPU | undefined;
  *
  * On Linux it runs on SwiftShader, which Dawn accepts in every version, unlike the system's drivers. The
  * Vulkan driver of the whole process is SwiftShader from then on.
+ *
+ * @param options `isNull`: on no driver, so that it checks all and computes nothing
  */
-export async function openDawn(): Promise<GPU> {
-  if (hasChromium()) await loadSwiftShader();
+export async function openDawn({ isNull = false } = {}): Promise<GPU> {
+  if (!isNull && hasChromium()) await loadSwiftShader();
   const { create } = await import(`file://${await packageDirectory(DAWN)}/index.js`);
-  return dawn ??= create([]) as GPU;
+  return dawn ??= create(isNull ? ["backend=null"] : []) as GPU;
 }
