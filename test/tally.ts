@@ -62,13 +62,20 @@ export class Tally {
     return async (path, test) => {
       const wall = (performance.now() - begin) / 1000;
       const cpuAfter = await cpuSeconds(pid);
-      const cpu = cpuBefore === undefined || cpuAfter === undefined
-        ? undefined
-        : Math.max(0, cpuAfter - cpuBefore);
+      let cpu: number | undefined;
+      if (cpuBefore !== undefined && cpuAfter !== undefined) {
+        cpu = Math.max(0, cpuAfter - cpuBefore);
+        // What a process used that another than its parent waited for is known no more when it has ended.
+        if (test === undefined) cpu = Math.max(cpu, this.#cpuOfTests(path));
+      }
       this.#times.push({ path, test, cpu, wall });
       const what = test === undefined ? path : `${path}, ${test},`;
       if ((cpu ?? wall) >= LONG_SECONDS) console.log(`${what} took ${figure(cpu)} s of CPU time`);
     };
+  }
+
+  #cpuOfTests(path: string): number {
+    return this.#times.reduce((sum, time) => sum + (time.path === path ? time.cpu ?? 0 : 0), 0);
   }
 
   /** All that is to be said when the run has ended; its last line has the counts. */
