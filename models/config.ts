@@ -4,7 +4,7 @@
  */
 
 import { suggestion, UserError } from "../src/errors.ts";
-import { checkSupported, type ModelType } from "./supported.ts";
+import { ADAPTED_TYPE, checkSupported, type ModelType } from "./supported.ts";
 import {
   type Activation,
   type FeedForwardFields,
@@ -278,11 +278,29 @@ export function taskIndices({ tasks: known }: ModelConfig, tasks: readonly strin
   });
 }
 
+/** Whether either stack has adapters. */
+export function isAdapted({ encoderAdapter, decoderAdapter }: ModelConfig): boolean {
+  return encoderAdapter !== "none" || decoderAdapter !== "none";
+}
+
+/**
+ * Whether transformers has no model of its own for this one: none has adapters, and none of those of
+ * transformers 4 scales what goes into a head of its own.
+ */
+export function needsOwnCode(config: ModelConfig): boolean {
+  return isAdapted(config) || (config.scaledOutputs && !config.tiedEmbeddings);
+}
+
 /** The `config.json` that `parseConfig` reads back as the same configuration. */
 export function formatConfig(config: ModelConfig): Record<string, unknown> {
+  // In transformers 5, mT5 does not scale outputs; otherwise it is a T5.
+  const family = config.scaledOutputs ? "t5" : config.modelType;
+  const [type, prefix] = needsOwnCode(config)
+    ? [ADAPTED_TYPE, "Hyperdecoder"]
+    : [family, family === "mt5" ? "MT5" : "T5"];
   return {
-    model_type: config.modelType,
-    architectures: ["T5ForConditionalGenerationWithAdapter"],
+    model_type: type,
+    architectures: [`${prefix}ForConditionalGeneration`],
     vocab_size: config.vocabSize,
     d_model: config.modelDim,
     d_kv: config.headDim,

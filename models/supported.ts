@@ -14,6 +14,13 @@ export const MODEL_TYPES = ["t5", "mt5"] as const;
 /** One of {@linkcode MODEL_TYPES}. */
 export type ModelType = typeof MODEL_TYPES[number];
 
+/**
+ * The `model_type` under which a T5 with adapters is written: transformers, which would make a backbone of
+ * "t5" and leave its adapters out, refuses a type that it does not know. It is read as "t5" is, which the
+ * reference writes.
+ */
+export const ADAPTED_TYPE = "hyperdecoder";
+
 /** Relatives of T5 and other usual ones, with what tells them from it. */
 const OTHER_FAMILIES: Readonly<Record<string, string>> = {
   umt5: "UMT5, which has a table of relative positions in every layer",
@@ -88,7 +95,7 @@ export function checkSupported(
     throw new UserError(`${file}: ${message}.`);
   };
   const type = fields.model_type ?? MODEL_TYPES[0];
-  const family = MODEL_TYPES.find((known) => known === type);
+  const family = type === ADAPTED_TYPE ? "t5" : MODEL_TYPES.find((known) => known === type);
   if (!family) {
     const what = OTHER_FAMILIES[String(type)];
     return refuse(

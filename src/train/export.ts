@@ -6,15 +6,17 @@
  * the model's own files: what is exported and loaded again is the same to the last bit.
  */
 
-import { formatConfig, type ModelConfig, type Side, stackOf } from "../../models/config.ts";
+import { type ModelConfig, type Side, stackOf } from "../../models/config.ts";
 import { feedForwardName, parameterInventory } from "../../models/inventory.ts";
 import { UserError } from "../errors.ts";
 import type { Dtype } from "../io/header.ts";
 import { fromFloat32, readFloat32 } from "../io/safetensors.ts";
 import { streamSafetensors } from "../io/safetensors-writer.ts";
 import type { StoredTensor } from "../io/source.ts";
+import { configFile } from "./config-file.ts";
+import { transformersFields, transformersFiles, withUnmistakenHead } from "./for-transformers.ts";
 import type { LinearAdapter, StaticAdapters } from "./materialise.ts";
-import { modelFile } from "./model-files.ts";
+import { besideWeights, modelFile } from "./model-files.ts";
 import type { TrainedModel } from "./trained-model.ts";
 
 /** Element types of an export, by their usual short names. */
@@ -37,31 +39,24 @@ const TORCH_NAMES: Partial<Record<Dtype, string>> = {
  * @throws {UserError} from the stream, for a value that is too large for `dtype`
  */
 export function exportFiles(
-  { files, config, weights }: TrainedModel,
+  model: TrainedModel,
   dtype?: ExportDtype,
 ): Record<string, Uint8Array | AsyncIterable<Uint8Array>> {
+  const written = withUnmistakenHead(model);
+  const { files, config, weights } = written;
   const tensors = new Map(
     parameterInventory(config).map(({ name }) => [
       name,
       converted(weights.get(name)!, name, dtype),
     ]),
   );
-  const adapted = config.encoderAdapter !== "none" || config.decoderAdapter !== "none";
-  const { padId, eosId, decoderStartId } = config;
   return {
-    [modelFile.config]: json({
-      ...files.config,
-      ...formatConfig(config),
-      tasks: config.tasks,
-      architectures: [`T5ForConditionalGeneration${adapted ? "WithAdapter" : ""}`],
+    [modelFile.config]: configFile(files.configText, config, {
       torch_dtype: torchName([...tensors.values()]),
+      ...transformersFields(config),
     }),
-    "generation_config.json": json({
-      decoder_start_token_id: decoderStartId,
-      eos_token_id: eosId,
-      pad_token_id: padId,
-    }),
-    ...files.tokenizerFiles,
+    ...transformersFiles(written),
+    ...besideWeights(files),
     // Without this entry, transformers refuses the file.
     [modelFile.weights]: streamSafetensors(tensors, { format: "pt" }),
   };
@@ -131,8 +126,4 @@ function torchName(tensors: readonly StoredTensor[]): string {
   const [first] = tensors;
   const isOne = tensors.every(({ dtype }) => dtype === first.dtype);
   return TORCH_NAMES[isOne ? first.dtype : "F32"]!;
-}
-
-function json(value: object): Uint8Array {
-  return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
 }

@@ -22,8 +22,10 @@ export interface ModelFiles {
   readonly location: string;
   /** `config.json` as parsed, but for what the tensors decide: whether there is a head of its own. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** The text of `config.json`: what is written again keeps what it does not change. */
+  readonly configText: string;
   readonly tokenizer: Tokenizer;
-  /** The tokenizer's files, to be saved beside weights that stand alone. */
+  /** The tokenizer's files. */
   readonly tokenizerFiles: Readonly<Record<string, Uint8Array>>;
   /** `generation_config.json` as it is, where there is one: how its publisher has the model generate. */
   readonly generationConfig?: Uint8Array;
@@ -63,7 +65,9 @@ export async function readModel(
     throw await otherAdapters(source) ?? refuse(modelFile.config);
   }
   const configFile = `${location}/${modelFile.config}`;
-  const json = parseJsonObject(await source.read(modelFile.config), configFile);
+  const configBytes = await source.read(modelFile.config);
+  const json = parseJsonObject(configBytes, configFile);
+  const own = { location, configText: new TextDecoder().decode(configBytes) };
   const declared = parseBackbone(json, configFile);
   const weights = await openWeightFile(source);
   if (weights === undefined) throw await otherAdapters(source) ?? refuse("weights");
@@ -74,14 +78,14 @@ export async function readModel(
     const tokenizer = await readTokenizer(choice.source ?? source, json, choice.rule);
     if (tokenizer === undefined) throw lacksTokenizer(choice.source ?? source, choice);
     const settled = await settle(json, declared, [weights]);
-    return withReference({ location, ...settled, ...tokenizer, ...generation });
+    return withReference({ ...own, ...settled, ...tokenizer, ...generation });
   }
   const bytes = await source.read(modelFile.backbone);
   const reference = parseReference(bytes, `${location}/${modelFile.backbone}`);
   const backbone = await readModel(await open(reference.model), open, choice);
   checkBackbone(reference, await backbone.reference(), location);
   const settled = await settle(json, declared, [...backbone.weights, weights]);
-  return withReference({ ...backbone, location, ...settled, ...generation });
+  return withReference({ ...backbone, ...own, ...settled, ...generation });
 }
 
 /** The file that other libraries describe their adapters in. */
@@ -164,6 +168,14 @@ export function matchModel(
     );
   }
   return matchWeights(config, weights);
+}
+
+/** What lies beside configuration and weights, to be saved with weights that stand alone. */
+export function besideWeights(
+  { tokenizerFiles, generationConfig }: ModelFiles,
+): Record<string, Uint8Array> {
+  const generation = generationConfig && { [modelFile.generationConfig]: generationConfig };
+  return { ...tokenizerFiles, ...generation };
 }
 
 function lacksTokenizer({ location }: ModelSource, { source }: TokenizerChoice): UserError {

@@ -6,13 +6,14 @@
  * and refer to the backbone; after full training they stand alone.
  */
 
-import { formatConfig, type ModelConfig } from "../../models/config.ts";
+import type { ModelConfig } from "../../models/config.ts";
 import { UserError } from "../errors.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import { sameShape, type Shape } from "../graph/tensor.ts";
 import { fromFloat32, openSafetensors, readFloat32, writeSafetensors } from "../io/safetensors.ts";
 import type { ByteSource } from "../io/source.ts";
-import { modelFile, type ModelFiles } from "./model-files.ts";
+import { configFile } from "./config-file.ts";
+import { besideWeights, modelFile, type ModelFiles } from "./model-files.ts";
 import type { Snapshot, Trainer } from "./trainer.ts";
 
 const optimizerFile = "optimizer.safetensors";
@@ -42,9 +43,9 @@ export async function snapshotFiles(
     );
   const standsAlone = saved.length === descriptions.length;
   return {
-    [modelFile.config]: json(formatConfig(config)),
+    [modelFile.config]: configFile(base.configText, config, { torch_dtype: "float32" }),
     [modelFile.weights]: packed(weights, shapesOf(saved)),
-    ...(standsAlone ? base.tokenizerFiles : { [modelFile.backbone]: json(await base.reference()) }),
+    ...(standsAlone ? besideWeights(base) : { [modelFile.backbone]: json(await base.reference()) }),
     [optimizerFile]: packed(snapshot.optimizer, trainer.optimizerShapes),
   };
 }

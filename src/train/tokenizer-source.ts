@@ -24,6 +24,9 @@ export const tokenizerFile = {
   addedTokens: "added_tokens.json",
 } as const;
 
+/** Forms of the same tokenizer that other programs read, and versions of transformers. */
+const OTHER_FORMS = [tokenizerFile.sentencepiece, "vocab.json", "merges.txt"];
+
 /** Which tokenizer a model is to have. */
 export interface TokenizerChoice {
   /** Where it lies, if not beside the model's weights. */
@@ -69,7 +72,11 @@ export async function readTokenizer(
   const { location } = source;
   const resolved = resolveTokenizer(files, { location, model, ...(rule && { rule }) });
   const tokenizer = createTokenizer(resolved.json, resolved.config);
-  if (rule === undefined) return { tokenizer, tokenizerFiles: saved };
+  if (rule === undefined) {
+    const others = OTHER_FORMS.filter((file) => !(file in saved));
+    for (const file of others) if (await source.exists(file)) await read(file);
+    return { tokenizer, tokenizerFiles: saved };
+  }
   const { json, config } = tokenizerJsonFiles(resolved, tokenizer);
   const encode = (value: object) => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
   return {

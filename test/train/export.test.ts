@@ -18,6 +18,9 @@ const tokenizer = await Deno.readFile(
 );
 const golden = new URL("../fixtures/golden/", import.meta.url);
 
+const encode = (text: string) => new TextEncoder().encode(text);
+const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+
 /** A directory in memory. */
 function directory(files: Readonly<Record<string, Uint8Array>>): ModelSource {
   return {
@@ -35,7 +38,7 @@ async function load(files: Readonly<Record<string, Uint8Array>>): Promise<Traine
 
 function modelOf(fields: Record<string, unknown>, tensors: ReadonlyMap<string, SafeTensor>) {
   return load({
-    "config.json": new TextEncoder().encode(JSON.stringify(fields)),
+    "config.json": encode(JSON.stringify(fields)),
     "model.safetensors": writeSafetensors(tensors),
     "tokenizer.json": tokenizer,
   });
@@ -80,7 +83,7 @@ for (const mode of ADAPTER_MODES) {
 test("a backbone and the adapters on it become one file", async () => {
   const fields = adaptedConfig("manual", "generated");
   const tensors = adaptedTensors(fields);
-  const config = new TextEncoder().encode(JSON.stringify(fields));
+  const config = encode(JSON.stringify(fields));
   const isAdapter = (name: string) => /adapter|mlp|param_gen/.test(name);
   const part = (adapters: boolean) =>
     writeSafetensors(new Map([...tensors].filter(([name]) => isAdapter(name) === adapters)));
@@ -93,7 +96,7 @@ test("a backbone and the adapters on it become one file", async () => {
   const checkpoint = directory({
     "config.json": config,
     "model.safetensors": part(true),
-    "backbone.json": new TextEncoder().encode(JSON.stringify(reference)),
+    "backbone.json": encode(JSON.stringify(reference)),
   });
   const files = await collected(checkTrained(await readModel(checkpoint, () => backbone)));
   sameTensors(files["model.safetensors"], tensors);
@@ -124,22 +127,116 @@ test("names are those of the reference's state dict, each shared tensor once", a
   }
 });
 
-test("config.json keeps what else it said, and says what was written", async () => {
-  const fields = adaptedConfig("none", "none", { use_cache: true, torch_dtype: "float32" });
-  const model = await modelOf(fields, adaptedTensors(fields));
-  const { "config.json": config, "generation_config.json": generation } = await collected(
-    model,
-    "bf16",
-  );
-  const parsed = JSON.parse(new TextDecoder().decode(config));
-  assert.is(parsed.use_cache, true);
-  assert.is(parsed.torch_dtype, "bfloat16");
-  assert.equal(parsed.architectures, ["T5ForConditionalGeneration"]);
-  assert.equal(JSON.parse(new TextDecoder().decode(generation)), {
-    decoder_start_token_id: 0,
-    eos_token_id: 1,
-    pad_token_id: 0,
+/** A field of a file as it is spelt there. */
+function spelling(file: Uint8Array, field: string): string | undefined {
+  return new RegExp(`"${field}": (.*?),?\\n`).exec(decode(file))?.[1];
+}
+
+test("config.json keeps what else it said, numbers in their form, and says what was written", async () => {
+  const fields = adaptedConfig("none", "none");
+  const text = JSON.stringify(fields).replace(/^{/, '{"model_type": "t5", ') // as Python spells numbers
+    .replace(/"dropout_rate":[^,}]*/, '"dropout_rate": 1, "initializer_factor": 1.0')
+    .replace(
+      /}$/,
+      ', "use_cache": true, "dtype": "float32", "length_penalty": 2.0, "of": {"a": 1e-06}}',
+    );
+  const files = {
+    "config.json": encode(text),
+    "model.safetensors": writeSafetensors(adaptedTensors(fields)),
+    "tokenizer.json": tokenizer,
+  };
+  const { "config.json": config } = await collected(await load(files), "bf16");
+  const expected = {
+    model_type: '"t5"',
+    dropout_rate: "1.0",
+    initializer_factor: "1.0",
+    layer_norm_epsilon: "0.000001",
+    length_penalty: "2.0",
+    a: "1e-06",
+    d_model: "16",
+    use_cache: "true",
+    torch_dtype: '"bfloat16"',
+    dtype: undefined, // which would contradict it
+    encoder_adapter: undefined,
+    auto_map: undefined,
+  };
+  for (const [field, value] of Object.entries(expected)) {
+    assert.is(spelling(config, field), value, field);
+  }
+  assert.equal(JSON.parse(decode(config)).architectures, ["T5ForConditionalGeneration"]);
+});
+
+test("what lies beside a model is exported as it is, to the byte", async () => {
+  const fields = adaptedConfig("manual", "generated");
+  const beside = {
+    "generation_config.json": encode(
+      '{"num_beams": 4, "temperature": 1.0,\n "eos_token_id": [1, 2]}',
+    ),
+    "tokenizer_config.json": encode('{"tokenizer_class": "T5TokenizerFast", "x": 1.0}'),
+    "special_tokens_map.json": encode('{"eos_token": "</s>"}'),
+    "added_tokens.json": encode("{}"),
+    "spiece.model": encode("pieces"),
+  };
+  const model = await load({
+    "config.json": encode(JSON.stringify(fields)),
+    "model.safetensors": writeSafetensors(adaptedTensors(fields)),
+    "tokenizer.json": tokenizer,
+    ...beside,
   });
+  const files = await collected(model);
+  for (const [name, bytes] of Object.entries(beside)) assert.equal(files[name], bytes, name);
+  const bare = await collected(await modelOf(fields, adaptedTensors(fields)));
+  assert.not("generation_config.json" in bare, "transformers then reads config.json for it");
+});
+
+test("adapters come with the code that computes them, under a type that nothing else claims", async () => {
+  for (const [encoder, decoder] of [["manual", "none"], ["none", "task"], ["none", "none"]]) {
+    const fields = adaptedConfig(encoder, decoder);
+    const files = await collected(await modelOf(fields, adaptedTensors(fields)));
+    const { model_type, auto_map = {}, tasks } = JSON.parse(decode(files["config.json"]));
+    const isPlain = encoder === "none" && decoder === "none";
+    assert.is(model_type, isPlain ? "t5" : "hyperdecoder");
+    assert.is("tokenizer_config.json" in files, !isPlain);
+    assert.equal(tasks, isPlain ? undefined : ["sst2", "rte"]);
+    for (const entry of Object.values<string>(auto_map)) {
+      const [module, name] = entry.split(".");
+      assert.match(decode(files[`${module}.py`]), new RegExp(`^class ${name}\\(`, "m"));
+    }
+    assert.equal(Object.keys(auto_map), isPlain ? [] : ["AutoConfig", "AutoModelForSeq2SeqLM"]);
+    // Read again, and exported by this build once more, it is the same.
+    assert.equal(await collected(await load(files)), files);
+  }
+});
+
+test("heads and scaling are written so that transformers 4 and 5 understand the same", async () => {
+  const cases = [
+    { tied: true, scaled: true, type: "t5", says: [true, true], head: false },
+    { tied: false, scaled: false, type: "t5", says: [false, false], head: true },
+    // Only 5 knows it: the head is written out.
+    { tied: true, scaled: false, type: "t5", says: [false, false], head: true },
+    // Nor has 4 this one: it takes our own code.
+    { tied: false, scaled: true, type: "hyperdecoder", says: [false, true], head: true },
+  ];
+  for (const { tied, scaled, type, says, head } of cases) {
+    const fields = adaptedConfig("none", "none", {
+      tie_word_embeddings: tied,
+      scale_decoder_outputs: scaled,
+    });
+    const tensors = adaptedTensors(fields);
+    const files = await collected(await modelOf(fields, tensors));
+    const config = JSON.parse(decode(files["config.json"]));
+    const kind = `tied ${tied}, scaled ${scaled}`;
+    assert.is(config.model_type, type, kind);
+    assert.equal([config.tie_word_embeddings, config.scale_decoder_outputs], says, kind);
+    const written = readSafetensors(files["model.safetensors"], kind);
+    const expected = head && (tensors.get("lm_head.weight") ?? tensors.get("shared.weight"))!;
+    assert.equal(
+      written.get("lm_head.weight")?.data.slice(),
+      expected ? expected.data.slice() : undefined,
+      kind,
+    );
+    assert.equal(await collected(await load(files)), files, kind);
+  }
 });
 
 test("a type narrows by rounding, and refuses what it cannot hold", async () => {

@@ -1,0 +1,41 @@
+/**
+ * `config.json` as it is written: the file that the model came with, and over it what is known here.
+ *
+ * Most of such a file is not this project's business. What it does not change stays as it was, down to how
+ * numbers are spelt, for transformers tells 1.0 from 1.
+ */
+
+import { formatConfig, type ModelConfig } from "../../models/config.ts";
+import { float, parseForm } from "../io/json-form.ts";
+
+/** Fields that transformers types as floating-point numbers. */
+const FLOATS: ReadonlySet<string> = new Set([
+  "dropout_rate",
+  "layer_norm_epsilon",
+  "initializer_factor",
+  "classifier_dropout",
+]);
+
+/** Fields that describe the files that the model came with: the code beside it, and the type of its weights. */
+const NOT_KEPT = { auto_map: undefined, dtype: undefined };
+
+/**
+ * A configuration as a file.
+ *
+ * @param given the text of the file that the model came with
+ * @param changes what else shall be in it; fields that are `undefined` are left out, given ones too
+ */
+export function configFile(
+  given: string,
+  config: ModelConfig,
+  changes: Readonly<Record<string, unknown>> = {},
+): Uint8Array {
+  const fields = { ...NOT_KEPT, ...formatConfig(config), ...changes };
+  const written = Object.entries(fields).map(([name, value]) => [
+    name,
+    typeof value === "number" && FLOATS.has(name) ? float(value) : value,
+  ]);
+  const kept = parseForm(given, (key) => FLOATS.has(key)) as Record<string, unknown>;
+  const text = JSON.stringify({ ...kept, ...Object.fromEntries(written) }, null, 2);
+  return new TextEncoder().encode(`${text}\n`);
+}
