@@ -9,6 +9,7 @@
 import { UserError } from "../errors.ts";
 import { fieldsOf, formatRow, isUnlabelled, noteOf } from "./formats.ts";
 import { type FileRecord, Ledger } from "./ledger.ts";
+import { labelledRows } from "./labels-apart.ts";
 import { jsonRows, plainOrGzipped } from "./lines.ts";
 import { findFirst, type Found } from "./locate.ts";
 import type { TextSource } from "./source.ts";
@@ -28,6 +29,8 @@ interface ExportedTask {
   readonly folders?: readonly string[];
   /** What its release calls the files of its splits. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Whether its release has labels in a file of their own. */
+  readonly labelsApart?: boolean;
 }
 
 const own = { train: "train", validation: "validation", test: "test" };
@@ -126,13 +129,17 @@ const tasks: Readonly<Record<string, ExportedTask>> = {
     digits(2),
   ),
   sick: choice("Does one caption follow from another?", '"RobZamp/sick"', own, digits(3)),
-  social_i_qa: choice(
-    "What answers a question about people in a situation?",
-    '"allenai/social_i_qa"',
-    testedOnValidation,
-    digits(3, 1),
-    digits(3),
-  ),
+  social_i_qa: {
+    ...choice(
+      "What answers a question about people in a situation?",
+      '"allenai/social_i_qa"',
+      testedOnValidation,
+      digits(3, 1),
+      digits(3),
+    ),
+    folders: ["socialiqa-train-dev"],
+    labelsApart: true,
+  },
   cosmos_qa: choice(
     "What answers a question about what a story leaves unsaid?",
     '"allenai/cosmos_qa"',
@@ -205,7 +212,14 @@ export const exportedTaskNames: readonly string[] = Object.keys(tasks);
 
 /** What such a task is, without its examples. */
 export function exportedTask(name: string): TaskSpecification {
-  const { dataset: _, splits: __, folders: ___, files: ____, ...specification } = tasks[name];
+  const {
+    dataset: _,
+    splits: __,
+    folders: ___,
+    files: ____,
+    labelsApart: _____,
+    ...specification
+  } = tasks[name];
   return { name, ...specification };
 }
 
@@ -222,7 +236,7 @@ export function exportedSplits(name: string): Readonly<Record<Split, string>> {
 /** What a split is called in files beside its own name. */
 const fileNames: Readonly<Record<string, readonly string[]>> = {
   train: ["train"],
-  validation: ["validation", "val", "dev"],
+  validation: ["validation", "valid", "val", "dev"],
   test: ["test"],
 };
 
@@ -278,7 +292,8 @@ async function readSplit(
   record: FileRecord,
 ): Promise<Example[]> {
   const examples: Example[] = [];
-  for await (const row of jsonRows(source, record.path)) {
+  const read = tasks[name].labelsApart ? labelledRows : jsonRows;
+  for await (const row of read(source, record.path)) {
     const { line, place } = row;
     const example = record.attempt(`line ${line}`, () => {
       const fields = row.fields();

@@ -17,6 +17,8 @@ interface GlueTask {
   readonly description: string;
   /** Its folder in GLUE. */
   readonly folder: string;
+  /** The folder of a release of its own. */
+  readonly release?: string;
   /**
    * For each split, names of the files that may hold it, without their ends: the first that exists is
    * read. Names of a later group hold another split, which stands for a missing one.
@@ -34,8 +36,8 @@ interface GlueTask {
 
 const dev = [["dev", "validation"]];
 const files = { train: [["train"]], validation: dev, test: dev };
-const matched = ["dev_matched", "validation_matched"];
-const mismatched = ["dev_mismatched", "validation_mismatched"];
+const matched = ["dev_matched", "validation_matched", "multinli_1.0_dev_matched"];
+const mismatched = ["dev_mismatched", "validation_mismatched", "multinli_1.0_dev_mismatched"];
 
 const tasks: Readonly<Record<string, GlueTask>> = {
   cola: {
@@ -105,8 +107,9 @@ const tasks: Readonly<Record<string, GlueTask>> = {
   mnli: {
     description: "Does a hypothesis follow from a premise, stay open, or contradict it?",
     folder: "MNLI",
+    release: "multinli_1.0",
     files: {
-      train: [["train", "train_10k"]], // the latter is a sample
+      train: [["train", "multinli_1.0_train", "train_10k"]], // the last is a sample
       validation: [mismatched, matched],
       test: [matched, mismatched],
     },
@@ -170,11 +173,14 @@ export async function loadTask(
 /** The file of a split: TSV before JSON lines, plain before gzipped. */
 async function find(
   name: string,
-  { folder, files }: GlueTask,
+  { folder, release, files }: GlueTask,
   source: TextSource,
   split: Split,
 ): Promise<Found> {
-  const folders = [folder, `glue/${folder}`, `glue_data/${folder}`, name, `glue/${name}`];
+  const folders = [
+    ...["", "glue/", "glue_data/"].flatMap((above) => [`${above}${folder}`, `${above}${name}`]),
+    ...release ? [release] : [],
+  ];
   const formsOf = (file: string) =>
     [`${file}.tsv`, `${file}.jsonl`].flatMap(plainOrGzipped)
       .flatMap((file) => folders.map((folder) => `${folder}/${file}`));

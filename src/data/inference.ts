@@ -7,10 +7,10 @@
  *   test labels were never published, so the test split is the validation split.
  */
 
-import { UserError } from "../errors.ts";
 import { formatRow } from "./formats.ts";
 import { type FileRecord, Ledger } from "./ledger.ts";
-import { jsonRows, lines, plainOrGzipped, type Row } from "./lines.ts";
+import { labelledRows } from "./labels-apart.ts";
+import { jsonRows, plainOrGzipped } from "./lines.ts";
 import { findFirst, locate } from "./locate.ts";
 import type { TextSource } from "./source.ts";
 import type { Dataset, Example, Split, TaskSpecification } from "./types.ts";
@@ -67,11 +67,11 @@ async function readAdversarial(
   ledger: Ledger,
 ): Promise<Example[]> {
   const file = split === "validation" ? "dev" : split;
-  // The release's files, and what `to_json` makes of the Hugging Face data set.
+  // The release's files, under what it unpacks as too, and what `to_json` makes of the Hugging Face set.
   const rounds = [1, 2, 3].map((round) =>
-    [`R${round}/${file}`, `${file}_r${round}`].flatMap((path) =>
-      plainOrGzipped(`anli/${path}.jsonl`)
-    )
+    ["anli/R", "anli_v1.0/R", "anli/anli_v1.0/R"].map((folder) => `${folder}${round}/${file}`)
+      .concat(`anli/${file}_r${round}`)
+      .flatMap((path) => plainOrGzipped(`${path}.jsonl`))
   );
   await locate("anli", source, rounds.map(([path]) => path).concat(rounds.flat()));
   const examples: Example[] = [];
@@ -98,53 +98,14 @@ async function readAbductive(source: TextSource, split: Split, ledger: Ledger): 
 }
 
 async function readStories(source: TextSource, record: FileRecord): Promise<Example[]> {
-  const { path } = record;
-  const rows = await Array.fromAsync(jsonRows(source, path));
-  const labels = await readLabels(source, path, rows);
   const examples: Example[] = [];
-  for (const [i, row] of rows.entries()) {
-    const example = record.attempt(`line ${row.line}`, () => {
-      const fields = row.fields();
-      const label = labels?.[i];
-      if (label === undefined) return { task: "art", ...formatRow("art", fields, row.place) };
-      // What is wrong with a label is said of its own file.
-      const { label: _, ...texts } = fields;
-      const { source: text } = formatRow("art", { ...texts, label: 1 }, row.place);
-      const { target } = formatRow("art", { ...texts, label: label.text }, label.place);
-      return { task: "art", source: text, target };
-    });
+  for await (const row of labelledRows(source, record.path)) {
+    const example = record.attempt(`line ${row.line}`, () => ({
+      task: "art",
+      ...formatRow("art", row.fields(), row.place),
+    }));
     if (example) record.rows = examples.push(example);
   }
   record.requireRows(source.root);
   return examples;
-}
-
-/** The labels beside a file of ART's release; none where its rows have them, as in the Hugging Face set. */
-async function readLabels(
-  source: TextSource,
-  path: string,
-  rows: readonly Row[],
-): Promise<{ text: string; place: string }[] | undefined> {
-  const file = path.replace(/\.jsonl$/, "-labels.lst");
-  if (!await source.exists(file) && rows.every(hasLabel)) return undefined;
-  await locate("art", source, [file]);
-  const labels: { text: string; place: string }[] = [];
-  let line = 0;
-  for await (const text of lines(source, file)) {
-    line++;
-    if (text.trim() !== "") labels.push({ text, place: `${source.root}/${file}:${line}` });
-  }
-  if (labels.length === rows.length) return labels;
-  throw new UserError(
-    `${source.root}/${file} has ${labels.length} labels for the ${rows.length} rows of ` +
-      `${source.root}/${path}.`,
-  );
-}
-
-function hasLabel(row: Row): boolean {
-  try {
-    return "label" in row.fields();
-  } catch {
-    return true; // it is said to be bad when it is read
-  }
 }

@@ -98,10 +98,15 @@ test("a malformed row is refused by file, line and fault", async () => {
     load("art", folder(art), "train"),
     /^data\/art\/train-labels\.lst has 2 labels for the 1 rows of data\/art\/train\.jsonl\.$/,
   );
+  const few = { ...oneExample.art, "art/train-labels.lst": "\n" };
+  await refused(
+    load("art", folder(few), "train"),
+    /^data\/art\/train-labels\.lst has 0 labels, fewer than data\/art\/train\.jsonl has rows\.$/,
+  );
   const label = { ...oneExample.art, "art/train-labels.lst": "0\n" };
   await refused(
     load("art", folder(label), "train"),
-    /train-labels\.lst:1: "0" under "label" is not a label/,
+    /train\.jsonl:1 with data\/art\/train-labels\.lst:1: "0" under "label" is not a label/,
   );
 
   const trec = (row: object) =>
@@ -235,6 +240,9 @@ test("releases are read where their archives put them", async () => {
     ["superglue-rte", "test", "RTE/val.jsonl", nli],
     ["snli", "validation", "snli_1.0/snli_1.0_dev.jsonl", nli],
     ["anli", "train", "anli/train_r2.jsonl", nli],
+    ["anli", "test", "anli_v1.0/R3/test.jsonl", nli],
+    ["mnli", "test", "multinli_1.0/multinli_1.0_dev_matched.jsonl", nli],
+    ["cola", "train", "glue_data/CoLA/train.tsv", "gj04\t1\t\tA sentence ."],
   ];
   for (const [name, split, path, row] of places) {
     const { splits } = await load(name, folder({ [path]: `${row}\n` }), split);
@@ -291,7 +299,24 @@ test("rows without a label are left out and counted", async () => {
   );
 });
 
-test("ART's labels stand in a file of their own, or in the rows", async () => {
+test("labels stand in a file of their own, or in the rows", async () => {
+  const social = JSON.stringify({
+    context: "c",
+    question: "q",
+    answerA: "a",
+    answerB: "b",
+    answerC: "d",
+  });
+  const release = await load(
+    "social_i_qa",
+    folder({
+      "socialiqa-train-dev/dev.jsonl": `${social}\n${social}\n`,
+      "socialiqa-train-dev/dev-labels.lst": "3\n1\n",
+    }),
+    "test",
+  );
+  assert.equal(release.splits.test!.map(({ target }) => target), ["3", "1"]);
+
   const row = (more: object) =>
     `${JSON.stringify({ obs1: "a", obs2: "b", hyp1: "c", hyp2: "d", ...more })}\n\n`;
   const apart = folder({
@@ -304,7 +329,7 @@ test("ART's labels stand in a file of their own, or in the rows", async () => {
   assert.equal(within.splits.train!.map(({ target }) => target), ["2"]);
   await refused(
     load("art", folder({ "art/train.jsonl": row({}) }), "train"),
-    /^Task art needs data\/art\/train-labels\.lst, which is not there/,
+    /^data\/art\/train\.jsonl:1 has no "label", and there is no data\/art\/train-labels\.lst\.$/,
   );
 });
 
