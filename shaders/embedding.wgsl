@@ -1,8 +1,8 @@
 // Rows of a table, by number.
 //
-//   table     [vocabulary, columns], floats or halves
-//   ids       [tokens], taken as the nearest row where there is no such row
-//   embedded  [tokens, columns]
+//   table     [rows, columns], floats or halves: all rows of the vocabulary, or those from `first` on
+//   ids       [tokens], taken as the nearest row where the vocabulary has no such row
+//   embedded  [tokens, columns], zeros where the row is not in this table
 //
 // One invocation per element of four tokens: integer division is slow, and one serves all four.
 
@@ -10,6 +10,8 @@ alias Element = f32;
 const WIDTH = 1u;
 
 struct Params {
+  first: u32,
+  rows: u32,
   vocabulary: u32,
   tokens: u32,
   // Elements per row.
@@ -33,7 +35,10 @@ fn main(
   let first = index / params.columns * 4;
   let column = index % params.columns;
   for (var token = first; token < min(first + 4, params.tokens); token++) {
-    let row = u32(clamp(ids[token], 0, i32(params.vocabulary) - 1));
-    embedded[token * params.columns + column] = table_at(row * params.columns + column);
+    // What is before the first row wraps around, and so is beyond the last.
+    let row = u32(clamp(ids[token], 0, i32(params.vocabulary) - 1)) - params.first;
+    var value = Element(0.0);
+    if (row < params.rows) { value = table_at(row * params.columns + column); }
+    embedded[token * params.columns + column] = value;
   }
 }

@@ -2,6 +2,7 @@
  * From a graph to a `Program`: simplify, order, plan memory, build pipelines, pack uniforms.
  */
 
+import { UserError } from "../errors.ts";
 import { checked, type Gpu } from "../gpu/device.ts";
 import { type Pipeline, pipelineFor } from "../gpu/pipelines.ts";
 import { packUniforms } from "../gpu/reflection.ts";
@@ -84,6 +85,7 @@ export async function compile(gpu: Gpu, description: ProgramDescription): Promis
 
     const prepared = dispatches.map(({ dispatch, label }, i): PreparedDispatch => {
       checkGrid(gpu, label, dispatch);
+      checkBindings(gpu, label, dispatch);
       const bindings = Object.values(dispatch.bindings);
       return {
         label,
@@ -250,6 +252,20 @@ function checkGrid(gpu: Gpu, label: string, { workgroups }: Dispatch): void {
   if (workgroups.some((count) => count > limit || count < 1 || !Number.isInteger(count))) {
     throw new Error(
       `${label}: cannot dispatch ${workgroups} workgroups (1 to ${limit} a dimension).`,
+    );
+  }
+}
+
+/** What is as large as this follows from sizes that are the user's to choose. */
+function checkBindings(gpu: Gpu, label: string, { bindings }: Dispatch): void {
+  const limit = gpu.limits.maxStorageBufferBindingSize;
+  for (const [name, memory] of Object.entries(bindings)) {
+    const bytes = bytesOf(memory);
+    if (bytes <= limit) continue;
+    const what = isScratch(memory) ? name : `${name} [${memory.shape.join(", ")}]`;
+    throw new UserError(
+      `${label}: ${what} has ${bytes} bytes and ${gpu.adapterName} binds at most ${limit} at once: ` +
+        `use smaller batches, shorter texts or fewer beams, or another adapter`,
     );
   }
 }

@@ -7,13 +7,15 @@
  * are read. The parts of a module are neighbours, so that one product can read them all as one matrix.
  *
  * Every parameter starts at a multiple of the alignment of bindings; the gaps are zero in every slab and
- * stay so.
+ * stay so. A frozen matrix that is larger than what the device binds is in slices of rows, each in a slab of its own.
  */
 
+import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { float16ToFloat32 } from "../io/half.ts";
 import { read, type Variable } from "./leaves.ts";
 import { ALIGNMENT } from "./steps.ts";
+import { slices } from "./ops/slices.ts";
 import { window } from "./ops/window.ts";
 import { elementBytes, type Shape, size, type Tensor } from "./tensor.ts";
 import { createVariable, readRanges, roundToHalf, wholeWords, writeVariable } from "./variables.ts";
@@ -24,7 +26,7 @@ import { createVariable, readRanges, roundToHalf, wholeWords, writeVariable } fr
  */
 const ORDINARY_SLAB = 2 ** 28;
 
-/** A parameter's place in a slab. */
+/** A parameter's place in a slab, or that of a slice of it. */
 export interface SlabEntry {
   readonly name: string;
   readonly shape: Shape;
@@ -57,7 +59,7 @@ export class Parameters {
   /** The slabs of trainable parameters. */
   readonly slabs: readonly Slab[];
   readonly #frozen: readonly Slab[];
-  readonly #entries = new Map<string, { slab: Slab; entry: SlabEntry; tensor: Tensor }>();
+  readonly #entries = new Map<string, { places: readonly Place[]; tensor: Tensor }>();
 
   constructor(readonly gpu: Gpu, readonly descriptions: readonly ParameterDescription[]) {
     for (const { name, trainable, storage } of descriptions) {
@@ -72,11 +74,17 @@ export class Parameters {
       ...layOut(gpu, "frozen", frozen("f32")),
       ...layOut(gpu, "frozen", frozen("f16"), "f16"),
     ];
-    for (const slab of this.#all) {
-      for (const entry of slab.entries) {
-        const tensor = window(read(slab.variable), entry.offset, entry.shape);
-        this.#entries.set(entry.name, { slab, entry, tensor });
-      }
+    const places = this.#all.flatMap((slab) =>
+      slab.entries.map((entry): Place => ({ slab, entry }))
+    );
+    for (const [name, own] of Map.groupBy(places, ({ entry }) => entry.name)) {
+      const parts = own.map(({ slab, entry: { offset, shape } }) =>
+        window(read(slab.variable), offset, shape)
+      );
+      this.#entries.set(name, {
+        places: own,
+        tensor: parts.length === 1 ? parts[0] : slices(name, parts),
+      });
     }
   }
 
@@ -110,25 +118,34 @@ export class Parameters {
   }
 
   #write(name: string, values: Float32Array | Uint16Array): void {
-    const { slab, entry: { shape, offset } } = this.#find(name);
+    const { places, tensor: { shape } } = this.#find(name);
     if (values.length !== size(shape)) {
       throw new Error(
         `The parameter "${name}" [${shape.join(", ")}] cannot take ${values.length} values.`,
       );
     }
-    // What makes halves whole words falls into the gap.
-    writeVariable(this.gpu, slab.variable, wholeWords(values), offset);
+    let begin = 0;
+    for (const { slab, entry } of places) {
+      const part = values.subarray(begin, begin += size(entry.shape));
+      // What makes halves whole words falls into the gap.
+      writeVariable(this.gpu, slab.variable, wholeWords(part), entry.offset);
+    }
   }
 
   /** The values of the named parameters, or of all, in f32 however they are stored. */
   async read(names?: readonly string[]): Promise<Map<string, Float32Array>> {
     const wanted = new Set(names ?? this.descriptions.map(({ name }) => name));
-    const slabs = new Set(Array.from(wanted, (name) => this.#find(name).slab));
+    const slabs = new Set(
+      Array.from(wanted).flatMap((name) => this.#find(name).places.map(({ slab }) => slab)),
+    );
     const values = new Map<string, Float32Array>();
     for (const { variable, entries } of slabs) {
       const found = entries.filter(({ name }) => wanted.has(name));
       const parts = await readEntries(this.gpu, variable, found);
-      for (const [name, part] of parts) values.set(name, part);
+      for (const [name, part] of parts) {
+        const before = values.get(name);
+        values.set(name, before ? joined(before, part) : part);
+      }
     }
     return new Map(Array.from(wanted, (name) => [name, values.get(name)!]));
   }
@@ -154,8 +171,21 @@ export class Parameters {
   }
 
   #dtype(name: string) {
-    return this.#find(name).slab.variable.dtype;
+    return this.#find(name).tensor.dtype;
   }
+}
+
+/** Where a parameter is, or a slice of it. */
+interface Place {
+  readonly slab: Slab;
+  readonly entry: SlabEntry;
+}
+
+function joined(a: Float32Array, b: Float32Array): Float32Array {
+  const both = new Float32Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
 }
 
 async function readEntries(
@@ -176,18 +206,18 @@ function layOut(
   dtype: Storage = "f32",
 ): Slab[] {
   const unit = ALIGNMENT / elementBytes(dtype);
-  const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
-  const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  const limit = bindingLimit(gpu);
   const elements = (bytes: number) => Math.floor(bytes / ALIGNMENT) * unit;
   const most = elements(limit), capacity = elements(Math.min(limit, ORDINARY_SLAB));
   const room = ({ shape }: ParameterDescription) => Math.ceil(size(shape) / unit) * unit;
+  const sliced = descriptions.flatMap((description) => slicesOf(description, gpu, dtype));
   const layouts: { length: number; entries: SlabEntry[] }[] = [];
   const begin = () => {
     const layout = { length: 0, entries: [] };
     layouts.push(layout);
     return layout;
   };
-  for (const module of modulesOf(descriptions)) {
+  for (const module of modulesOf(sliced)) {
     const total = module.reduce((sum, description) => sum + room(description), 0);
     let last = layouts.at(-1) ?? begin();
     if (last.length > 0 && last.length + total > capacity) last = begin();
@@ -203,6 +233,40 @@ function layOut(
     const name = entries.length === 1 ? entries[0].name : `${kind} parameters ${i}`;
     return { variable: createVariable(gpu, name, [length], dtype), length, entries };
   });
+}
+
+/** Rows of slices are multiples of so many, so that what is made of each begins where vectors do. */
+const SLICE_ROWS = 64;
+
+/** A parameter in pieces that can be bound, all of its name: itself where that is small enough. */
+function slicesOf(
+  description: ParameterDescription,
+  gpu: Gpu,
+  dtype: Storage,
+): ParameterDescription[] {
+  const { name, shape, trainable } = description;
+  const limit = bindingLimit(gpu), bytes = elementBytes(dtype) * size(shape);
+  if (bytes <= limit) return [description];
+  const [rows, columns] = shape;
+  const length = Math.floor(limit / elementBytes(dtype) / columns / SLICE_ROWS) * SLICE_ROWS;
+  if (trainable || shape.length !== 2 || length === 0) {
+    throw new UserError(
+      `the parameter "${name}" [${shape.join(", ")}] has ${bytes} bytes and ${gpu.adapterName} ` +
+        `binds at most ${limit} at once: ${
+          trainable ? "leave it frozen, or use" : "use"
+        } another ` +
+        `adapter`,
+    );
+  }
+  return Array.from({ length: Math.ceil(rows / length) }, (_, i) => ({
+    ...description,
+    shape: [Math.min(length, rows - i * length), columns],
+  }));
+}
+
+/** Bytes that one binding can have, and its buffer. */
+function bindingLimit({ limits }: Gpu): number {
+  return Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
 }
 
 /** Neighbours whose names differ in the last two parts alone. */

@@ -86,5 +86,5 @@ export function withBindings(gpu: Gpu, maxStorageBufferBindingSize: number): Gpu
         : Reflect.get(all, name, all),
   });
   // A plain object, unlike the device itself, which has private members.
-  return { ...variants(gpu)[0][1], limits };
+  return { ...variants(gpu)[0][1], isCpu: gpu.isCpu, limits };
 }

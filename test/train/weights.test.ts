@@ -13,7 +13,11 @@ import {
 import type { StoredTensor } from "../../src/io/source.ts";
 import { type LoadProgress, matchWeights, placeWeights } from "../../src/train/weights.ts";
 import { storageOf } from "../../src/train/storage.ts";
+import { SequenceGenerator } from "../../src/generate/generator.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
 import { testDevice } from "../graph/device.ts";
+import { assertClose } from "../graph/ops/check.ts";
+import { withBindings } from "../optim/updates.ts";
 import { tinyConfig, tinyTensors } from "./tiny-model.ts";
 
 const test = suite("weights");
@@ -176,6 +180,33 @@ test("loading tells how far it is, and an error on the way leaves nothing on the
   assert.is(error.message, "the disk is gone");
   assert.ok(made > 0);
   assert.is(buffers.size, 0);
+});
+
+test("a model whose matrices are larger than what the device binds answers as ever", async () => {
+  const gpu = await testDevice();
+  const backbone = parseConfig(tinyConfig, "config.json");
+  const batch = {
+    batchSize: 2,
+    sourceLength: 5,
+    inputIds: Int32Array.of(5, 900, 2047, 64, 1, 1023, 1024, 1, 0, 0),
+    attentionMask: Int32Array.of(1, 1, 1, 1, 1, 1, 1, 1, 0, 0),
+    tasks: [],
+  };
+  const weights = matchWeights(backbone, [{ name: "file", tensors: stored(tinyTensors()) }]);
+  const answers = async (device: Gpu) => {
+    const parameters = await placeWeights(device, backbone, weights);
+    const generator = new SequenceGenerator(backbone, parameters);
+    const greedy = await generator.generate(batch, { maxLength: 6 });
+    const beams = await generator.generate(batch, { maxLength: 6, beams: 3 });
+    generator.destroy();
+    parameters.destroy();
+    return [greedy, beams].flat(2);
+  };
+  const whole = await answers(gpu);
+  const sliced = await answers(withBindings(gpu, 2 ** 16)); // both matrices have twice as many bytes
+  assert.equal(sliced.map(({ tokens }) => tokens), whole.map(({ tokens }) => tokens));
+  const scores = (of: typeof whole) => of.map(({ logLikelihood }) => logLikelihood);
+  assertClose(scores(sliced), scores(whole), { what: "log-likelihood" });
 });
 
 test.run();

@@ -2,12 +2,17 @@ import source from "../../../shaders/embedding.wgsl" with { type: "text" };
 import gradientSource from "../../../shaders/embedding-gradient.wgsl" with { type: "text" };
 import { elementGrid, linearGrid } from "../dispatch.ts";
 import { halve, widen, widthOf } from "../element.ts";
+import { add } from "./add.ts";
+import { slicesOf } from "./slices.ts";
 import { apply, isFloat, type Op, ShapeError, size, type Tensor } from "../tensor.ts";
 
 const shader = { name: "embedding", source };
 const gradientShader = { name: "embedding-gradient", source: gradientSource };
 
-const embeddingOp: Op<null> = {
+/** Where a table is a slice of one: the number of its first row, and of the rows of all. */
+type Slice = { readonly first: number; readonly vocabulary: number } | null;
+
+const embeddingOp: Op<Slice> = {
   name: "embedding",
   halfInputs: [0],
   shape([table, ids]) {
@@ -23,14 +28,33 @@ const embeddingOp: Op<null> = {
     if (!needed[0]) return [];
     return [apply(embeddingGradientOp, [ids, dy!], { vocabulary: table.shape[0] })];
   },
-  kernel({ inputs: [table, ids], outputs: [embedded] }) {
-    const [vocabulary, columns] = table.shape;
+  simpler({ inputs: [table, ids] }) {
+    const parts = slicesOf(table);
+    if (!parts) return undefined;
+    const [vocabulary] = table.shape;
+    let first = 0;
+    const found = parts.map((part) => {
+      const rows = apply(embeddingOp, [part, ids], { first, vocabulary });
+      first += part.shape[0];
+      return rows;
+    });
+    // Every row but that of one slice is of zeros: the sum is exact.
+    return [found.reduce((sum, rows) => add(sum, rows))];
+  },
+  kernel({ inputs: [table, ids], outputs: [embedded], attributes: slice }) {
+    const [rows, columns] = table.shape;
     const tokens = size(ids.shape);
     const width = widthOf(columns);
     const wide = widen(shader, width);
     return [{
       shader: table.dtype === "f16" ? halve(wide, "table", { table: width }) : wide,
-      uniforms: { vocabulary, tokens, columns: columns / width },
+      uniforms: {
+        first: slice?.first ?? 0,
+        rows,
+        vocabulary: slice?.vocabulary ?? rows,
+        tokens,
+        columns: columns / width,
+      },
       bindings: { table, ids, embedded },
       workgroups: linearGrid(Math.ceil(tokens / 4) * (columns / width)),
     }];

@@ -25,6 +25,8 @@ import { matmulDispatches } from "./matmul-choice.ts";
 import { normLinearGradient } from "./norm-linear.ts";
 import { reluGradientOp, reluOp } from "./relu.ts";
 import { reshape } from "./reshape.ts";
+import { slicedLinear, slicedLinearGradient } from "./sliced-linear.ts";
+import { slicesOf } from "./slices.ts";
 import { normGradientOperands, normInputGradientOp } from "./rms-norm-gradient.ts";
 
 /** How the operands are read. */
@@ -127,6 +129,14 @@ const matmulOp: Op<Attributes> = {
       },
       gpu,
     );
+  },
+
+  simpler(node) {
+    const weights = slicesOf(node.inputs[1]);
+    const { transposeA, transposeB, relu } = node.attributes;
+    if (!weights || transposeA || relu || node.inputs.length > 2) return undefined;
+    const [x] = node.inputs;
+    return [transposeB ? slicedLinear(x, weights) : slicedLinearGradient(x, weights)];
   },
 
   absorb(producer, consumer) {

@@ -30,6 +30,9 @@ import { hasBroadcasts } from "./matmul-candidates.ts";
 import { adapterOf } from "./matmul-dispatch.ts";
 import { layoutOf, type MatmulProblem } from "./matmul-problem.ts";
 import { normDispatch } from "./rms-norm-kernel.ts";
+import { rmsNorm } from "./rms-norm.ts";
+import { slicedLinear } from "./sliced-linear.ts";
+import { slicesOf } from "./slices.ts";
 
 /** What happens before and after the products; a gate and a residual exclude each other. */
 export interface StepLinearOptions {
@@ -77,6 +80,13 @@ const stepLinearOp: Op<Attributes> = {
     }
     const parts = attributes.isGated ? 1 : weights.length;
     return [{ shape: [...rowShape, parts * columns], dtype: "f32" }];
+  },
+
+  simpler({ inputs, attributes }) {
+    const { x, weights: [weight], scale } = operands(inputs, attributes);
+    const parts = slicesOf(weight);
+    if (!parts || attributes.weights > 1 || attributes.hasResidual) return undefined;
+    return [slicedLinear(scale ? rmsNorm(x, scale, attributes.epsilon!) : x, parts)];
   },
 
   kernel({ inputs, attributes, outputs: [result] }, gpu) {
