@@ -13,6 +13,7 @@ import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
 import { exists } from "../src/platform/files.ts";
 import { runTuningFile, tuneLikeRun } from "../src/platform/tuning-file.ts";
 import { hasCheckpoint } from "../src/train/checkpoint.ts";
+import { checkData, recordData } from "../src/train/data-record.ts";
 import { type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
 import type { Tokenizer } from "../src/text/tokenizer.ts";
 import { Run } from "../src/train/run.ts";
@@ -96,6 +97,7 @@ async function train(flags: Flags, acquire: Acquire): Promise<void> {
   if (begun) await takeUp(run, begun);
   else {
     await run.parts.directory.create(run.parts.settings);
+    await recordData(run.parts.directory.store, run.parts.datasets);
     await tuningOf(run.parts.gpu)?.keepIn(runTuningFile(run.parts.gpu, path));
   }
   await (json ? trainInJson(run) : trainWithBar(run));
@@ -103,7 +105,8 @@ async function train(flags: Flags, acquire: Acquire): Promise<void> {
 
 /** Takes a run up where it was left, with what is said anew, and tells what changes. */
 async function takeUp(run: Run, begun: Settings): Promise<void> {
-  const { trainer, parts: { settings, directory } } = run;
+  const { trainer, parts: { settings, directory, datasets } } = run;
+  await checkData(directory.store, datasets);
   if (await hasCheckpoint(directory.store.checkpoints)) await run.restore("latest");
   const changes = changesOf(directory.store.location, begun, settings, trainer.step);
   await directory.trim(trainer.step);

@@ -113,6 +113,19 @@ test("a run keeps what its tasks are", async (context) => {
   );
 });
 
+test("a run that goes on notices that its data has changed", async (context) => {
+  const { directory } = context;
+  const file = `${directory}/changing.csv`;
+  await Deno.writeTextFile(file, "source,target\na,b\nc,d\ne,f\n");
+  await run(context, trainCommand(), `${tiny} --data @/changing.csv --out @/changing`);
+  await Deno.writeTextFile(file, "source,target\na,b\nc,d\ne,f\ng,h\n");
+  assert.is(
+    await refusal(context, trainCommand(), "--resume @/changing --json"),
+    "the train examples of changing are not those that @/changing was begun with (3 now, 2 then): put the " +
+      "data back as it was, or begin a new run",
+  );
+});
+
 test("what has no effect, or two meanings, is refused", async (context) => {
   const cases: [args: string, pattern: RegExp][] = [
     [
