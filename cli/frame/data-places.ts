@@ -80,7 +80,6 @@ export async function builtInSource(data: string | undefined): Promise<TextSourc
   };
   return {
     root: sources.map(({ root }) => root).join(" or "),
-    read: async (file) => (await having(file)).read(file),
     stream: async (file) => (await having(file)).stream(file),
     exists: async (file) => (await having(file)).exists(file),
   };

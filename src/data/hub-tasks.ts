@@ -183,7 +183,6 @@ export function hubSource(
   return {
     root,
     exists: async (path) => await locate(path) !== undefined,
-    read: async (path) => (await Array.fromAsync(lines(path))).join(""),
     stream: (path) =>
       Promise.resolve(ReadableStream.from(lines(path)).pipeThrough(new TextEncoderStream())),
   };

@@ -6,8 +6,6 @@
 export interface TextSource {
   /** What the user called this folder, for messages. */
   readonly root: string;
-  /** The whole text of a file, decoded from UTF-8. */
-  read(path: string): Promise<string>;
   /** The bytes of a file, as they come. */
   stream(path: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>;
   /** Whether there is such a file. */

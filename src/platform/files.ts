@@ -108,12 +108,10 @@ export function remove(path: string): Promise<void> {
 
 /** The text files under `root`, as the data readers ask for them: by path relative to it. */
 export function directorySource(root: string): {
-  read(path: string): Promise<string>;
   stream(path: string): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>;
   exists(path: string): Promise<boolean>;
 } {
   return {
-    read: (path) => readText(`${root}/${path}`),
     stream: (path) => streamFile(`${root}/${path}`),
     exists: (path) => exists(`${root}/${path}`),
   };

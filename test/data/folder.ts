@@ -7,7 +7,6 @@ import { realPath } from "../real-data.ts";
 export function folder(files: Record<string, string | Uint8Array<ArrayBuffer>>): TextSource {
   return {
     root: "data",
-    read: (path) => new Blob([files[path]]).text(),
     stream: (path) => Promise.resolve(new Blob([files[path]]).stream()),
     exists: (path) => Promise.resolve(path in files),
   };
@@ -22,7 +21,6 @@ export async function gzipped(text: string): Promise<Uint8Array<ArrayBuffer>> {
 /** The data sets as they are published, for `testOnRealData`. */
 export const realData: TextSource = {
   root: realPath("data"),
-  read: (path) => Deno.readTextFile(realPath(`data/${path}`)),
   stream: async (path) => (await Deno.open(realPath(`data/${path}`))).readable,
   exists: (path) => Deno.stat(realPath(`data/${path}`)).then(() => true, () => false),
 };

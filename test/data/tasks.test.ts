@@ -11,7 +11,6 @@ const test = suite("tasks");
 const header = "index\tsentence1\tsentence2\tlabel\n";
 const data = {
   root: "data",
-  read: () => Promise.reject(new Error("not wanted")),
   stream: (path: string) =>
     Promise.resolve(new Blob([`${header}0\t${path}\tB.\tentailment\n`]).stream()),
   exists: (path: string) => Promise.resolve(path.startsWith("RTE/")),
