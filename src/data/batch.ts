@@ -75,15 +75,20 @@ export function encodeExample(
   const { task, target } = example;
   const sourceIds = [...example.sourceIds ?? tokenizer.encode(example.source)];
   const targetIds = tokenizer.encode(target);
-  const truncated = Number(cut(sourceIds, maxSourceLength, tokenizer.afterIds)) +
-    Number(cut(targetIds, maxTargetLength, tokenizer.afterIds));
+  const truncated = Number(cut(sourceIds, maxSourceLength, tokenizer)) +
+    Number(cut(targetIds, maxTargetLength, tokenizer));
   return { task, source: sourceIds, target: targetIds, truncated };
 }
 
-function cut(ids: number[], limit: number, afterIds: readonly number[]): boolean {
+function cut(
+  ids: number[],
+  limit: number,
+  { beforeIds, afterIds, cutsBeginning }: Tokenizer,
+): boolean {
   if (ids.length <= limit) return false;
-  ids.length = Math.max(0, limit - afterIds.length);
-  ids.push(...afterIds.slice(-limit));
+  const excess = Math.min(ids.length - limit, ids.length - beforeIds.length - afterIds.length);
+  ids.splice(cutsBeginning ? beforeIds.length : ids.length - afterIds.length - excess, excess);
+  if (ids.length > limit) ids.splice(0, ids.length - limit); // there is no room but for the end
   return true;
 }
 

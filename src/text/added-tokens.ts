@@ -46,22 +46,29 @@ export function numberTokens(
 /** Cuts a text at the tokens that are found in it. */
 export type Finder = (text: string) => Section[];
 
+/** How special tokens are found. */
+export interface FinderOptions {
+  /** They are text as any other: `split_special_tokens`. */
+  readonly splitsSpecial: boolean;
+}
+
 /** A search for tokens as they are written. */
-export function plainFinder(tokens: readonly NumberedToken[]): Finder {
-  return finder(new Map(tokens.filter((t) => !t.normalized).map((t) => [t.content, t])));
+export function plainFinder(tokens: readonly NumberedToken[], options: FinderOptions): Finder {
+  return finder(new Map(tokens.filter((t) => !t.normalized).map((t) => [t.content, t])), options);
 }
 
 /** A search in normalised text for tokens as they read when normalised. */
 export function normalizedFinder(
   tokens: readonly NumberedToken[],
   normalize: Normalize,
+  options: FinderOptions,
 ): Finder {
   const byContent = new Map<string, NumberedToken>();
   for (const token of tokens) {
     const content = normalize(token.content);
     if (token.normalized && !byContent.has(content)) byContent.set(content, token);
   }
-  return finder(byContent);
+  return finder(byContent, options);
 }
 
 const WORD = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
@@ -75,7 +82,10 @@ function isInWord(text: string, place: number, side: -1 | 1): boolean {
   return WORD.test(character);
 }
 
-function finder(tokens: ReadonlyMap<string, NumberedToken>): Finder {
+function finder(
+  tokens: ReadonlyMap<string, NumberedToken>,
+  { splitsSpecial }: FinderOptions,
+): Finder {
   const contents = [...tokens.keys()].filter((content) => content !== "")
     .sort((a, b) => b.length - a.length);
   if (contents.length === 0) return (text) => text === "" ? [] : [{ text, begin: 0 }];
@@ -89,7 +99,8 @@ function finder(tokens: ReadonlyMap<string, NumberedToken>): Finder {
       }
     };
     for (const { 0: content, index } of text.matchAll(pattern)) {
-      const { id, single_word, lstrip, rstrip } = tokens.get(content)!;
+      const { id, single_word, lstrip, rstrip, special } = tokens.get(content)!;
+      if (special && splitsSpecial) continue;
       let begin = index, end = index + content.length;
       if (single_word && (isInWord(text, begin, -1) || isInWord(text, end, 1))) continue;
       if (lstrip) { while (begin > last && WHITE_SPACE.test(text[begin - 1])) begin--; }

@@ -69,7 +69,7 @@ export function createModel(json: ModelJson): Model {
     tokenOf: (id) => names[id],
     encode(word) {
       const tokens = joinBytes(cut(word).map(token)).map(unmark);
-      const isWhole = tokens.reduce((length, { text }) => length + text.length, 0) === word.length;
+      const isWhole = tokens.map(({ text }) => text).join("") === word;
       return isWhole ? tokens : [{ text: word, ids: tokens.flatMap(({ ids }) => ids) }];
     },
   };

@@ -37,7 +37,7 @@ const NAMES = [
  */
 export function gatherTokens(
   base: TokenizerJson,
-  { tokenizer, config = {}, specialTokensMap, addedTokens }: TokenizerFiles,
+  { tokenizer, config = {}, specialTokensMap = {}, addedTokens }: TokenizerFiles,
   { defaults, vocabSize, rule }: {
     defaults: Defaults;
     vocabSize: number | undefined;
@@ -45,7 +45,7 @@ export function gatherTokens(
   },
 ): AddedToken[] {
   const hasDecoder = config.added_tokens_decoder !== undefined;
-  const settings: Json = hasDecoder ? config : { ...config, ...specialTokensMap };
+  const settings = settingsOf({ config, specialTokensMap });
   const extra = extraTokens(settings);
   const named = [
     ...NAMES.map((name) => settings[name] ?? defaults.names?.[name]),
@@ -80,6 +80,13 @@ export function gatherTokens(
   const fits = pieces.size + fresh + more <= (vocabSize ?? Infinity);
   for (const content of sentinels) if (fits || pieces.has(content)) add(special(content));
   return [...tokens.values()];
+}
+
+/** `tokenizer_config.json`, and what an older file beside it names, unless that is in it. */
+export function settingsOf(
+  { config = {}, specialTokensMap }: Pick<TokenizerFiles, "config" | "specialTokensMap">,
+): Json {
+  return config.added_tokens_decoder !== undefined ? config : { ...config, ...specialTokensMap };
 }
 
 /** The tokens of `extra_special_tokens`, or of its older name. */

@@ -10,7 +10,7 @@
 
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { UserError } from "../errors.ts";
-import { gatherTokens } from "./special-tokens.ts";
+import { gatherTokens, settingsOf } from "./special-tokens.ts";
 import { sentencepieceTokenizer, t5PostProcessor, t5Text } from "./sentencepiece.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import type { Component, TokenizerJson } from "./tokenizer-json.ts";
@@ -63,7 +63,8 @@ export function resolveTokenizer(
   files: TokenizerFiles,
   context: TokenizerContext,
 ): ResolvedTokenizer {
-  const { config = {}, tokenizer } = files;
+  const { tokenizer } = files;
+  const config = settingsOf(files);
   const vocabSize = context.model?.vocab_size as number | undefined;
   const isT5 = isT5Class(config.tokenizer_class ?? context.model?.tokenizer_class);
   const sentinels = typeof config.extra_ids === "number" ? config.extra_ids : undefined;
@@ -98,7 +99,7 @@ export function resolveTokenizer(
   const file = tokenizer as unknown as TokenizerJson;
   const rule = context.rule ?? (isT5 && isPlainT5(file) ? "transformers" : "file");
   const names = { eos_token: "</s>", unk_token: "<unk>", pad_token: "<pad>" };
-  const base = rule === "transformers" ? rebuilt(file, context) : withPrefixSpace(file, config);
+  const base = rule === "transformers" ? rebuilt(file, context) : withSettings(file, config);
   const defaults = rule === "transformers" ? { names, sentinels: sentinels ?? 100 } : {};
   return {
     json: { ...base, added_tokens: gatherTokens(base, files, { defaults, vocabSize, rule }) },
@@ -172,7 +173,7 @@ function endsWithEosOnly(postProcessor: Component | null | undefined): boolean {
 
 /** What the T5Tokenizer of transformers 5 makes of a file: of its text parts only vocabulary and table. */
 function rebuilt(json: TokenizerJson, { location }: TokenizerContext): TokenizerJson {
-  const { model, normalizer } = json;
+  const { model, normalizer, truncation } = json;
   if (model?.type !== "Unigram") {
     throw new UserError(
       `${location}/tokenizer.json has a ${model?.type} model, of which transformers 5 makes no ` +
@@ -184,6 +185,7 @@ function rebuilt(json: TokenizerJson, { location }: TokenizerContext): Tokenizer
     ?.precompiled_charsmap as string | undefined;
   return {
     added_tokens: [],
+    ...(truncation && { truncation }),
     post_processor: t5PostProcessor(vocab.findIndex(([piece]) => piece === "</s>")),
     ...t5Text(vocab, table ? base64Decode(table) : undefined),
   };
@@ -192,8 +194,22 @@ function rebuilt(json: TokenizerJson, { location }: TokenizerContext): Tokenizer
 /** Classes that, whatever their file says, put a space first only if `tokenizer_config.json` says so. */
 const BYTE_LEVEL_CLASS = /^(Roberta|GPT2|Bart)Tokenizer(Fast)?$/;
 
-function withPrefixSpace(json: TokenizerJson, config: Json): TokenizerJson {
-  const { pre_tokenizer } = json;
+/** A file with what `tokenizer_config.json` says otherwise, for classes that heed it. */
+function withSettings(json: TokenizerJson, config: Json): TokenizerJson {
+  const { normalizer, pre_tokenizer } = json;
+  if (
+    normalizer?.type === "BertNormalizer" && /^BertTokenizer/.test(String(config.tokenizer_class))
+  ) {
+    return {
+      ...json,
+      normalizer: {
+        ...normalizer,
+        lowercase: config.do_lower_case ?? true,
+        strip_accents: config.strip_accents ?? null,
+        handle_chinese_chars: config.tokenize_chinese_chars ?? true,
+      },
+    };
+  }
   if (
     pre_tokenizer?.type !== "ByteLevel" || !BYTE_LEVEL_CLASS.test(String(config.tokenizer_class))
   ) return json;

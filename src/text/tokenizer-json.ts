@@ -42,6 +42,8 @@ export interface TokenizerJson {
   readonly post_processor: Component | null;
   readonly decoder: Component | null;
   readonly model: ModelJson;
+  /** Of what transformers does when a text is too long, which side it is cut at. */
+  readonly truncation?: { readonly direction?: string } | null;
 }
 
 /** The error for a part that is not done here. */

@@ -32,6 +32,8 @@ export interface Tokenizer {
   readonly beforeIds: readonly number[];
   /** What comes after every text's own ids: `eosId` in most models. */
   readonly afterIds: readonly number[];
+  /** Whether a text that is too long loses its beginning, not its end. */
+  readonly cutsBeginning: boolean;
   /** The ids of `text`, between `beforeIds` and `afterIds`. */
   encode(text: string): number[];
   /** The ids of `text` alone. */
@@ -83,7 +85,9 @@ function open(json: TokenizerJson, config: Record<string, unknown>): Tokenizer {
   const preTokenize = createPreTokenizer(json.pre_tokenizer ?? null);
   const frame = createFrame(json.post_processor ?? null);
   const decodeTokens = createDecoder(json.decoder ?? null);
-  const findPlain = plainFinder(added), findNormalized = normalizedFinder(added, normalize);
+  const finding = { splitsSpecial: config.split_special_tokens === true };
+  const findPlain = plainFinder(added, finding);
+  const findNormalized = normalizedFinder(added, normalize, finding);
 
   const addedById = new Map(added.map((token) => [token.id, token]));
   const idsByContent = new Map(added.map(({ content, id }) => [content, id]));
@@ -180,6 +184,9 @@ function open(json: TokenizerJson, config: Record<string, unknown>): Tokenizer {
     sentinelIds: sentinels(idOf),
     beforeIds: frame.before,
     afterIds: frame.after,
+    cutsBeginning: /^left$/i.test(
+      String(config.truncation_side ?? json.truncation?.direction ?? "right"),
+    ),
     encode: (text) => [...frame.before, ...encodePart(text), ...frame.after],
     encodePart,
     encodeWithOffsets,

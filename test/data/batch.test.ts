@@ -141,4 +141,25 @@ test("nothing to evaluate is no batch", () => {
   assert.equal([...evaluationBatches([], tokenizer, options)], []);
 });
 
+test("what is over a limit is cut between the ids that stand around every text", async () => {
+  const json = JSON.parse(await Deno.readTextFile(fixture));
+  const [before, after] = [0, 1].map((i) => json.post_processor.single[i]);
+  const special = { SpecialToken: { id: "</s>", type_id: 0 } };
+  const framed = (truncation_side: string) =>
+    createTokenizer(
+      { ...json, post_processor: { ...json.post_processor, single: [special, before, after] } },
+      { truncation_side },
+    );
+  const ids = tokenizer.encodePart("The creature fled.");
+  const cut = (side: string, maxSourceLength: number) => {
+    const limits = { ...options, maxSourceLength };
+    const example = { task: "a", source: "The creature fled.", target: "" };
+    return encodeExample(example, framed(side), limits).source;
+  };
+  assert.equal(cut("right", 40), [1, ...ids, 1]);
+  assert.equal(cut("right", 5), [1, ...ids.slice(0, 3), 1]);
+  assert.equal(cut("left", 5), [1, ...ids.slice(-3), 1]);
+  assert.equal([cut("right", 2), cut("left", 2), cut("right", 1)], [[1, 1], [1, 1], [1]]);
+});
+
 test.run();

@@ -94,6 +94,12 @@ test("what is not a tokenizer is refused with a reason", () => {
   }
 });
 
+test("special tokens may be text as any other", () => {
+  const split = createTokenizer(smallJson, { split_special_tokens: true });
+  assert.not(split.encodePart("a</s>b").includes(1));
+  assert.not(split.encodePart("<extra_id_0>").includes(307));
+});
+
 test("a part that is not done here is refused by its name", () => {
   const { model } = smallJson;
   const sequence = (id: string) => ({ Sequence: { id, type_id: 0 } });
