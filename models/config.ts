@@ -4,7 +4,7 @@
  */
 
 import { suggestion, UserError } from "../src/errors.ts";
-import { ADAPTED_TYPE, checkSupported, type ModelType } from "./supported.ts";
+import { checkSupported, type ModelType } from "./supported.ts";
 import {
   type Activation,
   type FeedForwardFields,
@@ -293,14 +293,8 @@ export function needsOwnCode(config: ModelConfig): boolean {
 
 /** The `config.json` that `parseConfig` reads back as the same configuration. */
 export function formatConfig(config: ModelConfig): Record<string, unknown> {
-  // In transformers 5, mT5 does not scale outputs; otherwise it is a T5.
-  const family = config.scaledOutputs ? "t5" : config.modelType;
-  const [type, prefix] = needsOwnCode(config)
-    ? [ADAPTED_TYPE, "Hyperdecoder"]
-    : [family, family === "mt5" ? "MT5" : "T5"];
   return {
-    model_type: type,
-    architectures: [`${prefix}ForConditionalGeneration`],
+    model_type: config.modelType,
     vocab_size: config.vocabSize,
     d_model: config.modelDim,
     d_kv: config.headDim,

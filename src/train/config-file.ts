@@ -7,6 +7,7 @@
 
 import { formatConfig, type ModelConfig } from "../../models/config.ts";
 import { float, parseForm } from "../io/json-form.ts";
+import { transformersFields } from "./for-transformers.ts";
 
 /** Fields that transformers types as floating-point numbers. */
 const FLOATS: ReadonlySet<string> = new Set([
@@ -16,7 +17,7 @@ const FLOATS: ReadonlySet<string> = new Set([
   "classifier_dropout",
 ]);
 
-/** Fields that describe the files that the model came with: the code beside it, and the type of its weights. */
+/** Fields of the file that a model came with that are about its other files: code, and the type of weights. */
 const NOT_KEPT = { auto_map: undefined, dtype: undefined };
 
 /**
@@ -30,7 +31,12 @@ export function configFile(
   config: ModelConfig,
   changes: Readonly<Record<string, unknown>> = {},
 ): Uint8Array {
-  const fields = { ...NOT_KEPT, ...formatConfig(config), ...changes };
+  const fields = {
+    ...NOT_KEPT,
+    ...formatConfig(config),
+    ...transformersFields(config),
+    ...changes,
+  };
   const written = Object.entries(fields).map(([name, value]) => [
     name,
     typeof value === "number" && FLOATS.has(name) ? float(value) : value,

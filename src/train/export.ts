@@ -14,7 +14,7 @@ import { fromFloat32, readFloat32 } from "../io/safetensors.ts";
 import { streamSafetensors } from "../io/safetensors-writer.ts";
 import type { StoredTensor } from "../io/source.ts";
 import { configFile } from "./config-file.ts";
-import { transformersFields, transformersFiles, withUnmistakenHead } from "./for-transformers.ts";
+import { transformersFiles, withUnmistakenHead } from "./for-transformers.ts";
 import type { LinearAdapter, StaticAdapters } from "./materialise.ts";
 import { besideWeights, modelFile } from "./model-files.ts";
 import type { TrainedModel } from "./trained-model.ts";
@@ -53,7 +53,6 @@ export function exportFiles(
   return {
     [modelFile.config]: configFile(files.configText, config, {
       torch_dtype: torchName([...tensors.values()]),
-      ...transformersFields(config),
     }),
     ...transformersFiles(written),
     ...besideWeights(files),

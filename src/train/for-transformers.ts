@@ -7,6 +7,7 @@
  */
 
 import { type ModelConfig, needsOwnCode } from "../../models/config.ts";
+import { ADAPTED_TYPE } from "../../models/supported.ts";
 import modelCode from "../../models/modeling_hyperdecoder.py" with { type: "text" };
 import { parseJsonObject } from "../io/json.ts";
 import type { ModelFiles } from "./model-files.ts";
@@ -27,17 +28,25 @@ const ADAPTER_FIELDS = [
   "tasks",
 ];
 
-/** Fields of `config.json` beyond those of the configuration itself; `undefined` for those to be left out. */
+/** What of `config.json` is for transformers; `undefined` for what is to be left out. */
 export function transformersFields(config: ModelConfig): Record<string, unknown> {
-  if (!needsOwnCode(config)) {
-    return Object.fromEntries(ADAPTER_FIELDS.map((name) => [name, undefined]));
+  if (needsOwnCode(config)) {
+    return {
+      model_type: ADAPTED_TYPE,
+      architectures: ["HyperdecoderForConditionalGeneration"],
+      tasks: config.tasks.length > 0 ? config.tasks : undefined,
+      auto_map: {
+        AutoConfig: `${MODULE}.HyperdecoderConfig`,
+        AutoModelForSeq2SeqLM: `${MODULE}.HyperdecoderForConditionalGeneration`,
+      },
+    };
   }
+  // The mT5 of transformers 5 scales no outputs; but for that it is a T5.
+  const isMt5 = config.modelType === "mt5" && !config.scaledOutputs;
   return {
-    tasks: config.tasks.length > 0 ? config.tasks : undefined,
-    auto_map: {
-      AutoConfig: `${MODULE}.HyperdecoderConfig`,
-      AutoModelForSeq2SeqLM: `${MODULE}.HyperdecoderForConditionalGeneration`,
-    },
+    ...Object.fromEntries(ADAPTER_FIELDS.map((name) => [name, undefined])),
+    model_type: isMt5 ? "mt5" : "t5",
+    architectures: [`${isMt5 ? "M" : ""}T5ForConditionalGeneration`],
   };
 }
 
