@@ -80,6 +80,7 @@ export async function builtInSource(data: string | undefined): Promise<TextSourc
   };
   return {
     root: sources.map(({ root }) => root).join(" or "),
+    parts: sources,
     stream: async (file) => (await having(file)).stream(file),
     exists: async (file) => (await having(file)).exists(file),
   };

@@ -14,17 +14,20 @@ export function tellRead(read: TaskFiles): void {
  * One line: for each file its split, how many examples or questions it gave, what of it was left out, and
  * which files were there as well and are not read.
  */
-export function describeRead({ task, root, files }: TaskFiles): string {
+export function describeRead({ task, files }: TaskFiles): string {
+  const roots = new Set(files.map(({ root }) => root));
+  const [root] = roots;
+  const isOne = roots.size === 1 && root !== undefined;
   const parts = files.map((file) => {
-    const { path, splits, rows, others } = file;
+    const { path, location, splits, rows, others } = file;
     const rest = [
       ...leftOut(file),
       ...others.length > 0 ? [`not from ${others.join(", ")}`] : [],
     ];
     const notes = rest.length > 0 ? ` (${rest.join("; ")})` : "";
-    return `${count(rows)} ${splits.join(" and ")} from ${path}${notes}`;
+    return `${count(rows)} ${splits.join(" and ")} from ${isOne ? path : location}${notes}`;
   });
-  return `Read ${task} in ${root}: ${parts.join(", ")}`;
+  return `Read ${task}${isOne ? ` in ${root}` : ""}: ${parts.join(", ")}`;
 }
 
 /** Says on stderr what was read of a task of the user's own. */

@@ -258,7 +258,7 @@ export async function loadExported(
     loaded[split] = await ledger.examples(
       found,
       split,
-      (record) => readSplit(name, source, record),
+      (record) => readSplit(name, found.source, record),
     );
   }
   return { task: exportedTask(name), splits: loaded };
@@ -303,6 +303,6 @@ async function readSplit(
     });
     if (example) record.rows = examples.push(example);
   }
-  record.requireRows(source.root);
+  record.requireRows();
   return examples;
 }

@@ -164,7 +164,7 @@ export async function loadTask(
     loaded[split] = await ledger.examples(
       found,
       split,
-      (record) => readExamples(name, task, source, record),
+      (record) => readExamples(name, task, found.source, record),
     );
   }
   return { task: glueTask(name), splits: loaded };
@@ -230,7 +230,7 @@ async function readExamples(
     });
     if (example) record.rows = examples.push(example);
   }
-  record.requireRows(source.root);
+  record.requireRows();
   return examples;
 }
 

@@ -78,15 +78,19 @@ async function readAdversarial(
   for (const paths of rounds) {
     const found = await findFirst(source, paths);
     if (found === undefined) continue;
-    const record = ledger.open(found.path, split, found.others);
-    for await (const row of jsonRows(source, found.path)) {
-      const example = record.attempt(`line ${row.line}`, () => ({
-        task: "anli",
-        ...formatRow("anli", row.fields(), row.place),
-      }));
-      if (example && examples.push(example)) record.rows++;
-    }
-    record.requireRows(source.root);
+    const round = await ledger.examples(found, split, async (record) => {
+      const examples: Example[] = [];
+      for await (const row of jsonRows(found.source, found.path)) {
+        const example = record.attempt(`line ${row.line}`, () => ({
+          task: "anli",
+          ...formatRow("anli", row.fields(), row.place),
+        }));
+        if (example) record.rows = examples.push(example);
+      }
+      record.requireRows();
+      return examples;
+    });
+    for (const example of round) examples.push(example);
   }
   return examples;
 }
@@ -94,7 +98,7 @@ async function readAdversarial(
 async function readAbductive(source: TextSource, split: Split, ledger: Ledger): Promise<Example[]> {
   const names = split === "train" ? ["train"] : ["dev", "validation"];
   const found = await locate("art", source, names.map((name) => `art/${name}.jsonl`));
-  return await ledger.examples(found, split, (record) => readStories(source, record));
+  return await ledger.examples(found, split, (record) => readStories(found.source, record));
 }
 
 async function readStories(source: TextSource, record: FileRecord): Promise<Example[]> {
@@ -106,6 +110,6 @@ async function readStories(source: TextSource, record: FileRecord): Promise<Exam
     }));
     if (example) record.rows = examples.push(example);
   }
-  record.requireRows(source.root);
+  record.requireRows();
   return examples;
 }

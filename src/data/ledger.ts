@@ -46,7 +46,7 @@ export class FileRecord {
   readonly bad: LeftOut[] = [];
 
   /**
-   * @param path relative to the folder of data
+   * @param path relative to `root`, the folder of data, where there is one
    * @param others files that could have been read instead
    */
   constructor(
@@ -54,7 +54,13 @@ export class FileRecord {
     readonly splits: Split[],
     readonly others: readonly string[],
     readonly skipBad: boolean,
+    readonly root?: string,
   ) {}
+
+  /** Its path with that of the folder. */
+  get location(): string {
+    return this.root === undefined ? this.path : `${this.root}/${this.path}`;
+  }
 
   /** The result of `make`; undefined, and counted, where that finds a bad row and these are skipped. */
   attempt<T>(where: string | number, make: () => T): T | undefined {
@@ -71,7 +77,7 @@ export class FileRecord {
   }
 
   /** @throws {UserError} when nothing was read */
-  requireRows(root: string): void {
+  requireRows(): void {
     if (this.rows > 0) return;
     const [first] = this.bad;
     const why = first
@@ -79,7 +85,7 @@ export class FileRecord {
       : this.unlabelled > 0
       ? `: its ${this.unlabelled} rows have no label`
       : "";
-    throw new UserError(`${root}/${this.path} has no examples${why}.`);
+    throw new UserError(`${this.location} has no examples${why}.`);
   }
 }
 
@@ -98,26 +104,31 @@ export class Ledger {
   ) {}
 
   /** Begins the record of a file. */
-  open(path: string, split: Split, others: readonly string[] = []): FileRecord {
-    const record = new FileRecord(path, [split], others, this.skipBad);
+  open(
+    path: string,
+    split: Split,
+    { root, others = [] }: { readonly root?: string; readonly others?: readonly string[] } = {},
+  ): FileRecord {
+    const record = new FileRecord(path, [split], others, this.skipBad, root);
     this.files.push(record);
     return record;
   }
 
   /** The examples of a file that is one split, read once though several splits may share it. */
   async examples(
-    { path, others }: Found,
+    { source, path, others }: Found,
     split: Split,
     read: (record: FileRecord) => Promise<Example[]>,
   ): Promise<Example[]> {
-    const known = this.#read.get(path);
+    const location = `${source.root}/${path}`;
+    const known = this.#read.get(location);
     if (known) {
       known.record.splits.push(split);
       return known.examples;
     }
-    const record = this.open(path, split, others);
+    const record = this.open(path, split, { root: source.root, others });
     const examples = await read(record);
-    this.#read.set(path, { record, examples });
+    this.#read.set(location, { record, examples });
     return examples;
   }
 }

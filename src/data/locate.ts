@@ -10,6 +10,8 @@ import type { TextSource } from "./source.ts";
 
 /** A file that is read, and those that could have been read instead. */
 export interface Found {
+  /** The folder that has it. */
+  readonly source: TextSource;
   readonly path: string;
   readonly others: readonly string[];
 }
@@ -19,10 +21,17 @@ export async function findFirst(
   source: TextSource,
   paths: readonly string[],
 ): Promise<Found | undefined> {
-  const found: string[] = [];
-  for (const path of new Set(paths)) if (await source.exists(path)) found.push(path);
-  const [path, ...others] = found;
-  return path === undefined ? undefined : { path, others };
+  const { parts = [source] } = source;
+  const found: { source: TextSource; path: string }[] = [];
+  for (const path of new Set(paths)) {
+    for (const part of parts) if (await part.exists(path)) found.push({ source: part, path });
+  }
+  const [first, ...rest] = found;
+  if (first === undefined) return undefined;
+  const others = rest.map(({ source: { root }, path }) =>
+    root === first.source.root ? path : `${root}/${path}`
+  );
+  return { ...first, others };
 }
 
 /**

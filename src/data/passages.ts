@@ -60,7 +60,7 @@ export async function* readPassages(
     yield passage;
   }
   if (record.rows > 0) return;
-  if (record.bad.length > 0) record.requireRows(source.root);
+  if (record.bad.length > 0) record.requireRows();
   throw new UserError(`${source.root}/${record.path} has no questions.`);
 }
 

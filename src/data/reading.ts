@@ -118,10 +118,10 @@ export async function loadReading(
   function readFile({ task, ...found }: ReadingFile, split: Split): Promise<Example[]> {
     return ledger.examples(found, split, async (record) => {
       const examples: Example[] = [];
-      for await (const passage of readPassages(source, record)) {
+      for await (const passage of readPassages(found.source, record)) {
         const made = name === "mrqa"
           ? chunkExamples(task, passage, chunks!)
-          : wholeExamples(name, task, passage, `${source.root}/${found.path}`);
+          : wholeExamples(name, task, passage, `${found.source.root}/${found.path}`);
         for (const example of made) {
           if (!filterNulls || split !== "train" || example.target !== "") examples.push(example);
         }

@@ -84,8 +84,6 @@ export interface DatasetRequest extends Omit<ReadingOptions, "ledger"> {
 /** What was read of a task's files. */
 export interface TaskFiles {
   readonly task: string;
-  /** The folder that their paths are relative to. */
-  readonly root: string;
   readonly files: readonly FileRecord[];
 }
 
@@ -145,7 +143,7 @@ async function loadFiles(name: string, request: DatasetRequest): Promise<Dataset
   const dataset = splitValidation
     ? await loadDivided(name, load, wanted, dataSeed)
     : await load(wanted);
-  request.onRead?.({ task: name, root: data.root, files: ledger.files });
+  request.onRead?.({ task: name, files: ledger.files });
   return dataset;
 }
 

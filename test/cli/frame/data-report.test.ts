@@ -31,4 +31,29 @@ test("a line says what was read of a task, from where, and what was left out", a
   ]);
 });
 
+test("of several folders each file is named with its own", async () => {
+  const row = (label: number) => `${JSON.stringify({ premise: "A", hypothesis: "B", label })}\n`;
+  const named = (root: string, files: Record<string, string>) => ({ ...folder(files), root });
+  const parts = [
+    named("one", { "snli/train.jsonl": row(1) }),
+    named("two", { "snli/train.jsonl": row(1), "snli/test.jsonl": row(0), "art/dev.jsonl": "[]" }),
+  ];
+  const data = {
+    root: "one or two",
+    parts,
+    exists: () => Promise.reject(new Error("not wanted")),
+    stream: () => Promise.reject(new Error("not wanted")),
+  };
+  const said: TaskFiles[] = [];
+  const request = { data, onRead: (read: TaskFiles) => said.push(read) };
+  await loadDatasets({ ...request, tasks: ["snli"], splits: () => ["train", "test"] });
+  assert.equal(said.map(describeRead), [
+    "Read snli: 1 train from one/snli/train.jsonl (not from two/snli/train.jsonl), " +
+    "1 test from two/snli/test.jsonl",
+  ]);
+  const error = await loadDatasets({ ...request, tasks: ["art"], splits: () => ["test"] })
+    .then(() => undefined, (error) => error);
+  assert.match(error.message, /^two\/art\/dev\.jsonl:1: expected a JSON object/);
+});
+
 test.run();
