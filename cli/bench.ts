@@ -29,7 +29,7 @@ import { measureTuning, tunedModel } from "../src/bench/tuning.ts";
 import { UserError } from "../src/errors.ts";
 import { describe, type Gpu } from "../src/gpu/device.ts";
 import { tuningOf } from "../src/graph/tuning.ts";
-import { acquireGpu, announce } from "../src/platform/adapter.ts";
+import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
 import { exists, openFile, writeAtomic } from "../src/platform/files.ts";
 import { computedMilliseconds, residentBytes } from "../src/platform/process.ts";
 import { benchMarkdown, type BenchReport, benchText } from "./frame/bench-report.ts";
@@ -55,8 +55,12 @@ interface Flags extends TuningFlag {
   readonly out?: string;
 }
 
-/** The command, ready to parse. */
-export function benchCommand(): Command {
+/**
+ * The command, ready to parse.
+ *
+ * @param acquire opens the device that is measured
+ */
+export function benchCommand(acquire: Acquire = acquireGpu): Command {
   return withTuning(new Command("deno task bench"))
     .description(
       "Measure kernels, training, decoding and loading on this adapter, alone and beside other frameworks.",
@@ -71,16 +75,20 @@ export function benchCommand(): Command {
     .option("--torch", "compare with PyTorch, which python3 must have")
     .option("--json", "print one JSON object instead of tables")
     .option("--out <file>", "write the tables to a Markdown file, and the JSON beside it")
-    .action(bench);
+    .action((sections: Section[], flags: Flags) => bench(sections, flags, acquire));
 }
 
-async function bench(sections: readonly Section[], flags: Flags): Promise<void> {
+async function bench(
+  sections: readonly Section[],
+  flags: Flags,
+  acquire: Acquire,
+): Promise<void> {
   const { json, out } = flags;
   // What can go wrong goes wrong before minutes are spent on measuring.
   if (out !== undefined && !await exists(dirname(out))) {
     throw new UserError(`cannot write ${out}: there is no directory ${dirname(out)}`);
   }
-  const gpu = await acquireGpu();
+  const gpu = await acquire();
   announce(gpu);
   await tune(gpu, flags);
   const chosen = sections.length > 0 ? sections : SECTIONS;

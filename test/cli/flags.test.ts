@@ -9,24 +9,44 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { tune } from "../../cli/frame/tuning.ts";
 import { tuningOf } from "../../src/graph/tuning.ts";
-import { countedDevice, type Observation } from "./flags/observe.ts";
+import { countedDevice, type Observation, observe } from "./flags/observe.ts";
 import { writePlaces } from "./flags/places.ts";
+import { bench, params, pretrain, verify } from "./flags/others.ts";
+import { evaluation, exporting, generation } from "./flags/scoring.ts";
 import { train } from "./flags/train.ts";
 import { checkNames, checkTable, checkTrial, type Trials } from "./flags/trial.ts";
 
 const test = suite<{ directory: string }>("every flag");
 
-const commands: Readonly<Record<string, Trials>> = { train };
+const commands: Readonly<Record<string, Trials>> = {
+  train,
+  eval: evaluation,
+  generate: generation,
+  export: exporting,
+  params,
+  pretrain,
+  verify,
+  bench,
+};
+
+const here = Deno.cwd();
 
 test.before(async (context) => {
   context.directory = await Deno.makeTempDir();
   await writePlaces(context.directory);
+  Deno.chdir(context.directory); // where there is no run
+  const begin = `--config @/base.json --out @/run --steps 2 --eval-every 1`;
+  const { refusal } = await observe(train.command(), begin, context.directory);
+  assert.is(refusal, undefined);
 });
-test.after((context) => Deno.remove(context.directory, { recursive: true }));
+test.after(async (context) => {
+  Deno.chdir(here);
+  await Deno.remove(context.directory, { recursive: true });
+});
 
 for (const [name, trials] of Object.entries(commands)) {
   test(`every flag of deno task ${name} has a trial, and a value under its own name`, () => {
-    checkTable(name, `test/cli/flags/${name}.ts`, trials);
+    checkTable(name, trials);
     checkNames(name, trials);
   });
 }

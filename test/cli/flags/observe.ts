@@ -69,6 +69,7 @@ export async function observe(
   directory: string,
 ): Promise<Observation> {
   await Deno.remove(`${directory}/out`, { recursive: true }).catch(() => {});
+  await Deno.mkdir(`${directory}/out`);
   const words = (args.match(/"[^"]*"|\S+/g) ?? [])
     .map((word) => word.replaceAll('"', "").replaceAll("@", directory));
   const printed: string[] = [];

@@ -1,5 +1,6 @@
 /** Models and data that flags are tried on, and the settings of the smallest run. */
 
+import { fromFloat32, type SafeTensor } from "../../../src/io/safetensors.ts";
 import { adaptedConfig, adaptedTensors } from "../../train/adapted-model.ts";
 import { tinyConfig, tinyTensors, writeTinyModel } from "../../train/tiny-model.ts";
 
@@ -33,6 +34,15 @@ const rows = (count: number, ending = "") =>
     target,
   }));
 
+/** The same tensors, but for a head that finds the end of a sequence more often likely, or unlikely. */
+function endingOften(tensors: Map<string, SafeTensor>): Map<string, SafeTensor> {
+  const { shape, data } = tensors.get("lm_head.weight")!;
+  const head = new Float32Array(data.slice().buffer);
+  const end = head.subarray(shape[1], 2 * shape[1]);
+  end.set(end.map((value) => 4 * value));
+  return tensors.set("lm_head.weight", fromFloat32(head, shape));
+}
+
 /** Fills an empty directory. */
 export async function writePlaces(directory: string): Promise<void> {
   const write = async (path: string, text: string) => {
@@ -43,17 +53,22 @@ export async function writePlaces(directory: string): Promise<void> {
   const lines = (values: readonly object[]) =>
     values.map((value) => `${JSON.stringify(value)}\n`).join("");
 
-  for (const model of ["model", "other", "adapted"]) await Deno.mkdir(`${directory}/${model}`);
+  for (const model of ["model", "other", "adapted", "by-task", "ending"]) {
+    await Deno.mkdir(`${directory}/${model}`);
+  }
   await writeTinyModel(`${directory}/model`);
   const other = { ...tinyConfig, num_layers: 2 };
   await writeTinyModel(`${directory}/other`, other, tinyTensors(other));
   const adapted = adaptedConfig("manual", "generated");
   await writeTinyModel(`${directory}/adapted`, adapted, adaptedTensors(adapted));
+  await writeTinyModel(`${directory}/ending`, adapted, endingOften(adaptedTensors(adapted)));
+  const byTask = adaptedConfig("task", "none");
+  await writeTinyModel(`${directory}/by-task`, byTask, adaptedTensors(byTask));
   await Deno.mkdir(`${directory}/tokenizer`);
   const tokenizer = JSON.parse(await Deno.readTextFile(`${directory}/model/tokenizer.json`));
   const spelt = {
     ...tokenizer,
-    normalizer: { type: "Replace", pattern: { String: "word" }, content: "x" },
+    normalizer: { type: "Replace", pattern: { String: "word" }, content: "word".repeat(9) },
   };
   await write("tokenizer/tokenizer.json", JSON.stringify(spelt));
 
@@ -81,11 +96,16 @@ export async function writePlaces(directory: string): Promise<void> {
   };
   const squad = JSON.stringify({ version: "v2.0", data: [{ title: "", paragraphs: [paragraph] }] });
   await write("data/squad/train-v2.0.json", squad);
+  const rte = "index\tsentence1\tsentence2\tlabel\n0\tIt rains.\tIt is wet.\tentailment\n1\tcut\n";
+  await write("data/RTE/train.tsv", rte);
+  await write("data/RTE/dev.tsv", rte);
   await write(
-    "data/RTE/train.tsv",
-    "index\tsentence1\tsentence2\tlabel\n0\tIt rains.\tIt is wet.\tentailment\n1\tIt rains.\n",
+    "books/novel.txt",
+    "It was a dark night, and it rained on the old house.\n\n".repeat(9),
   );
+  await write("full/file.txt", "something");
 
   await write("base.json", JSON.stringify(base));
+  await write("pretrain.json", JSON.stringify({ seed: 3 }));
   await write("base-cosine.json", JSON.stringify({ ...base, schedule: "cosine" }));
 }

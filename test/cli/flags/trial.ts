@@ -15,7 +15,11 @@ export type Trial =
     readonly base?: string;
     /** Where it shows: in what is printed and written (unless told), in what is asked of the device, or in a refusal. */
     readonly seen?: "text" | "work" | "refusal";
+    /** What is printed and written with the flag, and not without. */
+    readonly matches?: RegExp;
   }
+  /** Nothing tries it, for this reason. */
+  | { readonly unseen: string }
   /** Another test file tries it, since that takes a process or minutes of its own. */
   | { readonly elsewhere: string };
 
@@ -37,7 +41,7 @@ export function flagsOf(command: Command): string[] {
 }
 
 /** Checks that a table has a trial for each flag of its command, and for no other. */
-export function checkTable(name: string, file: string, { command, trials }: Trials): void {
+export function checkTable(name: string, { command, trials }: Trials): void {
   const flags = flagsOf(command());
   const missing = flags.filter((flag) => !(flag in trials));
   assert.is(
@@ -46,13 +50,13 @@ export function checkTable(name: string, file: string, { command, trials }: Tria
     `deno task ${name} has flags of which no test sees that they do anything: ${
       missing.join(", ")
     }. ` +
-      `Say in ${file} how each is to be tried.`,
+      `Say in its table in test/cli/flags/ how each is to be tried.`,
   );
   const left = Object.keys(trials).filter((flag) => !flags.includes(flag));
   assert.is(
     left.length,
     0,
-    `${file} tries what deno task ${name} does not have: ${left.join(", ")}`,
+    `deno task ${name} has no longer what its table tries: ${left.join(", ")}`,
   );
 }
 
@@ -82,7 +86,8 @@ export async function checkTrial(
     assert.ok(text.includes(flag), `test/${trial.elsewhere} says nothing of ${flag}`);
     return;
   }
-  const { args, beside = "", base = usual, seen = "text" } = trial;
+  if ("unseen" in trial) return;
+  const { args, beside = "", base = usual, seen = "text", matches } = trial;
   assert.ok(args.split(/[ =]/, 1)[0] === flag, `${args} is no trial of ${flag}`);
   const without = `${base} ${beside}`.trim();
   const before = known.get(without) ?? await observe(command(), without, directory);
@@ -92,6 +97,10 @@ export async function checkTrial(
     assert.ok(after.refusal !== undefined, `${args} is accepted`);
   } else {
     assert.is(after.refusal, undefined, `${without} ${args}`);
+  }
+  if (matches) {
+    assert.match(after.text, matches);
+    assert.not.match(before.text, matches);
   }
   const key = seen === "work" ? "work" : "text";
   assert.is.not(after[key], before[key], `${args} changes nothing beside ${without}`);
