@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import type { Beams, Settings } from "../../src/generate/options.ts";
 import { testDevice } from "../graph/device.ts";
 import { assertClose } from "../graph/ops/check.ts";
-import { variants } from "../graph/ops/variants.ts";
+import { chosenVariants } from "../graph/ops/variants.ts";
 import { drive } from "./drive.ts";
 import { beamSearch, type Language, language } from "./oracle.ts";
 
@@ -32,7 +32,7 @@ const some: BeamSettings[] = [
   settings({ beams: 8, noRepeatNgram: 3, maxLength: 11 }),
 ];
 
-for (const [name, gpu] of variants(await testDevice())) {
+for (const [name, gpu] of chosenVariants(await testDevice())) {
   for (const [i, chosen] of some.entries()) {
     const { beams, lengthPenalty, earlyStopping } = chosen.strategy;
     const early = earlyStopping ? ", early stopping" : "";
