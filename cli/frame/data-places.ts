@@ -4,7 +4,8 @@ import { basename, resolve } from "node:path";
 import { hubTasks } from "../../src/data/hub-tasks.ts";
 import type { TextSource } from "../../src/data/source.ts";
 import { findSplits } from "../../src/data/own/locate.ts";
-import { isTable } from "../../src/data/own/table.ts";
+import { isTable, TABLE_ENDINGS } from "../../src/data/own/table.ts";
+import { UserError } from "../../src/errors.ts";
 import { diskFiles, exists } from "../../src/platform/files.ts";
 import { type HubPlace, parseHubPlace, tasksOnHub } from "./hub-data.ts";
 import { dataSource } from "./places.ts";
@@ -30,6 +31,7 @@ export async function parsePlaces(data: string | undefined): Promise<DataPlace[]
     const place = isNamed ? named : text;
     const hub = parseHubPlace(place);
     const path = hub ? place : resolve(place);
+    if (!hub && !isTable(path)) await requireFolder(path);
     places.push({
       path,
       isTable: !hub && isTable(path),
@@ -38,6 +40,16 @@ export async function parsePlaces(data: string | undefined): Promise<DataPlace[]
     });
   }
   return places;
+}
+
+/** @throws {UserError} for a file, which would be taken for a folder without what a task needs */
+async function requireFolder(path: string): Promise<void> {
+  if (!await exists(path) || await diskFiles.list(path) !== undefined) return;
+  throw new UserError(
+    `${path} is of no kind that can be read, by its name: that must end with ${
+      TABLE_ENDINGS.join(", ")
+    }`,
+  );
 }
 
 /** Places that name no task, with the names of their files or folders: `pairs.csv` is the task `pairs`. */

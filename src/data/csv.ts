@@ -2,16 +2,19 @@
  * Comma-separated values, and values separated by other characters, by the rules of RFC 4180.
  *
  * Quotes inside a cell that does not begin with one mean themselves, as Python's `csv` and pandas have it.
- * A quote that is never closed is an error: it would swallow the rows up to the next.
+ * A cell that begins with one ends with one: else it would swallow what comes after, up to the next quote.
  */
 
 import { UserError } from "../errors.ts";
+import { BadRow } from "./ledger.ts";
 import { decodeText } from "./text.ts";
 
-/** A row with what it is called in errors: file and line. */
+/** A row, which is looked at when it is asked for. */
 export interface CsvRow {
-  readonly cells: readonly string[];
+  /** What to call it in errors: file and the line that it begins on. */
   readonly place: string;
+  /** Its cells. @throws {BadRow} for one whose quotes do not fit */
+  read(): readonly string[];
 }
 
 /** How a file is to be read. */
@@ -25,9 +28,8 @@ export interface CsvDialect {
 /** What csv-parse gives for a record with `info` and `raw`. */
 interface ParsedRecord {
   readonly record: string[];
+  /** As it stands, with the line ends before it and the first character of that after it. */
   readonly raw: string;
-  /** `lines`: that on which the record ends. */
-  readonly info: { readonly lines: number };
 }
 
 /**
@@ -46,14 +48,16 @@ export async function* csvRows(
     import("node:buffer"),
   ]);
   const text = await peek(decodeText(bytes, name));
+  const between = delimiter ?? delimiterOf(text.beginning);
   const parser = parse({
-    delimiter: delimiter ?? delimiterOf(text.beginning),
+    delimiter: between,
     quote: quotes ? '"' : null,
+    record_delimiter: ["\r\n", "\n", "\r"],
     info: true,
+    raw: true,
     relax_quotes: true,
     relax_column_count: true,
     skip_empty_lines: true,
-    raw: true,
   }) as unknown as TransformStream<Uint8Array, ParsedRecord>;
   const encoded = ReadableStream.from(text.pieces).pipeThrough(
     new TransformStream<string, Uint8Array>({
@@ -61,36 +65,53 @@ export async function* csvRows(
     }),
   );
 
-  let breaks = 0; // CRLFs in cells, which csv-parse takes for two line ends each
-  let last = 0; // the line that the last row ended on
+  let line = 1;
   try {
-    for await (const { record, raw, info } of encoded.pipeThrough(parser)) {
-      const inside = record.map((cell) => cell.match(/\r?\n/g) ?? []).flat();
-      breaks += inside.filter((end) => end.length === 2).length;
-      const place = `${name}:${info.lines - breaks - inside.length}`;
-      if (record.some(hasSwallowed) && !raw.includes('"""')) throw unclosed(place);
-      last = info.lines - breaks;
-      yield { cells: record, place };
+    for await (const { record, raw } of encoded.pipeThrough(parser)) {
+      // Of the line ends between rows csv-parse keeps one character each.
+      const [blank] = /^[\r\n]*/.exec(raw)!;
+      const text = raw.slice(blank.length).replace(/[\r\n]$/, "");
+      const inside = text.match(/\r\n|\r|\n/g)?.length ?? 0;
+      const place = `${name}:${line + blank.length}`;
+      line += blank.length + inside + 1;
+      if (record.length === 1 && record[0].trim() === "") continue;
+      const isLoose = quotes && hasLooseQuote(text, between);
+      // What a quote has swallowed is more than a row.
+      if (isLoose && inside > 0) throw new UserError(`${place}: ${LOOSE}`);
+      yield {
+        place,
+        read() {
+          if (isLoose) throw new BadRow(place, LOOSE, "columns");
+          return record;
+        },
+      };
     }
   } catch (error) {
     if ((error as { code?: string }).code !== "CSV_QUOTE_NOT_CLOSED") throw error;
-    throw unclosed(`${name}:${last + 1}`);
+    throw new UserError(`${name}:${line}: ${LOOSE}`);
   }
 }
 
-/**
- * Whether a cell has a line end after a quote that means itself: where the row has no doubled quote after
- * an opening one, that is the beginning of a cell whose end was looked for, up to the next quote.
- */
-function hasSwallowed(cell: string): boolean {
-  return /^"[^"]*\n/.test(cell);
-}
+const LOOSE =
+  "a cell begins with a quote that is not closed at its end: double the quotes in it and " +
+  'close it, or say "quotes": false in a task file if quotes mean themselves';
 
-function unclosed(place: string): UserError {
-  return new UserError(
-    `${place}: a cell begins with a quote that is not closed at its end: double the quotes in it and ` +
-      `close it, or say "quotes": false in a task file if quotes mean themselves`,
-  );
+/** Whether a cell of a row begins with a quote that another ends before the cell's own end. */
+function hasLooseQuote(row: string, delimiter: string): boolean {
+  if (!row.includes('"')) return false;
+  for (let at = 0; at < row.length; at++) {
+    if (row[at] === '"') {
+      at++;
+      for (let end; (end = row.indexOf('"', at)) >= 0 && row[end + 1] === '"';) at = end + 2;
+      at = row.indexOf('"', at) + 1;
+      if (at === 0 || (at < row.length && row[at] !== delimiter)) return true;
+    } else {
+      const next = row.indexOf(delimiter, at);
+      if (next < 0) return false;
+      at = next;
+    }
+  }
+  return false;
 }
 
 /** The text up to the end of its first line, and all of it again. */

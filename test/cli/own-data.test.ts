@@ -17,6 +17,7 @@ test.before(async (context) => {
   const directory = context.directory = await Deno.makeTempDir();
   await Deno.mkdir(`${directory}/model`);
   await writeTinyModel(`${directory}/model`);
+  await Deno.writeTextFile(`${directory}/model/config.json.txt`, "");
   const rows = Array.from({ length: 12 }, (_, i) => `Is ${i} even?,${i % 2 ? "no" : "yes"}`);
   await Deno.writeTextFile(`${directory}/pairs.csv`, `q,a\n${rows.join("\n")}\n`);
   await Deno.writeTextFile(`${directory}/other.csv`, `q,a\n${rows.slice(0, 3).join("\n")}\n`);
@@ -155,6 +156,10 @@ test("what has no effect, or two meanings, is refused", async (context) => {
     [
       `--data @/folder --tasks min`,
       /^there is no task "min".*no min\/train\.jsonl, min\.csv.* in @\/folder$/,
+    ],
+    [
+      `--data @/model/config.json.txt`,
+      /^@\/model\/config\.json\.txt is of no kind that can be read/,
     ],
     [`--data @/none.csv`, /^there is no file or folder @\/none\.csv/],
     [`--data @/none --tasks mine`, /^there is no file or folder @\/none$/],

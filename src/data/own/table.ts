@@ -159,7 +159,7 @@ async function openCells(
   const rows = csvRows(await files.stream(path), path, dialect);
   const header = await rows.next();
   if (header.done) throw new UserError(`${path} is empty: its first line names the columns`);
-  const columns = header.value.cells.map((name) => name.trim());
+  const columns = header.value.read().map((name) => name.trim());
   const first = await rows.next();
   if (first.done) {
     throw new UserError(
@@ -171,9 +171,10 @@ async function openCells(
     if (twice !== undefined) {
       throw new UserError(`${path} has two columns "${twice}": give each a name of its own`);
     }
-    const named = ({ cells, place }: CsvRow): TableRow => ({
+    const named = ({ place, read }: CsvRow): TableRow => ({
       place,
       read() {
+        const cells = read();
         if (cells.length === columns.length) {
           return Object.fromEntries(columns.map((name, i) => [name, cells[i]]));
         }

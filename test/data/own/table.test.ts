@@ -37,7 +37,7 @@ test("every kind of file gives the same rows, each with its place", async () => 
       ["a.csv", csv, ["a.csv:2", "a.csv:3"]],
       ["A.CSV", `\uFEFF${csv.replaceAll("\n", "\r\n")}\r\n`, ["A.CSV:2", "A.CSV:3"]],
       ["a.csv.gz", await gzipped(csv), ["a.csv.gz:2", "a.csv.gz:3"]],
-      ["a.csv", `q;a\neins, zwei;é\n\ndrei;🙂`, ["a.csv:2", "a.csv:4"]],
+      ["a.csv", `q;a\neins, zwei;é\n  \ndrei;🙂\n \n`, ["a.csv:2", "a.csv:4"]],
       ["a.tsv", tsv, ["a.tsv:2", "a.tsv:3"]],
       ["a.csv", tsv, ["a.csv:2", "a.csv:3"]],
     ] as const
@@ -48,16 +48,17 @@ test("every kind of file gives the same rows, each with its place", async () => 
 });
 
 test("quoted cells keep what is in them, and rows their lines", async () => {
-  const csv = 'q, a \n"one\ntwo","She said ""hi"""\n"x\r\n\r\ny",5" wide\n"a" b,"\uFEFF"\nlast, c';
+  const csv =
+    'q, a \n"one\ntwo","She said ""hi"""\n"x\r\n\r\ny",5" wide\r\n\r\na"b","\uFEFF"\nlast, c';
   const { rows, places, columns } = await read("a.csv", csv);
   assert.equal(columns, ["q", "a"]);
   assert.equal(rows, [
     { q: "one\ntwo", a: 'She said "hi"' },
     { q: "x\r\n\r\ny", a: '5" wide' },
-    { q: '"a" b', a: "\uFEFF" },
+    { q: 'a"b"', a: "\uFEFF" },
     { q: "last", a: " c" },
   ]);
-  assert.equal(places, ["a.csv:2", "a.csv:4", "a.csv:7", "a.csv:8"]);
+  assert.equal(places, ["a.csv:2", "a.csv:4", "a.csv:8", "a.csv:9"]);
   const raw = await read("a.tsv", 'q\ta\n"open\t"x"\n', { quotes: false });
   assert.equal(raw.rows, [{ q: '"open', a: '"x"' }]);
 });
@@ -116,6 +117,7 @@ test("what is no table is refused by name", async () => {
     ["a.csv", 'q,a\n1,2\n"x\ny",2,3\n', /^a\.csv:3: there are 3 cells where the header has 2: /],
     ["a.csv", 'q,a\n1,2\n"x,2\n3,4\n', /^a\.csv:3: a cell begins with a quote that is not closed/],
     ["a.tsv", 'q\ta\n"tis\t1\n"twas\t2\n', /^a\.tsv:2: a cell begins with a quote that is not/],
+    ["a.csv", 'q,a\n1,2\n"x" y,2\n', /^a\.csv:3: a cell begins with a quote that is not closed/],
     ["a.csv", "q,q\n1,2\n", /^a\.csv has two columns "q": give each a name of its own$/],
     ["a.csv", utf16("q,a\n1,2", [0xFF, 0xFE]), /^a\.csv is UTF-16: save it as UTF-8$/],
     ["a.csv", utf16("q,a\n1,2", []), /^a\.csv holds NUL characters, as UTF-16 does: /],
