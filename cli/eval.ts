@@ -14,6 +14,7 @@ import { defaults, type Recipe, type Settings } from "../src/train/settings.ts";
 import { checkTrained, placeTrained } from "../src/train/trained-model.ts";
 import { run } from "./frame/command.ts";
 import { list, positiveInteger } from "./frame/config.ts";
+import { chosenWays, type SearchFlags, tellWays, withSearch } from "./frame/generation.ts";
 import { showLoading } from "./frame/loading.ts";
 import { builtInSource } from "./frame/data-places.ts";
 import { dataFiles } from "./frame/hub-data.ts";
@@ -27,9 +28,10 @@ import { chosenRun, readRun, type RunChoice } from "./frame/trained.ts";
 import { tokenizerChoice, withTokenizer } from "./frame/tokenizers.ts";
 import { tune, type TuningFlag, withTuning } from "./frame/tuning.ts";
 
-type Chosen = "data" | "tasks" | "batchSize" | "beams" | "weightStorage" | "skipBad";
+type Chosen = "data" | "tasks" | "batchSize" | "weightStorage" | "skipBad";
 
-interface Flags extends RunChoice, TuningFlag, OwnFlags, Partial<Pick<Settings, Chosen>> {
+interface Flags
+  extends RunChoice, TuningFlag, OwnFlags, SearchFlags, Partial<Pick<Settings, Chosen>> {
   readonly checkpoint?: string;
   readonly split: Split;
   readonly out?: string;
@@ -42,7 +44,7 @@ interface Flags extends RunChoice, TuningFlag, OwnFlags, Partial<Pick<Settings, 
  * @param acquire opens the device that it computes on
  */
 export function evalCommand(acquire: Acquire = acquireGpu): Command {
-  return withOwnTasks(withTokenizer(withTuning(new Command("deno task eval"))))
+  const command = withOwnTasks(withTokenizer(withTuning(new Command("deno task eval"))))
     .description("Score a trained model: the newest run, or what --run or --checkpoint names.")
     .option("--run <directory>", "a run that deno task train wrote")
     .option("--checkpoint <directory>", "one checkpoint, or any model's directory or hub id")
@@ -63,9 +65,10 @@ export function evalCommand(acquire: Acquire = acquireGpu): Command {
     .option("--batch-size <count>", "examples per batch (default: the run's)", positiveInteger)
     .option(
       "--beams <count>",
-      "beams that answers are searched with (default: the run's)",
+      "beams that answers are searched with (default: the run's, the task's or the model's)",
       positiveInteger,
-    )
+    );
+  return withSearch(command)
     .option("--skip-bad", SKIP_BAD)
     .option("--no-skip-bad", "end at the first row that cannot be read")
     .addOption(storageOption("how weights are stored (default: the run's)"))
@@ -89,7 +92,7 @@ async function evaluateModel(
   };
   const { tasks, data, taskFile = [] } = await resolveTasks(flags, { begun, scored: split });
   const source = await builtInSource(data) ?? await builtInSource(settings.data);
-  const { beams = settings.beams, weightStorage = settings.weightStorage } = flags;
+  const { weightStorage = settings.weightStorage } = flags;
   const { splitValidation, dataSeed = 0, maxSourceLength, maxTargetLength } = settings;
   const trained = checkTrained(
     path ? await readRun(path, flags) : await openModel(checkpoint!, await tokenizerChoice(flags)),
@@ -108,6 +111,8 @@ async function evaluateModel(
   });
   if (out !== undefined) await makeDirectory(dirname(out));
 
+  const ways = await chosenWays(flags, trained, maxTargetLength);
+  tellWays(ways, ways.options, trained.config);
   const gpu = await acquire();
   announce(gpu);
   await tune(gpu, flags);
@@ -117,10 +122,10 @@ async function evaluateModel(
     maxTargetLength,
   };
   const model = await showLoading((onProgress) =>
-    placeTrained(gpu, trained, limits, { storage: weightStorage, onProgress })
+    placeTrained(gpu, trained, limits, { storage: weightStorage, ways, onProgress })
   );
   const scoring = datasets.flatMap((dataset) => bySubtask(dataset, split));
-  const { maxAnswerLength = 0 } = settings;
+  const { maxAnswerLength = 0, beams } = settings;
   const options = { split, maxAnswerLength, beams, onProgress: reporter() };
   const result = (await evaluate(model, scoring, options))!;
   if (out !== undefined) await writeAtomic(out, predictionLines(result));

@@ -15,7 +15,7 @@ import type { WeightStorage } from "../src/train/storage.ts";
 import { checkTrained, placeTrained } from "../src/train/trained-model.ts";
 import { run } from "./frame/command.ts";
 import { positiveInteger } from "./frame/config.ts";
-import { type GenerationFlags, generationOptions, withGeneration } from "./frame/generation.ts";
+import { chosenWays, type GenerationFlags, tellWays, withGeneration } from "./frame/generation.ts";
 import { groupsOf, linesOf } from "./frame/lines.ts";
 import { showLoading } from "./frame/loading.ts";
 import { openModel } from "./frame/places.ts";
@@ -87,29 +87,29 @@ async function generate(
   const settings = path ? await readSettings(path) : defaults.t5;
   const { maxSourceLength, maxTargetLength } = settings;
   const { weightStorage = settings.weightStorage } = flags;
-  const options = generationOptions(flags, maxTargetLength);
-  const { strategy, outputs } = resolveOptions(options);
   const trained = checkTrained(
     path ? await readRun(path, flags) : await openModel(model!, await tokenizerChoice(flags)),
   );
   checkTask(trained.config, task);
+  const ways = await chosenWays(flags, trained, maxTargetLength);
+  const { strategy, outputs } = resolveOptions(ways.options);
+  tellWays(ways, ways.options, trained.config);
 
   const gpu = await acquire();
   announce(gpu);
   await tune(gpu, flags);
   const limits = { batchSize, maxSourceLength, maxTargetLength };
   const placed = await showLoading((onProgress) =>
-    placeTrained(gpu, trained, limits, { storage: weightStorage, onProgress })
+    placeTrained(gpu, trained, limits, { storage: weightStorage, ways, onProgress })
   );
-  const answering = { ...placed, options };
   if (text !== undefined && !scores && !json && outputs === 1 && strategy.kind !== "beams") {
-    return await printStream(answering, text, task);
+    return await printStream(placed, text, task);
   }
   let line = 0;
   for (let group: IteratorResult<string[]> = first; !group.done; group = await groups.next()) {
-    const rows = await answers(answering, group.value, line, task);
+    const rows = await answers(placed, group.value, line, task);
     rows.forEach((sequences, i) => {
-      const outputs = sequences.map((sequence) => described(answering, sequence));
+      const outputs = sequences.map((sequence) => described(placed, sequence));
       if (json) console.log(JSON.stringify({ source: group.value[i], outputs }));
       else for (const output of outputs) console.log(lineOf(output, scores));
     });

@@ -3,13 +3,14 @@
 //   logits             [rows, columns], a row for each sequence: rows = batch · slots
 //   position           [1]                              of the token that `logits` follow
 //   banned             [rows, ⌈columns / 32⌉]           a bit for each token        read only if has_banned
+//   scores             [rows, columns]                  what is chosen by           read only if has_scores
 //   finished           [rows]                           1 once a sequence has its end token
 //   tokens             [batch, max_length, slots]       the chosen token goes to position + 1
 //   log_probabilities  [batch, max_length, slots] of 2  of it, there too: among all tokens, and among those allowed
 //
-// The next token is the largest logit's, the lowest on ties; a NaN counts as larger than everything. Banned
-// tokens are not allowed, nor is the end token while position + 1 tokens, the start token included, are fewer
-// than min_length. Finished sequences are padded. At max_length nothing happens.
+// The next token is the largest score's (the largest logit's, where there are no scores), the lowest on ties; a
+// NaN counts as larger than everything. Banned tokens are not allowed, nor are end tokens while position + 1
+// tokens, the start token included, are fewer than min_length. Finished sequences are padded. At max_length nothing happens.
 //
 // A workgroup per row. Every reduction has a fixed order.
 
@@ -19,7 +20,6 @@ struct Params {
   slots: u32,
   max_length: u32,
   min_length: u32,
-  end: u32,
   padding: u32,
 }
 
@@ -32,8 +32,10 @@ const LANES = 64u;
 @group(0) @binding(4) var<storage, read_write> finished: array<i32>;
 @group(0) @binding(5) var<storage, read_write> tokens: array<i32>;
 @group(0) @binding(6) var<storage, read_write> log_probabilities: array<vec2f>;
+@group(0) @binding(7) var<storage, read> scores: array<f32>;
 
 override has_banned: bool = false;
+override has_scores: bool = false;
 
 const NAN_RANK = 0xffffffffu;
 
@@ -61,8 +63,11 @@ fn better(a: Candidate, b: Candidate) -> Candidate {
   return Candidate(a.xy, overall);
 }
 
-fn is_allowed(row: u32, column: u32, forbidden: u32) -> bool {
-  if (column == forbidden) { return false; }
+// Whether a token ends a sequence. Replaced when the shader is specialised.
+fn is_end(token: u32) -> bool { return token == 1u; }
+
+fn is_allowed(row: u32, column: u32, is_early: bool) -> bool {
+  if (is_early && is_end(column)) { return false; }
   if (!has_banned) { return true; }
   let words = (params.columns + 31u) / 32u;
   return ((banned[row * words + column / 32u] >> (column % 32u)) & 1u) == 0u;
@@ -81,13 +86,14 @@ fn main(
   // Nothing is computed for a sequence that is done; its barriers are still passed, as WGSL wants it.
   let columns = select(0u, params.columns, is_open);
   let base = row * params.columns;
-  let forbidden = select(0xffffffffu, params.end, next < params.min_length);
+  let is_early = next < params.min_length;
 
   var best = Candidate(0u, lane, 0u);
   for (var column = lane; column < columns; column += LANES) {
-    let x = rank(logits[base + column]);
+    var x = rank(logits[base + column]);
     best.z = max(best.z, x);
-    if (x > best.x && is_allowed(row, column, forbidden)) {
+    if (has_scores) { x = rank(scores[base + column]); }
+    if (x > best.x && is_allowed(row, column, is_early)) {
       best.x = x;
       best.y = column;
     }
@@ -103,12 +109,17 @@ fn main(
   let overall = value(candidates[0].z);
 
   // Probability over that of the largest logit: of tokens that are allowed, and of the others, each as seen
-  // from the largest of its kind, so that neither is lost where the other outweighs it.
+  // from the largest of its kind, so that neither is lost where the other outweighs it. With scores: of those
+  // allowed as they are scored, and of all as the logits have it.
   var sum = vec2f();
   for (var column = lane; column < columns; column += LANES) {
-    let allowed = is_allowed(row, column, forbidden);
-    let share = exp(logits[base + column] - select(overall, largest, allowed));
-    sum += select(vec2f(0.0, share), vec2f(share, 0.0), allowed);
+    let allowed = is_allowed(row, column, is_early);
+    if (has_scores) {
+      sum += vec2f(select(0.0, exp(scores[base + column] - largest), allowed), exp(logits[base + column] - overall));
+    } else {
+      let share = exp(logits[base + column] - select(overall, largest, allowed));
+      sum += select(vec2f(0.0, share), vec2f(share, 0.0), allowed);
+    }
   }
   sums[lane] = sum;
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
@@ -119,10 +130,11 @@ fn main(
   if (lane != 0u || next >= params.max_length) { return; }
   let gap = largest - overall;
   var choice = vec2f(gap - log(sums[0].x * exp(gap) + sums[0].y), -log(sums[0].x));
+  if (has_scores) { choice.x = logits[base + chosen] - overall - log(sums[0].y); }
   // exp() of some drivers swallows NaN; in the result it must show.
   if (candidates[0].z == NAN_RANK) { choice = vec2f(overall); }
   let at = (row / params.slots * params.max_length + next) * params.slots + row % params.slots;
   tokens[at] = i32(select(params.padding, chosen, is_open));
   log_probabilities[at] = select(vec2f(), choice, is_open);
-  if (is_open && chosen == params.end) { finished[row] = 1; }
+  if (is_open && is_end(chosen)) { finished[row] = 1; }
 }

@@ -4,6 +4,7 @@
 //   position           [1]                              of the token that `logits` follow
 //   random             [2 + batch]                      two words of a seed, then a number for each row of the batch
 //   banned             [rows, ⌈columns / 32⌉]           a bit for each token        read only if has_banned
+//   scores             [rows, columns]                  in the logits' place        read only if has_scores
 //   finished           [rows]                           1 once a sequence has its end token
 //   tokens             [batch, max_length, slots]       the drawn token goes to position + 1
 //   log_probabilities  [batch, max_length, slots] of 2  of it, there too: softmax(logits), and as it was drawn
@@ -28,7 +29,6 @@ struct Params {
   slots: u32,
   max_length: u32,
   min_length: u32,
-  end: u32,
   padding: u32,
   top_k: u32,
   top_p: f32,
@@ -45,8 +45,10 @@ const LANES = 64u;
 @group(0) @binding(5) var<storage, read_write> finished: array<i32>;
 @group(0) @binding(6) var<storage, read_write> tokens: array<i32>;
 @group(0) @binding(7) var<storage, read_write> log_probabilities: array<vec2f>;
+@group(0) @binding(8) var<storage, read> scores: array<f32>;
 
 override has_banned: bool = false;
+override has_scores: bool = false;
 
 const NAN_RANK = 0xffffffffu;
 
@@ -100,8 +102,17 @@ fn better(a: Candidate, b: Candidate) -> Candidate {
   return Candidate(a.xy, overall);
 }
 
+// Whether a token ends a sequence. Replaced when the shader is specialised.
+fn is_end(token: u32) -> bool { return token == 1u; }
+
+// What a token is drawn by.
+fn score(at: u32) -> f32 {
+  if (has_scores) { return scores[at]; }
+  return logits[at];
+}
+
 fn is_allowed(row: u32, column: u32) -> bool {
-  if (column == params.end && position[0] + 1u < params.min_length) { return false; }
+  if (is_end(column) && position[0] + 1u < params.min_length) { return false; }
   if (!has_banned) { return true; }
   let words = (params.columns + 31u) / 32u;
   return ((banned[row * words + column / 32u] >> (column % 32u)) & 1u) == 0u;
@@ -146,7 +157,7 @@ fn own_column(list: ptr<function, List>, lane: u32, i: u32) -> u32 {
 fn make_list(list: ptr<function, List>, lane: u32, row: u32, columns: u32, lowest: u32) {
   var length = 0u;
   for (var column = lane; column < columns; column += LANES) {
-    if (rank(logits[row * params.columns + column]) < lowest || !is_allowed(row, column)) { continue; }
+    if (rank(score(row * params.columns + column)) < lowest || !is_allowed(row, column)) { continue; }
     (*list)[length] = column;
     length += 1u;
   }
@@ -200,7 +211,7 @@ fn search(
     let own_count = own_columns(list, lane, columns);
     for (var i = 0u; i < own_count; i++) {
       let column = own_column(list, lane, i);
-      let x = logits[row * params.columns + column];
+      let x = score(row * params.columns + column);
       let r = rank(x);
       if (r < kept.lowest || !is_allowed(row, column)) { continue; }
       var key = r;
@@ -241,8 +252,9 @@ fn main(
 
   var best = Candidate(0u, lane, 0u);
   for (var column = lane; column < columns; column += LANES) {
-    let x = rank(logits[base + column]);
+    var x = rank(logits[base + column]);
     best.z = max(best.z, x);
+    if (has_scores) { x = rank(scores[base + column]); }
     if (x > best.x && is_allowed(row, column)) {
       best.x = x;
       best.y = column;
@@ -273,7 +285,7 @@ fn main(
     var remaining = 0.0;
     for (var i = 0u; i < own_count; i++) {
       let column = own_column(&list, lane, i);
-      let x = logits[base + column];
+      let x = score(base + column);
       if (rank(x) >= kept.lowest && is_allowed(row, column)) { remaining += share(x, largest); }
     }
     let goal = params.top_p * total(lane, vec2f(remaining)).x;
@@ -283,7 +295,7 @@ fn main(
     var above = vec2f();
     for (var i = 0u; i < own_count; i++) {
       let column = own_column(&list, lane, i);
-      let x = logits[base + column];
+      let x = score(base + column);
       let r = rank(x);
       if (r < kept.lowest || !is_allowed(row, column)) { continue; }
       if (r > kept.lowest) { above.x += share(x, largest); } else { above.y += 1.0; }
@@ -300,7 +312,7 @@ fn main(
   var own = 0.0;
   for (var i = 0u; i < own_count; i++) {
     let column = own_column(&list, lane, i);
-    let x = logits[base + column];
+    let x = score(base + column);
     if (is_allowed(row, column) && is_kept(kept, rank(x), column)) { own += share(x, largest); }
   }
   workgroupBarrier();
@@ -318,7 +330,7 @@ fn main(
     var token = 0u;
     for (var i = 0u; i < own_count; i++) {
       let column = own_column(&list, lane, i);
-      let x = logits[base + column];
+      let x = score(base + column);
       if (!is_allowed(row, column) || !is_kept(kept, rank(x), column)) { continue; }
       let width = share(x, largest);
       if (width == 0.0) { continue; }
@@ -331,15 +343,14 @@ fn main(
   workgroupBarrier();
 
   if (lane != 0u || next >= params.max_length) { return; }
-  let logit = logits[base + chosen];
   var choice = vec2f(
-    logit - overall - log(all_mass),
-    (logit - largest) / params.temperature - log(kept_mass)
+    logits[base + chosen] - overall - log(all_mass),
+    (score(base + chosen) - largest) / params.temperature - log(kept_mass)
   );
   // exp() of some drivers swallows NaN; in the result it must show.
   if (candidates[0].z == NAN_RANK) { choice = vec2f(overall); }
   let at = (row / params.slots * params.max_length + next) * params.slots + row % params.slots;
   tokens[at] = i32(select(params.padding, chosen, is_open));
   log_probabilities[at] = select(vec2f(), choice, is_open);
-  if (is_open && chosen == params.end) { finished[row] = 1; }
+  if (is_open && is_end(chosen)) { finished[row] = 1; }
 }

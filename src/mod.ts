@@ -47,9 +47,14 @@ export * from "./optim/schedule.ts";
 export { type StepRecord, type TrainingSettings, TrainingStep } from "./train/training-step.ts";
 export { drawParameter } from "./train/initialise.ts";
 export { type Chunk, SequenceGenerator } from "./generate/generator.ts";
+export {
+  type GenerationDefaults,
+  type GivenOptions,
+  readGenerationConfig,
+  withDefaults,
+} from "./generate/generation-config.ts";
 export type { GenerationOptions, SamplingOptions } from "./generate/options.ts";
-export type { GeneratedSequence } from "./generate/search.ts";
-export type { SourceBatch } from "./generate/session.ts";
+export type { GeneratedSequence, SourceBatch } from "./generate/search.ts";
 
 export { type Batch, evaluationBatches, TrainingBatches } from "./data/batch.ts";
 export { miniatureDatasets } from "./data/miniature/mixture.ts";

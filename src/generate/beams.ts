@@ -8,7 +8,6 @@
 import type { ModelConfig } from "../../models/config.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { read, type Variable } from "../graph/leaves.ts";
-import { bannedTokens } from "../graph/ops/banned-tokens.ts";
 import {
   type BeamState,
   beamStep,
@@ -19,7 +18,16 @@ import type { HostArray } from "../graph/program.ts";
 import { size, type Tensor } from "../graph/tensor.ts";
 import { writeVariable } from "../graph/variables.ts";
 import type { Beams, Settings } from "./options.ts";
-import { blankTokens, type GeneratedSequence, type Progress, type Search } from "./search.ts";
+import { TokenRules } from "./rules.ts";
+import {
+  blankTokens,
+  type GeneratedSequence,
+  type Progress,
+  type Search,
+  type SearchShape,
+  type SearchStart,
+  withoutEnd,
+} from "./search.ts";
 import type { VariableSet } from "./variable-set.ts";
 
 /** Where beams start that are copies of the first: only it should be gone on from. */
@@ -33,27 +41,30 @@ export class BeamSearch implements Search {
   readonly #config: ModelConfig;
   readonly #settings: Settings;
   readonly #beams: Beams;
+  readonly #rules: TokenRules;
   readonly #gpu: Gpu;
   readonly #variables: Readonly<Record<keyof BeamState | "divisors", Variable>>;
 
   constructor(
     config: ModelConfig,
     settings: Settings & { readonly strategy: Beams },
-    batch: number,
+    shape: SearchShape,
     variables: VariableSet,
   ) {
+    const { batchSize: batch } = shape;
     const { maxLength, strategy } = settings;
     const { beams } = strategy;
     this.#config = config;
     this.#settings = settings;
     this.#beams = strategy;
+    this.#rules = new TokenRules(config, settings, shape, variables);
     this.#gpu = variables.gpu;
     this.#variables = {
       tokens: variables.create("tokens", [batch, maxLength, beams], "i32"),
       parents: variables.create("parents", [batch, maxLength, beams], "i32"),
-      sums: variables.create("sums", [batch, maxLength, beams]),
+      sums: variables.create("sums", [batch, maxLength, beams, 2]),
       ancestors: variables.create("ancestors", [batch, beams, maxLength], "u32"),
-      hypotheses: variables.create("hypotheses", [batch, 2 + 3 * beams]),
+      hypotheses: variables.create("hypotheses", [batch, 2 + 5 * beams]),
       divisors: variables.create("divisors", [maxLength + 1]),
     };
     const { tokens, parents, sums, ancestors, hypotheses } = this.#variables;
@@ -65,58 +76,74 @@ export class BeamSearch implements Search {
   step(logits: Tensor, position: Tensor): Tensor[] {
     const { parents, sums, hypotheses, divisors } = this.#variables;
     const { tokens, ancestors } = this;
-    const { eosId, padId, vocabSize: vocabulary } = this.#config;
-    const { minLength, noRepeatNgram } = this.#settings;
-    const banned = noRepeatNgram === 0
-      ? undefined
-      : bannedTokens(tokens, position, { size: noRepeatNgram, vocabulary, ancestors });
+    const { padId } = this.#config;
+    const { endIds, minLength } = this.#rules;
+    const { rule, earlyStopping, lengthPenalty, renormalize } = this.#beams;
+    // Where "never", a row is only done when not even its best beam could win at its longest.
+    const isLongest = earlyStopping === "never" && lengthPenalty > 0;
     const next = beamStep(
       logits,
       { tokens, parents: read(parents), sums: read(sums), ancestors, hypotheses: read(hypotheses) },
       position,
       read(divisors),
-      { eosId, padId, minLength, earlyStopping: this.#beams.earlyStopping, banned },
+      {
+        endIds,
+        padId,
+        minLength,
+        rule,
+        earlyStopping: earlyStopping === true,
+        bestLength: isLongest ? this.#settings.maxLength - 1 : 0,
+        isRenormalised: renormalize,
+        ...this.#rules.apply(logits, position, tokens, ancestors),
+      },
     );
     return [next.tokens, next.parents, next.sums, next.ancestors, next.hypotheses];
   }
 
-  reset(): void {
+  reset(start: SearchStart): void {
     const { tokens, parents, sums, ancestors, hypotheses, divisors } = this.#variables;
     const { beams } = this.#beams;
     const [, length] = tokens.shape;
+    const { startId } = this.#rules;
     const write = (variable: Variable, values: HostArray) =>
       writeVariable(this.#gpu, variable, values);
     const count = size(tokens.shape);
-    write(tokens, blankTokens(tokens.shape, this.#config));
+    write(tokens, blankTokens(tokens.shape, startId, this.#config.padId));
     write(parents, new Int32Array(count));
-    write(sums, Float32Array.from({ length: count }, (_, i) => i % beams === 0 ? 0 : NEVER));
+    write(
+      sums,
+      Float32Array.from(
+        { length: 2 * count },
+        (_, i) => Math.floor(i / 2) % beams === 0 ? 0 : NEVER,
+      ),
+    );
     write(ancestors, Uint32Array.from({ length: count }, (_, i) => Math.floor(i / length) % beams));
     write(hypotheses, new Float32Array(size(hypotheses.shape)));
     write(divisors, Float32Array.from({ length: length + 1 }, (_, i) => this.#divisor(i)));
+    this.#rules.reset(start);
   }
 
   progress(values: readonly HostArray[], length: number): Progress {
     const [batch] = this.#variables.tokens.shape;
     const { beams } = this.#beams;
     const hypotheses = values[3] as Float32Array;
-    const width = 2 + 3 * beams;
+    const width = 2 + 5 * beams;
     const rows = Array.from(
       { length: batch },
       (_, row) => readHypotheses(hypotheses.subarray(row * width, (row + 1) * width)),
     );
+    const { outputs } = this.#settings;
     return {
       isDone: rows.every(({ isDone }) => isDone),
       sequences: () =>
         rows.map(({ isDone, hypotheses }, row) => {
           const open = isDone ? [] : this.#open(values, row, length);
           const kept = open.reduce((kept, last) => this.#add(kept, last), [
-            ...hypotheses.map((hypothesis) => ({ ...hypothesis, ended: true })),
+            ...hypotheses as Last[],
           ]);
-          // The reference sorts upwards and takes from the end: of equal ones the youngest first.
-          return kept.reverse()
-            .sort((a, b) => this.#score(b) - this.#score(a))
-            .slice(0, this.#settings.outputs)
+          const sequences = this.#ranked(kept).slice(0, outputs)
             .map((last) => this.#sequence(values, row, last));
+          return [...sequences, ...new Array(outputs - sequences.length).fill(NOTHING)];
         }),
     };
   }
@@ -126,10 +153,10 @@ export class BeamSearch implements Search {
     const { beams } = this.#beams;
     const [, maxLength] = this.#variables.tokens.shape;
     const newest = (row * maxLength + length - 1) * beams;
-    return Array.from(
-      { length: beams },
-      (_, slot) => ({ sum: values[2][newest + slot], length, slot, ended: false }),
-    );
+    return Array.from({ length: beams }, (_, slot) => {
+      const [sum, logLikelihood] = values[2].subarray(2 * (newest + slot));
+      return { sum, logLikelihood, length, slot };
+    });
   }
 
   /** Hypotheses, oldest first, after one more: of the worst the oldest goes if there are too many. */
@@ -140,8 +167,22 @@ export class BeamSearch implements Search {
     return [...kept.filter((other) => other !== worst), last];
   }
 
-  #score({ sum, length }: Hypothesis): number {
-    return sum / this.#divisor(length);
+  /**
+   * The best first. Of equal ones the youngest first by the reference's rule, which sorts upwards and takes
+   * from the end, else the oldest.
+   */
+  #ranked(kept: readonly Last[]): Last[] {
+    const ordered = this.#beams.rule === "reference" ? kept.toReversed() : [...kept];
+    // Not a difference, which two infinities do not have.
+    return ordered.sort((a, b) =>
+      Number(this.#score(b) > this.#score(a)) - Number(this.#score(b) < this.#score(a))
+    );
+  }
+
+  /** The reference counts the start token of a sequence that has not ended; transformers no longer does. */
+  #score({ sum, length, token }: Last): number {
+    const isCounted = token !== undefined || this.#beams.rule === "reference";
+    return sum / this.#divisor(isCounted ? length : length - 1);
   }
 
   #divisor(length: number): number {
@@ -152,26 +193,34 @@ export class BeamSearch implements Search {
   #sequence(values: readonly HostArray[], row: number, last: Last): GeneratedSequence {
     const [tokens, parents, sums] = values;
     const [, maxLength, beams] = this.#variables.tokens.shape;
-    const ids: number[] = [];
+    const isClosed = last.token !== undefined;
+    const ids: number[] = isClosed ? [last.token!] : [];
     // Sums after each token, with that before the first.
-    const totals: number[] = last.ended ? [last.sum] : [];
+    const totals: number[] = isClosed ? [last.sum] : [];
     for (let position = last.length - 1, slot = last.slot; position >= 0; position--) {
       const at = (row * maxLength + position) * beams + slot;
-      totals.unshift(sums[at]);
+      totals.unshift(sums[2 * at]);
       if (position > 0) ids.unshift(tokens[at]);
       slot = parents[at];
     }
     return {
-      tokens: ids,
-      ended: last.ended,
-      logLikelihood: last.sum,
+      tokens: withoutEnd(ids, this.#config),
+      ended: isClosed && this.#rules.endIds.includes(last.token!),
+      logLikelihood: last.logLikelihood,
       score: this.#score(last),
       choices: totals.slice(1).map((total, i) => total - totals[i]),
     };
   }
 }
 
-/** A hypothesis, or a beam that is counted as one though it has no end token. */
-interface Last extends Hypothesis {
-  readonly ended: boolean;
-}
+/** A hypothesis, or a beam that is counted as one though it has no last token beside those in its slot. */
+type Last = Omit<Hypothesis, "token"> & Partial<Pick<Hypothesis, "token">>;
+
+/** What transformers gives for a sequence that a search did not find. */
+const NOTHING: GeneratedSequence = {
+  tokens: [],
+  ended: false,
+  logLikelihood: NEVER,
+  score: NEVER,
+  choices: [],
+};

@@ -10,8 +10,8 @@ import type { Model } from "../../models/t5.ts";
 import { UserError } from "../errors.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import { type GenerationOptions, resolveOptions, type Settings } from "./options.ts";
-import type { GeneratedSequence } from "./search.ts";
-import { Session, type SourceBatch } from "./session.ts";
+import type { GeneratedSequence, SourceBatch } from "./search.ts";
+import { Session } from "./session.ts";
 
 /**
  * Steps that are queued before the host looks whether all rows have ended. To look costs a wait of up to

@@ -10,7 +10,6 @@ import { type ModelConfig, needsTasks, taskIndices } from "../../models/config.t
 import { crossKeyValues, decodeStep } from "../../models/decoding.ts";
 import { adaptWith, encodeInstance } from "../../models/hyperdecoder.ts";
 import type { Model } from "../../models/t5.ts";
-import type { Batch, EvaluationBatch } from "../data/batch.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { compile } from "../graph/compile.ts";
 import { input, read, type Variable } from "../graph/leaves.ts";
@@ -24,16 +23,8 @@ import { readVariables, writeVariable } from "../graph/variables.ts";
 import { BeamSearch } from "./beams.ts";
 import { IndependentSearch } from "./independent.ts";
 import type { Settings } from "./options.ts";
-import type { Progress, Search } from "./search.ts";
+import type { Progress, Search, SearchShape, SourceBatch } from "./search.ts";
 import { VariableSet } from "./variable-set.ts";
-
-/**
- * The part of a batch that generation needs. What is drawn for a row depends on its number in `indices`
- * (its place in the batch where there are none), whatever batch it is in.
- */
-export type SourceBatch =
-  & Pick<Batch, "inputIds" | "attentionMask" | "batchSize" | "sourceLength" | "tasks">
-  & Partial<Pick<EvaluationBatch, "indices">>;
 
 /** See the module's header. */
 export class Session {
@@ -86,7 +77,8 @@ export class Session {
       }
     );
 
-    const search = createSearch(config, settings, batch, variables);
+    const shape = { batchSize: batch, sourceLength: source };
+    const search = createSearch(config, settings, shape, variables);
     const [, maxLength, slots] = search.tokens.shape;
     const cacheShape = [batch, maxLength, slots * config.heads * config.headDim];
     const self = Array.from({ length: config.decoderLayers }, (_, i): KeyValues => ({
@@ -110,7 +102,7 @@ export class Session {
   /** Encodes a batch and puts its search back to the start. */
   begin({ inputIds, attentionMask, tasks, batchSize, indices }: SourceBatch, seed: number): void {
     const rows = indices ?? Array.from({ length: batchSize }, (_, row) => row);
-    this.search.reset({ seed, rows });
+    this.search.reset({ seed, rows, inputIds, attentionMask });
     writeVariable(this.variables.gpu, this.position, new Uint32Array(1));
     this.length = 1;
     this.start.submit({
@@ -139,11 +131,11 @@ export class Session {
 function createSearch(
   config: ModelConfig,
   settings: Settings,
-  batch: number,
+  shape: SearchShape,
   variables: VariableSet,
 ): Search {
   const { strategy } = settings;
   return strategy.kind === "beams"
-    ? new BeamSearch(config, { ...settings, strategy }, batch, variables)
-    : new IndependentSearch(config, settings, batch, variables);
+    ? new BeamSearch(config, { ...settings, strategy }, shape, variables)
+    : new IndependentSearch(config, settings, shape, variables);
 }

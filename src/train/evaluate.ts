@@ -11,6 +11,11 @@ import type { ModelConfig } from "../../models/config.ts";
 import { type BatchOptions, evaluationBatches } from "../data/batch.ts";
 import type { Dataset, Example, MetricName, Split, TaskSpecification } from "../data/types.ts";
 import { SequenceGenerator } from "../generate/generator.ts";
+import {
+  type GenerationDefaults,
+  type GivenOptions,
+  withDefaults,
+} from "../generate/generation-config.ts";
 import type { GenerationOptions } from "../generate/options.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import { surest } from "../metrics/answers.ts";
@@ -23,20 +28,33 @@ export interface Answering {
   readonly generator: SequenceGenerator;
   readonly tokenizer: Tokenizer;
   readonly limits: BatchOptions;
-  /** How answers are generated. */
+  /** How answers are generated, where a task has no way of its own. */
   readonly options: GenerationOptions;
+  readonly ways: AnswerWays;
 }
 
-/** Lets a model on the device answer, greedily and with at most `maxTargetLength` ids. */
+/** Who has a say in how answers are generated: what is given, then what the model's files say. */
+export interface AnswerWays {
+  readonly given: GivenOptions;
+  readonly defaults?: GenerationDefaults;
+}
+
+/**
+ * Lets a model on the device answer.
+ *
+ * @throws {UserError} for ways of generating that cannot be
+ */
 export function createAnswering(
   config: ModelConfig,
   parameters: Parameters,
   tokenizer: Tokenizer,
   limits: BatchOptions,
+  ways: AnswerWays = { given: {} },
 ): Answering {
   const generator = new SequenceGenerator(config, parameters);
   // The start token counts, which a target does not have.
-  return { generator, tokenizer, limits, options: { maxLength: limits.maxTargetLength + 1 } };
+  const options = withDefaults(ways.given, ways.defaults, limits.maxTargetLength + 1);
+  return { generator, tokenizer, limits, options, ways };
 }
 
 /** An example with what the model wrote; of a question, that with the surest answer. */
@@ -166,18 +184,38 @@ export async function evaluate(
   return { tasks: results, average: sum / results.length, truncated };
 }
 
-/** How answers to a task are searched for. As in the reference, none is empty, unless that may be right. */
+/**
+ * How answers to a task are searched for: as is given, else as the task has it, else as the model's files
+ * have it. As in the reference, none is empty, unless that may be right.
+ */
 function searchOptions(
-  { answerLength, beams = 1, mayBeEmpty = false }: TaskSpecification,
-  { tokenizer, limits }: Answering,
+  { answerLength, beams, mayBeEmpty = false }: TaskSpecification,
+  { tokenizer, limits, ways: { given, defaults } }: Answering,
   search: AnswerSearch,
 ): GenerationOptions {
   // The start token counts, as many as the end token does in a text's ids.
   const longest = typeof answerLength === "object"
     ? Math.max(...answerLength.map((text) => tokenizer.encode(text).length))
-    : answerLength ?? limits.maxTargetLength + 1;
+    : answerLength;
   const maxLength = search.maxAnswerLength ? search.maxAnswerLength + 1 : longest;
-  return { maxLength, minLength: mayBeEmpty ? 1 : 2, beams: search.beams || beams };
+  const least = mayBeEmpty ? 1 : 2;
+  // Its own length is a rule of the task for the shortest answer as well.
+  const shortest = answerLength === undefined
+    ? Math.max(least, defaults?.options.minLength ?? 0)
+    : least;
+  const options = withDefaults(
+    {
+      ...given,
+      maxLength: given.maxLength ?? maxLength,
+      minLength: given.minLength,
+      beams: given.beams ?? (search.beams || beams),
+      outputs: undefined,
+    },
+    defaults,
+    limits.maxTargetLength + 1,
+  );
+  const minLength = given.minLength ?? Math.min(shortest, options.maxLength);
+  return { ...options, minLength, outputs: 1 };
 }
 
 function predictionOf(

@@ -24,6 +24,7 @@ import {
   type EvaluationOptions,
 } from "./evaluate.ts";
 import { modelFile, type ModelFiles } from "./model-files.ts";
+import { waysOf } from "./model-generation.ts";
 import type { MetricsLine, RunDirectory } from "./run-directory.ts";
 import type { Settings } from "./settings.ts";
 import { readSnapshot, snapshotFiles } from "./snapshot.ts";
@@ -74,11 +75,9 @@ export class Run {
     const { settings, config, base } = parts;
     const { evalBatchSize, maxSourceLength, maxTargetLength } = settings;
     this.trainer = new Trainer(config, parameters, settings, (index) => batches!.batch(index));
-    this.#model = createAnswering(config, parameters, base.tokenizer, {
-      batchSize: evalBatchSize,
-      maxSourceLength,
-      maxTargetLength,
-    });
+    const limits = { batchSize: evalBatchSize, maxSourceLength, maxTargetLength };
+    const ways = waysOf(base, config);
+    this.#model = createAnswering(config, parameters, base.tokenizer, limits, ways);
   }
 
   /**

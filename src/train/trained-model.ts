@@ -10,8 +10,9 @@ import { parameterInventory } from "../../models/inventory.ts";
 import type { BatchOptions } from "../data/batch.ts";
 import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { type Answering, createAnswering } from "./evaluate.ts";
+import { type Answering, type AnswerWays, createAnswering } from "./evaluate.ts";
 import { matchModel, modelFile, type ModelFiles } from "./model-files.ts";
+import { waysOf } from "./model-generation.ts";
 import { placeWeights, type Placing, type Weights } from "./weights.ts";
 
 /** A model's configuration and all its weights. */
@@ -35,14 +36,20 @@ export function checkTrained(files: ModelFiles): TrainedModel {
 }
 
 /**
- * Puts a model on the device, to answer texts within the limits.
+ * Puts a model on the device, to answer texts within the limits: as its files say, unless told.
  */
 export async function placeTrained(
   gpu: Gpu,
   { files, config, weights }: TrainedModel,
   limits: BatchOptions,
-  placing: Omit<Placing, "trainable" | "seed"> = {},
+  { ways, ...placing }: Omit<Placing, "trainable" | "seed"> & { readonly ways?: AnswerWays } = {},
 ): Promise<Answering> {
   const parameters = await placeWeights(gpu, config, weights, placing);
-  return createAnswering(config, parameters, files.tokenizer, limits);
+  return createAnswering(
+    config,
+    parameters,
+    files.tokenizer,
+    limits,
+    ways ?? waysOf(files, config),
+  );
 }

@@ -34,7 +34,8 @@ export async function checkGeneration(
   const maxLength = generation.number("max_length");
   const generator = new SequenceGenerator(config, parameters);
   const source = { ...batch, tasks: tasksIn(generation, "tasks") };
-  const generate: Generate = (options) => generator.generate(source, { maxLength, ...options });
+  const generate: Generate = (options) =>
+    generator.generate(source, { maxLength, beamRule: "reference", ...options });
   const checks: Check[] = [];
   try {
     for (const name of generation.names.filter((name) => !DESCRIPTIONS.includes(name))) {

@@ -17,7 +17,7 @@ const model = await Deno.makeTempDir();
 await writeTinyModel(model);
 
 /** What the command prints, given some lines on the standard input or none. */
-async function generate(args: string[], lines?: string): Promise<string> {
+async function generate(args: string[], lines?: string, said: string[] = []): Promise<string> {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", script, "--model", model, "--max-length", "6", ...args],
     stdin: lines === undefined ? "null" : "piped",
@@ -31,7 +31,8 @@ async function generate(args: string[], lines?: string): Promise<string> {
     await writer.close();
   }
   const { code, stdout, stderr } = await process.output();
-  assert.is(code, 0, new TextDecoder().decode(stderr));
+  said.push(new TextDecoder().decode(stderr));
+  assert.is(code, 0, said.at(-1));
   return new TextDecoder().decode(stdout);
 }
 
@@ -92,6 +93,30 @@ test("flags that do not go together are refused before anything is loaded", asyn
     await refusal("--min-length", "9", "--max-length", "3"),
     /^--min-length 9 is more than .* 3$/,
   );
+});
+
+test("what the model's generation_config.json says is honoured, flags win, and that is said", async () => {
+  const file = `${model}/generation_config.json`;
+  const text = "The actors sang.";
+  const plain = JSON.parse(await generate([text, "--json"]));
+  const beams = await generate([text, "--beams", "3", "--length-penalty", "2", "--json"]);
+  await Deno.writeTextFile(
+    file,
+    JSON.stringify({ num_beams: 3, length_penalty: 2, max_length: 40 }),
+  );
+  const said: string[] = [];
+  assert.is(await generate([text, "--json"], undefined, said), beams);
+  assert.match(
+    said.join(""),
+    /Generation: 3 beams, length penalty 2 \(from .*generation_config.json\)/,
+  );
+  const without = [["--generation-config", "none"], ["--beams", "1"]];
+  for (const flags of without) {
+    assert.equal(JSON.parse(await generate([text, "--json", ...flags])), plain);
+  }
+  await Deno.writeTextFile(file, JSON.stringify({ guidance_scale: 2 }));
+  assert.match(await refusal(), /"guidance_scale" is 2, which is not supported/);
+  await Deno.remove(file);
 });
 
 test("a model with adapters by task asks for the task", async () => {

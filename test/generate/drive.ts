@@ -26,19 +26,23 @@ export interface Driven {
   readonly seed?: number;
   /** The rows' numbers: 0, 1, … unless given. */
   readonly rows?: readonly number[];
+  /** The rows' sources: one token, the end of it, unless given. */
+  readonly sources?: readonly (readonly number[])[];
 }
 
 /** Searches until all rows are done or as long as they may be. */
 export async function drive(
   gpu: Gpu,
-  { settings, batch, vocabulary, language, seed = 0, rows }: Driven,
+  { settings, batch, vocabulary, language, seed = 0, rows, sources }: Driven,
 ): Promise<Progress> {
   const config = { ...parseConfig({ ...tinyConfig, vocab_size: vocabulary }, "test"), ...ids };
   const { strategy, maxLength } = settings;
   const variables = new VariableSet(gpu);
+  const sourceLength = Math.max(1, ...sources?.map(({ length }) => length) ?? []);
+  const shape = { batchSize: batch, sourceLength };
   const search: Search = strategy.kind === "beams"
-    ? new BeamSearch(config, { ...settings, strategy }, batch, variables)
-    : new IndependentSearch(config, settings, batch, variables);
+    ? new BeamSearch(config, { ...settings, strategy }, shape, variables)
+    : new IndependentSearch(config, settings, shape, variables);
   const [, , slots] = search.tokens.shape;
   const position = read(variables.create("position", [1], "u32"));
   const logits = input("logits", [batch * slots, vocabulary]);
@@ -46,7 +50,16 @@ export async function drive(
   const effects = [...search.step(logits, position), advance(position)];
   const program = await compile(gpu, { outputs: {}, effects });
   const everyRow = rows ?? Array.from({ length: batch }, (_, row) => row);
-  search.reset({ seed, rows: everyRow });
+  const padded = Array.from(
+    { length: batch * sourceLength },
+    (_, i) => (sources?.[Math.floor(i / sourceLength)] ?? [ids.eosId])[i % sourceLength],
+  );
+  search.reset({
+    seed,
+    rows: everyRow,
+    inputIds: Int32Array.from(padded, (id) => id ?? ids.padId),
+    attentionMask: Int32Array.from(padded, (id) => Number(id !== undefined)),
+  });
 
   const state = [search.tokens, ...(ancestors ? [ancestors] : [])]
     .map((leaf) => leaf.node.attributes);

@@ -6,7 +6,7 @@ import { UserError } from "../../src/errors.ts";
 import { SequenceGenerator } from "../../src/generate/generator.ts";
 import type { GenerationOptions } from "../../src/generate/options.ts";
 import type { GeneratedSequence } from "../../src/generate/search.ts";
-import type { SourceBatch } from "../../src/generate/session.ts";
+import type { SourceBatch } from "../../src/generate/search.ts";
 import { compile } from "../../src/graph/compile.ts";
 import { input } from "../../src/graph/leaves.ts";
 import { placeParameters, readFixture } from "../../src/verify/fixture.ts";

@@ -9,8 +9,8 @@ test("what is not given is filled in", () => {
   assert.equal(resolveOptions({ maxLength: 9 }), {
     maxLength: 9,
     minLength: 0,
-    noRepeatNgram: 0,
     outputs: 1,
+    rules: {},
     strategy: { kind: "greedy" },
   });
   assert.equal(resolveOptions({ maxLength: 9, beams: 3 }).strategy, {
@@ -18,6 +18,8 @@ test("what is not given is filled in", () => {
     beams: 3,
     lengthPenalty: 1,
     earlyStopping: false,
+    rule: "transformers",
+    renormalize: false,
   });
   assert.equal(resolveOptions({ maxLength: 9, sampling: { topK: 5 }, outputs: 7 }).strategy, {
     kind: "sampling",
@@ -25,6 +27,13 @@ test("what is not given is filled in", () => {
     topK: 5,
     topP: 1,
   });
+});
+
+test("rules without an effect are left out, so that programs can be shared", () => {
+  const without = { noRepeatNgram: 0, repetitionPenalty: 1, badWords: [], suppressTokens: [] };
+  assert.equal(resolveOptions({ maxLength: 9, ...without, removeInvalid: false }).rules, {});
+  const { rules } = resolveOptions({ maxLength: 9, repetitionPenalty: 1.2, forcedEos: [1, 1] });
+  assert.equal(rules, { repetitionPenalty: 1.2, forcedEos: [1] });
 });
 
 test("programs are not compiled anew for a seed", () => {
@@ -39,7 +48,13 @@ const refused: [options: Partial<GenerationOptions>, message: RegExp][] = [
   [{ minLength: -1 }, /^minLength is -1/],
   [{ noRepeatNgram: NaN }, /^noRepeatNgram is NaN: it must be a whole number from 0 on$/],
   [{ beams: 0 }, /^beams is 0/],
-  [{ beams: 65 }, /^beams is 65: 64 is the most$/],
+  [{ beams: 1001 }, /^beams is 1001: 1000 is the most$/],
+  [{ repetitionPenalty: 0 }, /^repetitionPenalty is 0: it must be a number above 0$/],
+  [{ badWords: [[3], []] }, /^badWords has an empty sequence/],
+  [{ suppressTokens: [2.5] }, /^suppressTokens is 2\.5: it names tokens by their ids/],
+  [{ endIds: [] }, /^endIds is empty/],
+  [{ forcedBos: 4, suppressTokens: [4] }, /^the token 4 is forced and must not come/],
+  [{ beams: 2, beamRule: "reference", earlyStopping: "never" }, /is a rule of transformers today/],
   [{ outputs: 2 }, /^greedy choice has one result, not 2 outputs/],
   [{ beams: 3, outputs: 4 }, /^3 beams cannot give 4 outputs/],
   [{ outputs: 0, beams: 2 }, /^outputs is 0/],

@@ -191,7 +191,7 @@ function decodingRaces(seen: Gpu, s: typeof sizes[0], projection: string): strin
   const { decoderAdaptation } = encodeInstance(model, { inputIds, attentionMask });
   const position = variable("position", [1], "u32");
   const vocabulary = config.vocabSize;
-  const limits = { eosId: 1, padId: 0, minLength: 2 };
+  const limits = { endIds: [1], padId: 0, minLength: 2 };
   const given: Record<string, HostArray> = {
     position: Uint32Array.of(1),
     tokens: Int32Array.of(0, 0, 3, 4, 0, 0, 0, 0, 0, 0, 5, 5, 0, 0, 0, 0),
@@ -233,13 +233,15 @@ function decodingRaces(seen: Gpu, s: typeof sizes[0], projection: string): strin
       const state = {
         tokens,
         parents: variable("parents", [batch, length, slots], "i32"),
-        sums: variable("sums", [batch, length, slots]),
+        sums: variable("sums", [batch, length, slots, 2]),
         ancestors,
-        hypotheses: variable("hypotheses", [batch, 2 + 3 * slots]),
+        hypotheses: variable("hypotheses", [batch, 2 + 5 * slots]),
       };
       const banned = bannedTokens(tokens, position, { size: 1, vocabulary, ancestors });
       const divisors = variable("divisors", [length + 1]);
-      const options = { ...limits, earlyStopping: true, banned };
+      const rule = "transformers" as const;
+      const hopes = { earlyStopping: true, rule, bestLength: 0, isRenormalised: false };
+      const options = { ...limits, ...hopes, banned };
       return Object.values(beamStep(logits, state, position, divisors, options));
     }, ancestors),
   ].flat();
@@ -274,7 +276,7 @@ function otherRaces(seen: Gpu): string[] {
     },
     input("position", [1], "u32"),
     input("random", [3], "u32"),
-    { eosId: 1, padId: 0, minLength: 2, temperature: 0.7, topK: 5, topP: 0.5 },
+    { endIds: [1], padId: 0, minLength: 2, temperature: 0.7, topK: 5, topP: 0.5 },
   );
   // No gradient of the queries is wanted, beside which others are made.
   const keyValue = input("keyValue", [1, 3, 8]);

@@ -69,17 +69,24 @@ export function beamChoice(config: ModelConfig, batch: number, beams: number): C
       {
         tokens,
         parents: integers("parents", beams),
-        sums: bench.floats("sums", [batch, LENGTH, beams]),
+        sums: bench.floats("sums", [batch, LENGTH, beams, 2]),
         ancestors,
         hypotheses: bench.operand(
           "hypotheses",
-          [batch, 2 + 3 * beams],
-          new Float32Array(batch * (2 + 3 * beams)),
+          [batch, 2 + 5 * beams],
+          new Float32Array(batch * (2 + 5 * beams)),
         ),
       },
       position,
       bench.operand("divisors", [LENGTH + 1], new Float32Array(LENGTH + 1).fill(1)),
-      { ...options, earlyStopping: false, banned },
+      {
+        ...options,
+        earlyStopping: false,
+        rule: "transformers",
+        bestLength: 0,
+        isRenormalised: false,
+        banned,
+      },
     );
     return {
       name: `beam step ${batch}×${beams}×${vocabSize}, without repeated trigrams`,
@@ -101,6 +108,6 @@ function begin(bench: Workbench, { vocabSize, eosId, padId }: ModelConfig, rows:
       logProbabilities: bench.floats("log-probabilities", [rows, LENGTH, 1, 2]),
     },
     // The end token is always forbidden: a finished row would be no work.
-    options: { eosId, padId, minLength: LENGTH },
+    options: { endIds: [eosId], padId, minLength: LENGTH },
   };
 }

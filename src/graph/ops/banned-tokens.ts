@@ -1,6 +1,7 @@
 /**
- * The tokens that must not come next if no n-gram is to occur twice in a sequence (Paulus et al. 2017,
- * section 2.5), as a mask for the ops that choose.
+ * The tokens that must not come next, as a mask for the ops that choose: what is always banned, what would
+ * repeat an n-gram (Paulus et al. 2017, section 2.5) of the sequence or of its source, and what would
+ * complete a banned sequence.
  */
 
 import source from "../../../shaders/banned-tokens.wgsl" with { type: "text" };
@@ -9,17 +10,33 @@ import { apply, type Op, sameShape, ShapeError, size, type Tensor } from "../ten
 
 /** What is banned. */
 export interface BannedTokensOptions {
-  /** Tokens of an n-gram, 1 or more. */
-  readonly size: number;
   /** Number of token ids. */
   readonly vocabulary: number;
+  /** Tokens of an n-gram that must not come twice in a sequence; 0, unless given, for no such rule. */
+  readonly size?: number | undefined;
   /** u32 [B, K, length]: in which slot each token of a sequence lies; its own unless given. */
   readonly ancestors?: Tensor | undefined;
+  /** n-grams that must not come because a row's source has them. */
+  readonly ofSource?: {
+    /** i32 [B, source length], -1 where there is no token. */
+    readonly tokens: Tensor;
+    readonly size: number;
+  } | undefined;
+  /** Sequences that must not come: i32 [count, width], how many tokens, then these, 2 or more. */
+  readonly sequences?: Tensor | undefined;
+  /** Tokens that are banned whatever was chosen. */
+  readonly always?: {
+    /** u32 [4, ⌈vocabulary / 32⌉], bits: of the first token, the second, all others, the last. */
+    readonly planes: Tensor;
+    /** Nothing but the plane counts for the first token. */
+    readonly isFirstFixed: boolean;
+    /** The same for the last. */
+    readonly isLastFixed: boolean;
+  } | undefined;
 }
 
 /**
- * A bit for each token that would complete an n-gram which the sequence already has. The start token
- * counts as part of the sequence.
+ * A bit for each token that is banned. The start token counts as part of the sequence.
  *
  * @param tokens i32 [B, length, K]
  * @param position u32 [1], of the newest token
@@ -28,17 +45,40 @@ export interface BannedTokensOptions {
 export function bannedTokens(
   tokens: Tensor,
   position: Tensor,
-  { size, vocabulary, ancestors }: BannedTokensOptions,
+  options: BannedTokensOptions,
 ): Tensor {
-  const inputs = [tokens, position, ...(ancestors ? [ancestors] : [])];
-  return apply(bannedTokensOp, inputs, { size, vocabulary });
+  const { vocabulary, size = 0, ancestors, ofSource, sequences, always } = options;
+  const optional = { ancestors, planes: always?.planes, source: ofSource?.tokens, sequences };
+  const given = Object.entries(optional).filter(([, tensor]) => tensor !== undefined);
+  return apply(bannedTokensOp, [tokens, position, ...given.map(([, tensor]) => tensor!)], {
+    vocabulary,
+    size,
+    sourceSize: ofSource?.size ?? 0,
+    isFirstFixed: always?.isFirstFixed ?? false,
+    isLastFixed: always?.isLastFixed ?? false,
+    optional: given.map(([name]) => name as keyof typeof optional),
+  });
 }
 
-const bannedTokensOp: Op<{ size: number; vocabulary: number }> = {
+type Optional = "ancestors" | "planes" | "source" | "sequences";
+
+interface Attributes {
+  readonly vocabulary: number;
+  readonly size: number;
+  readonly sourceSize: number;
+  readonly isFirstFixed: boolean;
+  readonly isLastFixed: boolean;
+  /** What the operands after the first two are. */
+  readonly optional: readonly Optional[];
+}
+
+const bannedTokensOp: Op<Attributes> = {
   name: "banned tokens",
-  shape(inputs, { vocabulary }) {
-    const [tokens, position, ancestors] = inputs;
+  shape(inputs, attributes) {
+    const [tokens, position] = inputs;
+    const { ancestors, planes, source, sequences } = optionalOf(inputs, attributes);
     const [batch, length, slots] = tokens.shape;
+    const words = Math.ceil(attributes.vocabulary / 32);
     const fail = (message: string): never => {
       throw new ShapeError("banned tokens", message, inputs);
     };
@@ -50,22 +90,63 @@ const bannedTokensOp: Op<{ size: number; vocabulary: number }> = {
     if (ancestors && (ancestors.dtype !== "u32" || !sameShape(ancestors.shape, routes))) {
       fail("ancestors must be u32 [batch, slots, length]");
     }
-    return [{ shape: [batch, slots, Math.ceil(vocabulary / 32)], dtype: "u32" }];
+    if (planes && (planes.dtype !== "u32" || !sameShape(planes.shape, [4, words]))) {
+      fail("planes must be u32 [4, ⌈vocabulary / 32⌉]");
+    }
+    if (source && (source.dtype !== "i32" || !sameShape(source.shape, [batch, source.shape[1]]))) {
+      fail("the source's tokens must be i32 [batch, source length]");
+    }
+    if (sequences && (sequences.dtype !== "i32" || sequences.shape.length !== 2)) {
+      fail("sequences must be i32 [count, width]");
+    }
+    return [{ shape: [batch, slots, words], dtype: "u32" }];
   },
-  kernel({ inputs: [tokens, position, ancestors], outputs: [banned], attributes }) {
+  kernel({ inputs, outputs: [banned], attributes }) {
+    const [tokens, position] = inputs;
+    const { ancestors, planes, source: from, sequences } = optionalOf(inputs, attributes);
     const [batch, length, slots] = tokens.shape;
     const shader = { name: "banned-tokens", source };
-    const uniforms = { batch, slots, length, words: banned.shape[2], size: attributes.size };
+    const [count, width] = sequences?.shape ?? [0, 0];
+    const uniforms = {
+      batch,
+      slots,
+      length,
+      words: banned.shape[2],
+      size: attributes.size,
+      source_length: from?.shape[1] ?? 0,
+      count,
+      width,
+      is_first_fixed: Number(attributes.isFirstFixed),
+      is_last_fixed: Number(attributes.isLastFixed),
+    };
+    const rule = (entry: string, invocations: number, bindings: Record<string, Tensor>) => ({
+      shader,
+      entry,
+      constants: { has_ancestors: Number(ancestors !== undefined) },
+      uniforms: entry === "ban_source" ? { ...uniforms, size: attributes.sourceSize } : uniforms,
+      bindings: { tokens, position, ...(ancestors && { ancestors }), ...bindings, banned },
+      workgroups: linearGrid(batch * slots * invocations),
+    });
     return [
-      { shader, entry: "clear", uniforms, bindings: { banned }, workgroups: elementGrid(banned) },
       {
         shader,
-        entry: "ban",
-        constants: { has_ancestors: Number(ancestors !== undefined) },
+        entry: "clear",
+        constants: { has_planes: Number(planes !== undefined) },
         uniforms,
-        bindings: { tokens, position, ...(ancestors && { ancestors }), banned },
-        workgroups: linearGrid(batch * slots * length),
+        bindings: { ...(planes && { position, planes }), banned },
+        workgroups: elementGrid(banned),
       },
+      ...attributes.size > 0 ? [rule("ban", length, {})] : [],
+      ...from ? [rule("ban_source", from.shape[1], { source: from })] : [],
+      ...sequences ? [rule("ban_sequences", count, { sequences })] : [],
     ];
   },
 };
+
+/** The operands after the first two, by what they are. */
+function optionalOf(
+  inputs: readonly Tensor[],
+  { optional }: Attributes,
+): Partial<Record<Optional, Tensor>> {
+  return Object.fromEntries(optional.map((name, i) => [name, inputs[2 + i]]));
+}

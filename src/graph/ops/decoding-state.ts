@@ -3,7 +3,7 @@
  * and sampling, which differ only in how they choose.
  */
 
-import { sameShape, ShapeError, size, type Tensor } from "../tensor.ts";
+import { sameShape, type Shader, ShapeError, size, type Tensor } from "../tensor.ts";
 
 /** What a decoding has come to, for K sequences of each of B rows; all are variables. */
 export interface DecodingState {
@@ -20,21 +20,62 @@ export interface DecodingState {
 
 /** Special tokens and limits. */
 export interface DecodingOptions {
-  readonly eosId: number;
+  /** The tokens that end a sequence. */
+  readonly endIds: readonly number[];
   readonly padId: number;
-  /** The end token is forbidden while a sequence is shorter than this, the start token included. */
+  /** End tokens are forbidden while a sequence is shorter than this, the start token included. */
   readonly minLength: number;
   /** u32 [B, K, ⌈V / 32⌉] of `bannedTokens`: what must not be chosen. */
   readonly banned?: Tensor | undefined;
+  /** f32 [B · K, V] of `adjustedScores`: what is chosen by, where it is not the logits. */
+  readonly scores?: Tensor | undefined;
 }
 
-/** The operands of an op in order: the state, then what it reads; and where `banned` is, if it is. */
+/** What an op knows beside its operands: the options, with which of the operands among them there are. */
+export type DecodingAttributes<Options extends DecodingOptions> =
+  & Omit<Options, "banned" | "scores">
+  & { readonly isBanned: boolean; readonly isScored: boolean };
+
+/** Takes the operands out of an op's options. */
+export function decodingAttributes<Options extends DecodingOptions>(
+  options: Options,
+): DecodingAttributes<Options> {
+  const { banned, scores, ...attributes } = options;
+  return { ...attributes, isBanned: banned !== undefined, isScored: scores !== undefined };
+}
+
+/** The operands that options have. */
+export function optionalInputs({ banned, scores }: DecodingOptions): Tensor[] {
+  return [banned, scores].filter((tensor) => tensor !== undefined);
+}
+
+/** What `optionalInputs` put behind an op's other operands. */
+export function optionalOperands(
+  operands: readonly Tensor[],
+  { isBanned, isScored }: { readonly isBanned: boolean; readonly isScored: boolean },
+): { readonly banned?: Tensor; readonly scores?: Tensor } {
+  const [banned, scores] = isBanned ? operands : [undefined, ...operands];
+  return { ...isBanned && { banned: banned! }, ...isScored && { scores: scores! } };
+}
+
+/** The shader that knows which tokens end a sequence. */
+export function withEnds({ name, source }: Shader, endIds: readonly number[]): Shader {
+  const line = "fn is_end(token: u32) -> bool { return token == 1u; }";
+  if (endIds.length === 1 && endIds[0] === 1) return { name, source };
+  const test = endIds.map((id) => `token == ${id}u`).join(" || ");
+  return {
+    name: `${name}-until-${endIds.join("-")}`,
+    source: source.replace(line, `fn is_end(token: u32) -> bool { return ${test}; }`),
+  };
+}
+
+/** The operands of an op in order: the state, then what it reads, then those of its options. */
 export function decodingInputs(
   { finished, tokens, logProbabilities }: DecodingState,
   reads: readonly Tensor[],
-  { banned }: DecodingOptions,
+  options: DecodingOptions,
 ): Tensor[] {
-  return [finished, tokens, logProbabilities, ...reads, ...(banned ? [banned] : [])];
+  return [finished, tokens, logProbabilities, ...reads, ...optionalInputs(options)];
 }
 
 /**
@@ -43,7 +84,11 @@ export function decodingInputs(
  * @param inputs state, logits and position, whatever follows
  * @throws {ShapeError} when operands do not fit
  */
-export function decodingShape(op: string, inputs: readonly Tensor[], banned?: Tensor) {
+export function decodingShape(
+  op: string,
+  inputs: readonly Tensor[],
+  { banned, scores }: { readonly banned?: Tensor; readonly scores?: Tensor },
+) {
   const [finished, tokens, logProbabilities, logits, position] = inputs;
   const fail = (message: string): never => {
     throw new ShapeError(op, message, inputs);
@@ -66,6 +111,7 @@ export function decodingShape(op: string, inputs: readonly Tensor[], banned?: Te
   }
   if (position.dtype !== "u32" || size(position.shape) !== 1) fail("position must be u32 [1]");
   checkBanned(op, inputs, banned, [batch, slots, logits.shape[1]]);
+  checkScores(op, inputs, scores, logits);
   return [finished, tokens, logProbabilities].map(({ shape, dtype }) => ({ shape, dtype }));
 }
 
@@ -79,5 +125,17 @@ export function checkBanned(
   const shape = [batch, slots, Math.ceil(vocabulary / 32)];
   if (banned && (banned.dtype !== "u32" || !sameShape(banned.shape, shape))) {
     throw new ShapeError(op, "banned must be u32 [batch, slots, ⌈vocabulary / 32⌉]", inputs);
+  }
+}
+
+/** @throws {ShapeError} if there are scores that are not of the logits' shape */
+export function checkScores(
+  op: string,
+  inputs: readonly Tensor[],
+  scores: Tensor | undefined,
+  logits: Tensor,
+): void {
+  if (scores && (scores.dtype !== "f32" || !sameShape(scores.shape, logits.shape))) {
+    throw new ShapeError(op, "scores must be f32, of the shape of logits", inputs);
   }
 }

@@ -8,14 +8,18 @@ import { linearGrid } from "../dispatch.ts";
 import { withLanes } from "../lanes.ts";
 import { applyAll, type Op, type Tensor } from "../tensor.ts";
 import {
+  type DecodingAttributes,
+  decodingAttributes,
   decodingInputs,
   type DecodingOptions,
   decodingShape,
   type DecodingState,
+  optionalOperands,
+  withEnds,
 } from "./decoding-state.ts";
 
 /**
- * Chooses each sequence's most probable next token (the lowest on ties) and writes it, with its
+ * Chooses each sequence's next token, that of the highest score (the lowest on ties), and writes it, with its
  * log-probabilities, at `position + 1`. Finished sequences are padded. At maxLength nothing happens.
  *
  * @param logits f32 [B · K, V], after the tokens at `position`
@@ -28,36 +32,36 @@ export function greedyStep(
   position: Tensor,
   options: DecodingOptions,
 ): DecodingState {
-  const { eosId, padId, minLength } = options;
   const inputs = decodingInputs(state, [logits, position], options);
-  const outputs = applyAll(greedyStepOp, inputs, { eosId, padId, minLength });
+  const outputs = applyAll(greedyStepOp, inputs, decodingAttributes(options));
   return { finished: outputs[0], tokens: outputs[1], logProbabilities: outputs[2] };
 }
 
-const greedyStepOp: Op<Omit<DecodingOptions, "banned">> = {
+const greedyStepOp: Op<DecodingAttributes<DecodingOptions>> = {
   name: "greedy step",
   inPlace: [0, 1, 2],
-  shape: (inputs) => decodingShape("greedy step", inputs, inputs[5]),
+  shape: (inputs, attributes) =>
+    decodingShape("greedy step", inputs, optionalOperands(inputs.slice(5), attributes)),
   kernel({ inputs, outputs: [finished, tokens, logProbabilities], attributes }, gpu) {
-    const [, , , logits, position, banned] = inputs;
+    const [, , , logits, position, ...others] = inputs;
+    const { endIds, padId, minLength, isBanned, isScored } = attributes;
     const [rows, columns] = logits.shape;
     const [, maxLength, slots] = tokens.shape;
     return [{
-      shader: withLanes({ name: "greedy-step", source }, gpu),
-      constants: { has_banned: Number(banned !== undefined) },
+      shader: withEnds(withLanes({ name: "greedy-step", source }, gpu), endIds),
+      constants: { has_banned: Number(isBanned), has_scores: Number(isScored) },
       uniforms: {
         rows,
         columns,
         slots,
         max_length: maxLength,
-        min_length: attributes.minLength,
-        end: attributes.eosId,
-        padding: attributes.padId,
+        min_length: minLength,
+        padding: padId,
       },
       bindings: {
         logits,
         position,
-        ...(banned && { banned }),
+        ...optionalOperands(others, attributes),
         finished,
         tokens,
         log_probabilities: logProbabilities,

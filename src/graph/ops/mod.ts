@@ -8,6 +8,7 @@ export { add } from "./add.ts";
 export { addBias } from "./add-bias.ts";
 export { advance } from "./advance.ts";
 export { argmax } from "./argmax.ts";
+export { adjustedScores, type AdjustedScoresOptions } from "./adjusted-scores.ts";
 export { assign } from "./assign.ts";
 export {
   type AttentionOptions,
@@ -16,7 +17,7 @@ export {
   selfAttention,
 } from "./attention.ts";
 export { bannedTokens, type BannedTokensOptions } from "./banned-tokens.ts";
-export { type BeamState, beamStep, type BeamStepOptions } from "./beam-step.ts";
+export { type BeamRule, type BeamState, beamStep, type BeamStepOptions } from "./beam-step.ts";
 export { broadcastRows } from "./broadcast-rows.ts";
 export { concat } from "./concat.ts";
 export { crossAttentionStep, type CrossAttentionStepOptions } from "./cross-attention-step.ts";

@@ -8,10 +8,14 @@ import { linearGrid } from "../dispatch.ts";
 import { withLanes } from "../lanes.ts";
 import { applyAll, type Op, sameShape, ShapeError, type Tensor } from "../tensor.ts";
 import {
+  type DecodingAttributes,
+  decodingAttributes,
   decodingInputs,
   type DecodingOptions,
   decodingShape,
   type DecodingState,
+  optionalOperands,
+  withEnds,
 } from "./decoding-state.ts";
 
 /** What tokens are drawn from. */
@@ -41,47 +45,46 @@ export function sampleStep(
   random: Tensor,
   options: SampleStepOptions,
 ): DecodingState {
-  const { banned: _, ...attributes } = options;
   const inputs = decodingInputs(state, [logits, position, random], options);
-  const outputs = applyAll(sampleStepOp, inputs, attributes);
+  const outputs = applyAll(sampleStepOp, inputs, decodingAttributes(options));
   return { finished: outputs[0], tokens: outputs[1], logProbabilities: outputs[2] };
 }
 
-const sampleStepOp: Op<Omit<SampleStepOptions, "banned">> = {
+const sampleStepOp: Op<DecodingAttributes<SampleStepOptions>> = {
   name: "sample step",
   inPlace: [0, 1, 2],
-  shape(inputs) {
-    const [, tokens, , , , random, banned] = inputs;
-    const types = decodingShape("sample step", inputs, banned);
+  shape(inputs, attributes) {
+    const [, tokens, , , , random, ...others] = inputs;
+    const types = decodingShape("sample step", inputs, optionalOperands(others, attributes));
     if (random.dtype !== "u32" || !sameShape(random.shape, [2 + tokens.shape[0]])) {
       throw new ShapeError("sample step", "random must be u32 [2 + batch]", inputs);
     }
     return types;
   },
   kernel({ inputs, outputs: [finished, tokens, logProbabilities], attributes }, gpu) {
-    const [, , , logits, position, random, banned] = inputs;
+    const [, , , logits, position, random, ...others] = inputs;
+    const { endIds, padId, minLength, isBanned, isScored, topK, topP, temperature } = attributes;
     const [rows, columns] = logits.shape;
     const [, maxLength, slots] = tokens.shape;
     return [{
-      shader: withLanes({ name: "sample-step", source }, gpu),
-      constants: { has_banned: Number(banned !== undefined) },
+      shader: withEnds(withLanes({ name: "sample-step", source }, gpu), endIds),
+      constants: { has_banned: Number(isBanned), has_scores: Number(isScored) },
       uniforms: {
         rows,
         columns,
         slots,
         max_length: maxLength,
-        min_length: attributes.minLength,
-        end: attributes.eosId,
-        padding: attributes.padId,
-        top_k: attributes.topK,
-        top_p: attributes.topP,
-        temperature: attributes.temperature,
+        min_length: minLength,
+        padding: padId,
+        top_k: topK,
+        top_p: topP,
+        temperature,
       },
       bindings: {
         logits,
         position,
         random,
-        ...(banned && { banned }),
+        ...optionalOperands(others, attributes),
         finished,
         tokens,
         log_probabilities: logProbabilities,

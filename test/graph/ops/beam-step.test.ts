@@ -13,7 +13,15 @@ import { variable } from "./variables.ts";
 import { variants } from "./variants.ts";
 
 const test = suite("beamStep");
-const options = { eosId: 1, padId: 0, minLength: 0, earlyStopping: false };
+const options = {
+  endIds: [1],
+  padId: 0,
+  minLength: 0,
+  earlyStopping: false,
+  rule: "reference" as const,
+  bestLength: 0,
+  isRenormalised: false,
+};
 const NAMES = ["tokens", "parents", "sums", "ancestors", "hypotheses"];
 
 /** A search of two beams over five tokens, a run of the program a step. */
@@ -24,14 +32,19 @@ async function search(gpu: Gpu, batch: number, { length = 4, minLength = 0 } = {
   const state = {
     tokens: variable(gpu, "tokens", shape, new Int32Array(count)),
     parents: variable(gpu, "parents", shape, new Int32Array(count)),
-    sums: variable(gpu, "sums", shape, new Float32Array(count).map((_, i) => i % 2 ? -1e9 : 0)),
+    sums: variable(
+      gpu,
+      "sums",
+      [...shape, 2],
+      new Float32Array(2 * count).map((_, i) => i & 2 ? -1e9 : 0),
+    ),
     ancestors: variable(
       gpu,
       "ancestors",
       [batch, beams, length],
       new Uint32Array(count).map((_, i) => Math.floor(i / length) % beams),
     ),
-    hypotheses: variable(gpu, "hypotheses", [batch, 8], new Float32Array(8 * batch)),
+    hypotheses: variable(gpu, "hypotheses", [batch, 12], new Float32Array(12 * batch)),
   };
   const position = variable(gpu, "position", [1], new Uint32Array(1));
   const divisors = variable(
@@ -50,7 +63,7 @@ async function search(gpu: Gpu, batch: number, { length = 4, minLength = 0 } = {
 /** Of one row: what `readHypotheses` says, rounded. */
 function hypotheses(result: Record<string, HostArray>, row = 0) {
   const { isDone, hypotheses } = readHypotheses(
-    (result.hypotheses as Float32Array).subarray(8 * row, 8 * row + 8),
+    (result.hypotheses as Float32Array).subarray(12 * row, 12 * row + 12),
   );
   return {
     isDone,
@@ -68,7 +81,10 @@ for (const [name, gpu] of variants(await testDevice())) {
     assert.equal(hypotheses(result), { isDone: false, hypotheses: [["0.1800", 2, 0]] });
     assert.equal([...result.tokens], [0, 0, 2, 4, 4, 3, 0, 0]);
     assert.equal([...result.parents], [0, 0, 0, 0, 0, 1, 0, 0]);
-    assertClose(result.sums.slice(2, 6), [0.6, 0.2, 0.18, 0.16].map(Math.log));
+    assertClose(
+      result.sums.slice(4, 12),
+      [0.6, 0.6, 0.2, 0.2, 0.18, 0.18, 0.16, 0.16].map(Math.log),
+    );
     assert.equal([...result.ancestors], [0, 0, 0, 0, 0, 1, 1, 1]);
 
     result = await step([0.6, 0.1, 0.1, 0.1, 0.1], [0.05, 0.05, 0.05, 0.05, 0.8]);
@@ -111,7 +127,7 @@ for (const [name, gpu] of variants(await testDevice())) {
     const result = await step([0.01, 0.9, 0.02, 0.03, 0.04], [1, 1, 1, 1, 1]);
     assert.equal(hypotheses(result).hypotheses, []);
     assert.equal([...result.tokens.slice(2, 4)], [4, 3]);
-    assertClose(result.sums.slice(2, 4), [0.04, 0.03].map(Math.log));
+    assertClose(result.sums.slice(4, 8), [0.04, 0.04, 0.03, 0.03].map(Math.log));
   });
 }
 
@@ -119,9 +135,9 @@ test("operands that do not fit are named", () => {
   const state = {
     tokens: input("tokens", [2, 4, 3], "i32"),
     parents: input("parents", [2, 4, 3], "i32"),
-    sums: input("sums", [2, 4, 3]),
+    sums: input("sums", [2, 4, 3, 2]),
     ancestors: input("ancestors", [2, 3, 4], "u32"),
-    hypotheses: input("hypotheses", [2, 11]),
+    hypotheses: input("hypotheses", [2, 17]),
   };
   const logits = input("logits", [6, 9]), position = input("position", [1], "u32");
   const divisors = input("divisors", [5]);
@@ -135,9 +151,9 @@ test("operands that do not fit are named", () => {
     );
   refused({ tokens: input("tokens", [2, 4], "i32") }, /tokens/);
   refused({ parents: input("parents", [2, 4, 3]) }, /parents/);
-  refused({ sums: input("sums", [2, 4, 2]) }, /sums/);
+  refused({ sums: input("sums", [2, 4, 3]) }, /sums/);
   refused({ ancestors: input("ancestors", [2, 4, 3], "u32") }, /ancestors/);
-  refused({ hypotheses: input("hypotheses", [2, 10]) }, /hypotheses/);
+  refused({ hypotheses: input("hypotheses", [2, 16]) }, /hypotheses/);
   refused({ logits: input("logits", [2, 9]) }, /logits/);
   refused({ divisors: input("divisors", [4]) }, /divisors/);
 });

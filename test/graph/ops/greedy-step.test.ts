@@ -12,7 +12,7 @@ import { variable } from "./variables.ts";
 import { variants } from "./variants.ts";
 
 const test = suite("greedyStep");
-const options = { eosId: 1, padId: 0, minLength: 0 };
+const options = { endIds: [1], padId: 0, minLength: 0 };
 
 /** A decoding of which each run of the program is one step; `rows` sequences, in rows of `slots`. */
 async function decoding(

@@ -12,7 +12,7 @@ import { variable } from "./variables.ts";
 import { variants } from "./variants.ts";
 
 const test = suite("sampleStep");
-const usual = { eosId: 1, padId: 0, minLength: 0, temperature: 1, topK: 0, topP: 1 };
+const usual = { endIds: [1], padId: 0, minLength: 0, temperature: 1, topK: 0, topP: 1 };
 
 interface Sampled {
   readonly tokens: number[];

@@ -1,0 +1,54 @@
+/** How a model's files have it generate, and whose beam search it is made for. */
+
+import { isAdapted, type ModelConfig } from "../../models/config.ts";
+import {
+  type GenerationDefaults,
+  type GivenOptions,
+  readGenerationConfig,
+} from "../generate/generation-config.ts";
+import type { BeamRule } from "../graph/ops/beam-step.ts";
+import { parseJsonObject } from "../io/json.ts";
+import type { AnswerWays } from "./evaluate.ts";
+import { modelFile, type ModelFiles } from "./model-files.ts";
+
+/**
+ * What the model's `generation_config.json` says, or in its place the old fields of its `config.json`.
+ *
+ * @throws {UserError} naming a field of the wrong type
+ */
+export function generationDefaults(
+  { location, config, generationConfig }: Pick<
+    ModelFiles,
+    "location" | "config" | "generationConfig"
+  >,
+): GenerationDefaults {
+  const file = `${location}/${modelFile.generationConfig}`;
+  return readGenerationConfig(
+    generationConfig && { file, fields: parseJsonObject(generationConfig, file) },
+    { file: `${location}/${modelFile.config}`, fields: config },
+  );
+}
+
+/**
+ * Who has a say in how a model answers.
+ *
+ * @param given what was asked for
+ * @param defaults what the model's files say, unless others are to have a say, or none
+ */
+export function waysOf(
+  files: Pick<ModelFiles, "location" | "config" | "generationConfig">,
+  config: ModelConfig,
+  given: GivenOptions = {},
+  defaults: GenerationDefaults | null = generationDefaults(files),
+): AnswerWays {
+  const beamRule = beamRuleOf(config, files.config.architectures);
+  return { given: { beamRule, ...given }, ...defaults && { defaults } };
+}
+
+/** Whose rules beams go by: the reference's for models of its kind, with or without adapters. */
+function beamRuleOf(config: ModelConfig, architectures: unknown): BeamRule {
+  const names: unknown[] = [architectures].flat();
+  return isAdapted(config) || names.includes("T5ForConditionalGenerationWithAdapter")
+    ? "reference"
+    : "transformers";
+}
