@@ -11,7 +11,13 @@ import { requireSplits, SPLIT_NAMES } from "../../src/data/own/locate.ts";
 import type { TextSource } from "../../src/data/source.ts";
 import { UserError } from "../../src/errors.ts";
 import { diskFiles } from "../../src/platform/files.ts";
-import { CONVERTED, hubPath, isHubPath, listDataset } from "../../src/platform/hub-datasets.ts";
+import {
+  CONVERTED,
+  type HubDataset,
+  hubPath,
+  isHubPath,
+  listDataset,
+} from "../../src/platform/hub-datasets.ts";
 import { fetchData } from "./fetching.ts";
 
 /** What is named of the hub. */
@@ -108,6 +114,7 @@ async function findOnHub(
     if (dataset === undefined) continue;
     try {
       const splits = chooseConfig(readLayout(dataset.paths), configuration, name);
+      tell(dataset, branch, splits);
       return new Map(
         [...splits].map(([split, paths]) => [split, paths.map((path) => hubPath(dataset, path))]),
       );
@@ -117,4 +124,18 @@ async function findOnHub(
     }
   }
   throw refusal;
+}
+
+/** Says which state of a data set is read, and where the hub has made Parquet of a part of it only. */
+function tell({ name, commit }: HubDataset, branch: string, splits: HubSplits): void {
+  console.error(`On the hub: ${name} at ${commit.slice(0, 8)} (${branch}).`);
+  const partial = [...splits].filter(([, paths]) =>
+    paths.some((path) => path.includes("/partial-"))
+  );
+  if (partial.length === 0) return;
+  console.error(
+    `Warning: of ${name} the hub has only the first rows in Parquet: ${
+      partial.map(([split]) => split).join(", ")
+    } are incomplete.`,
+  );
 }

@@ -215,7 +215,7 @@ test("what was fetched serves without a network, and as it was at its commit", a
   // So it is with what only Python's library has fetched.
   await Deno.remove(`${home}/cache`, { recursive: true });
   assert.equal((await resolveTasks(said)).taskFile![0], task);
-  assert.equal(warnings, []);
+  assert.not.ok(warnings.some((line) => line.startsWith("Warning")));
   assert.match(
     await refusal(() => resolveTasks({ data: "hub:me/rivers" })),
     /^me\/rivers is not in .*, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids to fetch it/,

@@ -207,9 +207,13 @@ async function openRowGroups(files: DataFiles, path: string): Promise<Table> {
   return { path, columns: file.columns, rows: read, close: () => Promise.resolve() };
 }
 
+/** What a number looks like that may be written otherwise than it stands there: broken, or long. */
+const ODD_NUMBER = /[:[,]\s*-?\d+(?:[.eE]|(?<=\d{15})|(?<=-0))/;
+
 /** Parses JSON. Numbers that would be written otherwise than they stand there (1.0, 1e3) become text. */
 function parseJson(text: string, place: string): unknown {
   try {
+    if (!ODD_NUMBER.test(text)) return JSON.parse(text); // several times as fast
     return (JSON.parse as ParseWithSource)(
       text,
       (_, value, { source }) =>

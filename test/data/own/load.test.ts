@@ -10,6 +10,7 @@ import {
   ownTask,
 } from "../../../src/data/own/load.ts";
 import { findSplits, findTask, requireSplits } from "../../../src/data/own/locate.ts";
+import { score } from "../../../src/metrics/score.ts";
 import type { Split } from "../../../src/data/types.ts";
 import { memoryFiles, refusal } from "./files.ts";
 
@@ -155,6 +156,15 @@ test("labels are words for what the data has, whatever its type", async () => {
     answerLength: 8,
     beams: 3,
   });
+});
+
+test("metrics over classes know labels that are words", () => {
+  const own = ownTask(task({ labels: ["bad", "good"], metrics: ["f1", "accuracy", "matthews"] }));
+  const predictions = ["good", "bad", "good", "fine"];
+  const { f1, accuracy, matthews } = score(own, predictions, ["good", "good", "bad", "good"]);
+  assert.equal([Math.round(f1! * 100) / 100, accuracy], [40, 25]);
+  // (1·4 − 1·1 − 3·2) / √((16 − 4 − 1 − 1)(16 − 1 − 9)), of [1, 0, 1, −1] and [1, 1, 0, 1]
+  assert.ok(Math.abs(matthews! + 300 / Math.sqrt(60)) < 1e-9, String(matthews));
 });
 
 test("a list of targets is a list of right answers", async () => {
