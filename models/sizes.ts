@@ -2,7 +2,7 @@
  * The shapes of the public T5 models, by their names on the hub.
  *
  * They have not changed since they were published (Raffel et al. 2020; Shazeer 2020; Lester et al. 2021;
- * Chung et al. 2022), so that a question about a size needs neither weights nor network.
+ * Xue et al. 2021; Chung et al. 2022), so that a question about a size needs neither weights nor network.
  */
 
 /** A size's fields of `config.json`. Version 1.1 named the two largest by letters. */
@@ -23,7 +23,7 @@ const VERSION_1_0: readonly Size[] = [
   { names: ["11b"], d_model: 1024, d_kv: 128, d_ff: 65536, num_layers: 24, num_heads: 128 },
 ];
 
-/** Also that of the LM-adapted checkpoints and of Flan-T5. */
+/** Also that of the LM-adapted checkpoints, of Flan-T5 and of mT5. */
 const VERSION_1_1: readonly Size[] = [
   { names: ["small"], d_model: 512, d_kv: 64, d_ff: 1024, num_layers: 8, num_heads: 6 },
   { names: ["base"], d_model: 768, d_kv: 64, d_ff: 2048, num_layers: 12, num_heads: 12 },
@@ -36,20 +36,20 @@ const VERSION_1_1: readonly Size[] = [
  * What the `config.json` of a public model says of its shape.
  *
  * @param id `t5-base`, `google-t5/t5-base`, `google/t5-v1_1-base`, `google/t5-base-lm-adapt`,
- * `google/flan-t5-base` and the other sizes; the organisation may be left out
+ * `google/flan-t5-base`, `google/mt5-base` and the other sizes; the organisation may be left out
  * @returns `undefined` for any other name
  */
 export function publicConfig(id: string): Record<string, unknown> | undefined {
-  const pattern = /^(?:google\/|google-t5\/)?(flan-t5|t5-v1_1|t5)-(\w+?)(-lm-adapt)?$/;
+  const pattern = /^(?:google\/|google-t5\/)?(flan-t5|t5-v1_1|t5|mt5)-(\w+?)(-lm-adapt)?$/;
   const [, family, name, adapted] = pattern.exec(id) ?? [];
-  const isFirst = family === "t5" && !adapted;
+  const isFirst = family === "t5" && !adapted, isMultilingual = family === "mt5";
   const sizes = isFirst ? VERSION_1_0 : VERSION_1_1;
   const size = sizes.find(({ names }) => names.includes(name));
-  if (!size) return undefined;
+  if (!size || (isMultilingual && adapted)) return undefined;
   const { names: _, ...shape } = size;
   return {
-    model_type: "t5",
-    vocab_size: 32128,
+    model_type: isMultilingual ? "mt5" : "t5",
+    vocab_size: isMultilingual ? 250112 : 32128,
     ...shape,
     num_decoder_layers: shape.num_layers,
     relative_attention_num_buckets: 32,

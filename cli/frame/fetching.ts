@@ -7,10 +7,14 @@ import { createDisplay, type Display, duration } from "./progress.ts";
 /**
  * The directory of a model of the hub, with a bar on stderr while its weights are on their way.
  *
+ * @param inspect looks at the directory before they are; what it throws ends the transfer
  * @throws {UserError} as `openHubModel` does
  */
-export function fetchModel(id: string): Promise<string> {
-  return showTransfer(id, (onProgress) => openHubModel(id, { onProgress }));
+export function fetchModel(
+  id: string,
+  inspect: (directory: string) => Promise<void>,
+): Promise<string> {
+  return showTransfer(id, (onProgress) => openHubModel(id, { onProgress, inspect }));
 }
 
 /**

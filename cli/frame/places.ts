@@ -12,7 +12,7 @@ import {
   readBytes,
 } from "../../src/platform/files.ts";
 import { isHubId, openHubModel } from "../../src/platform/hub.ts";
-import { type ModelFiles, readModel } from "../../src/train/model-files.ts";
+import { checkConfig, type ModelFiles, readModel } from "../../src/train/model-files.ts";
 import type { TokenizerChoice } from "../../src/train/tokenizer-source.ts";
 import type { ModelSource } from "../../src/train/weight-files.ts";
 import { RunDirectory } from "../../src/train/run-directory.ts";
@@ -52,7 +52,8 @@ export async function openModel(name: string, choice?: TokenizerChoice): Promise
 export async function findModel(name: string): Promise<ModelSource> {
   if (!await isOnHub(name)) return modelSource(name);
   try {
-    return { ...modelSource(await fetchModel(name)), location: name };
+    const inspect = (root: string) => checkConfig({ ...modelSource(root), location: name });
+    return { ...modelSource(await fetchModel(name, inspect)), location: name };
   } catch (error) {
     // Whoever mistyped a path must not be sent to the hub for it.
     if (!(error instanceof UserError)) throw error;

@@ -26,6 +26,8 @@ export type { DownloadProgress };
 
 /** What a caller may want, to see or to stop. */
 export interface HubOptions extends DownloadWatcher {
+  /** Looks at the small files in the directory before weights are fetched; may throw. */
+  readonly inspect?: (directory: string) => Promise<void>;
   /** Leaves the weights where they are. */
   readonly tokenizerOnly?: boolean;
 }
@@ -135,7 +137,7 @@ async function fetchSnapshot(
   { commit, files }: Listing,
   root: string,
   { request }: HubClient,
-  { onProgress, signal, tokenizerOnly }: HubOptions,
+  { onProgress, signal, inspect, tokenizerOnly }: HubOptions,
 ): Promise<string> {
   async function fetchAll(wanted: string[], watcher: DownloadWatcher): Promise<void> {
     const listed = wanted.map((file) => {
@@ -169,6 +171,7 @@ async function fetchSnapshot(
   const small = ["config.json", "generation_config.json", ...tokenizer, ...index];
   await fetchAll(small.filter((file) => files.has(file)), { signal });
   if (weights === undefined) return snapshot;
+  await inspect?.(snapshot);
   const shards = index.length === 0 ? [weights] : await readShards(`${snapshot}/${index[0]}`);
   await fetchAll(shards, { onProgress, signal });
   return snapshot;

@@ -120,6 +120,12 @@ export async function readModelConfig(
   return weights ? (await settle(json, declared, [weights])).config : json;
 }
 
+/** Checks that a model is of a kind that is supported, by its `config.json` alone. @throws {UserError} if not */
+export async function checkConfig(source: ModelSource): Promise<void> {
+  const file = `${source.location}/${modelFile.config}`;
+  parseBackbone(parseJsonObject(await source.read(modelFile.config), file), file);
+}
+
 /** A configuration without its adapters: what they are may still be for the command line to say. */
 function parseBackbone(json: Readonly<Record<string, unknown>>, file: string): ModelConfig {
   return parseConfig({ ...json, encoder_adapter: "none", decoder_adapter: "none" }, file);

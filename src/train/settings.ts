@@ -229,6 +229,12 @@ export function resolveSettings(
     ? withSubtasks([...tasks, ...evalTasks])
     : json.tasks;
   const config = parseConfig({ ...json, ...fields(adapters), tasks: known }, file);
+  const { initializer_factor: factor = 1 } = json;
+  if (options.randomWeights && factor !== 1) {
+    throw new UserError(
+      `${file}: random weights are drawn for an "initializer_factor" of 1, not ${factor}`,
+    );
+  }
   if (!parameterInventory(config).some(({ name }) => isTrainable(train, name))) {
     throw new UserError(
       "the model has no adapters to train: give it some with --encoder-adapter manual or " +

@@ -36,9 +36,11 @@ test("public models have as many parameters as is known of them", () => {
     "google/flan-t5-large": 783_150_080,
     "google/flan-t5-xl": 2_849_757_184,
     "google/t5-xxl-lm-adapt": 11_135_332_352,
+    "google/mt5-small": 300_176_768,
+    "google/mt5-xl": 3_742_619_648,
   };
   for (const [id, count] of Object.entries(known)) assert.is(total(sizesOf(id)), count, id);
-  for (const id of ["t5-huge", "google/mt5-base", "bert-base", "t5-v1_1-large-lm-adapt"]) {
+  for (const id of ["t5-huge", "google/mt5-base-lm-adapt", "bert-base", "t5-v1_1-large-lm-adapt"]) {
     assert.is(publicConfig(id) === undefined, id !== "t5-v1_1-large-lm-adapt", id);
   }
 });

@@ -421,6 +421,18 @@ test("an id without an organisation is redirected, and kept under the name that 
   assert.equal(await Deno.readFile(`${directory}/model.safetensors`), weights);
 });
 
+test("shows the small files before it fetches weights", async () => {
+  await using hub = serve();
+  const refused = openHubModel("org/tiny", {
+    inspect: async (directory) => {
+      assert.equal(names(directory), ["config.json", "tokenizer.json"]);
+      await Promise.reject(new UserError("another family"));
+    },
+  });
+  assert.is(await refusal(refused), "another family");
+  assert.ok(hub.seen.every(({ path }) => !path.includes("model.safetensors")));
+});
+
 test("says of another library's adapters what they are", async () => {
   await using _ = serve({ "adapter_config.json": "{}", "adapter_model.safetensors": weights });
   assert.match(

@@ -31,11 +31,16 @@ export function firstDistances(positions: PositionBuckets): number[] {
     const fraction = fround(logarithm / fround(Math.log(maxDistance / exact)));
     return Math.min(count - 1, exact + Math.trunc(fround(fraction * (count - exact))));
   };
-  const first: number[] = [];
-  for (let distance = 0; distance <= maxDistance; distance++) {
-    while (first.length <= bucketOf(distance)) first.push(distance);
-  }
-  return first;
+  const last = bucketOf(maxDistance);
+  return Array.from({ length: last + 1 }, (_, bucket) => {
+    let low = 0, high = maxDistance; // distances between which the bucket's first one is
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (bucketOf(middle) < bucket) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  });
 }
 
 /** A shader that looks positions up, with the constants that say which bucket each is in. */
