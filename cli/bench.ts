@@ -46,9 +46,12 @@ const MODELS = { small, base };
 /** Sides of the square products: sizes that other frameworks publish. */
 const SIDES = { cpu: [512, 1024], gpu: [512, 1024, 2048, 4096] };
 
+/** Size of the checkpoint that is loaded, unless told. */
+const MEGABYTES = 100;
+
 interface Flags extends TuningFlag {
   readonly model: keyof typeof MODELS;
-  readonly checkpoint: number;
+  readonly checkpoint?: number;
   readonly peers?: true;
   readonly torch?: true;
   readonly json?: true;
@@ -70,7 +73,11 @@ export function benchCommand(acquire: Acquire = acquireGpu): Command {
       new Option("--model <size>", "the larger of the models that are measured: base is for GPUs")
         .choices(Object.keys(MODELS)).default("small"),
     )
-    .option("--checkpoint <megabytes>", "size of the checkpoint that is loaded", megabytes, 100)
+    .option(
+      "--checkpoint <megabytes>",
+      `size of the checkpoint that is loaded (default: ${MEGABYTES})`,
+      megabytes,
+    )
     .option("--peers", "compare with jax-js and TensorFlow.js, which are downloaded")
     .option("--torch", "compare with PyTorch, which python3 must have")
     .option("--json", "print one JSON object instead of tables")
@@ -84,6 +91,8 @@ async function bench(
   acquire: Acquire,
 ): Promise<void> {
   const { json, out } = flags;
+  const chosen = sections.length > 0 ? sections : SECTIONS;
+  checkSections(chosen, flags);
   // What can go wrong goes wrong before minutes are spent on measuring.
   if (out !== undefined && !await exists(dirname(out))) {
     throw new UserError(`cannot write ${out}: there is no directory ${dirname(out)}`);
@@ -91,7 +100,6 @@ async function bench(
   const gpu = await acquire();
   announce(gpu);
   await tune(gpu, flags);
-  const chosen = sections.length > 0 ? sections : SECTIONS;
   const subject = MODELS[flags.model];
   const peers = flags.peers && await loadPeers();
   await using torch = flags.torch ? await startTorch(subject) : undefined;
@@ -103,7 +111,7 @@ async function bench(
     ...chosen.includes("attention") && { attention: await benchAttention(gpu, peers) },
     ...chosen.includes("train") && { train: await benchTraining(gpu, subject) },
     ...chosen.includes("generate") && { generate: await benchGeneration(gpu, subject) },
-    ...chosen.includes("load") && { load: await benchLoading(gpu, flags.checkpoint) },
+    ...chosen.includes("load") && { load: await benchLoading(gpu, flags.checkpoint ?? MEGABYTES) },
     ...chosen.includes("tuning") && { tuning: await benchTuning(gpu, subject) },
     ...peers && { peers: await benchPeers(gpu, peers, chosen, subject) },
     ...torch && { torch: await benchTorch(gpu, torch, subject) },
@@ -115,6 +123,19 @@ async function bench(
     await writeAtomic(out.replace(/(\.md)?$/, ".json"), `${asJson}\n`);
   }
   console.log(json ? asJson : benchText(report));
+}
+
+/** Refuses flags about what is not measured. */
+function checkSections(chosen: readonly Section[], { checkpoint, peers }: Flags): void {
+  const measures = (...sections: Section[]) => sections.some((each) => chosen.includes(each));
+  if (checkpoint !== undefined && !measures("load")) {
+    throw new UserError("--checkpoint is about the section load: add it, or leave the flag out");
+  }
+  if (peers && !measures("kernels", "attention", "train", "generate")) {
+    throw new UserError(
+      "--peers compares kernels, attention, train and generate: add one, or leave the flag out",
+    );
+  }
 }
 
 async function benchKernels(gpu: Gpu, subject: Subject) {

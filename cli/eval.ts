@@ -95,7 +95,9 @@ async function evaluateModel(
   const { weightStorage = settings.weightStorage } = flags;
   const { splitValidation, dataSeed = 0, maxSourceLength, maxTargetLength } = settings;
   const trained = checkTrained(
-    path ? await readRun(path, flags) : await openModel(checkpoint!, await tokenizerChoice(flags)),
+    path
+      ? await readRun(path, flags)
+      : await openModel(checkpoint!, await tokenizerChoice(flags), flags.backbone),
   );
   const datasets = await loadDatasets({
     ...(tasks && { tasks }),

@@ -88,7 +88,9 @@ async function exportModel(flags: Flags, acquire: Acquire): Promise<void> {
   const path = checkpoint === undefined ? await chosenRun(flags) : undefined;
   const { maxSourceLength } = path ? await readSettings(path) : defaults.t5;
   const trained = checkTrained(
-    path ? await readRun(path, flags) : await openModel(checkpoint!, await tokenizerChoice(flags)),
+    path
+      ? await readRun(path, flags)
+      : await openModel(checkpoint!, await tokenizerChoice(flags), flags.backbone),
   );
   const instances = adaptersOf && await readInstances(adaptersOf, task, trained.config);
   if (instances) checkAdapters(trained, instances, flags);

@@ -88,7 +88,9 @@ async function generate(
   const { maxSourceLength, maxTargetLength } = settings;
   const { weightStorage = settings.weightStorage } = flags;
   const trained = checkTrained(
-    path ? await readRun(path, flags) : await openModel(model!, await tokenizerChoice(flags)),
+    path
+      ? await readRun(path, flags)
+      : await openModel(model!, await tokenizerChoice(flags), flags.backbone),
   );
   checkTask(trained.config, task);
   const ways = await chosenWays(flags, trained, maxTargetLength);
@@ -128,7 +130,10 @@ async function* only(text: string): AsyncGenerator<string> {
 
 /** @throws {UserError} if the model's adapters depend on a task that was not named, or is unknown */
 function checkTask(config: ModelConfig, task: string | undefined): void {
-  if (!needsTasks(config)) return;
+  if (!needsTasks(config)) {
+    if (task === undefined) return;
+    throw new UserError("the model's adapters do not depend on a task: leave --task out");
+  }
   if (task === undefined) {
     const known = config.tasks.join(", ");
     throw new UserError(

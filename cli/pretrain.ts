@@ -129,7 +129,8 @@ async function pretrain(options: Options, acquire: Acquire): Promise<void> {
   await makeDirectory(options.out);
   let start = 0;
   if (await hasCheckpoint(store)) {
-    const { step, files } = await loadCheckpoint(store);
+    const { step, files, state } = await loadCheckpoint(store);
+    checkContinued(options, (state as { readonly options: Options }).options);
     const part = async (name: string) => {
       const values = new Map<string, Float32Array>();
       for (const [key, tensor] of await openSafetensors(files[name])) {
@@ -225,6 +226,18 @@ async function pretrain(options: Options, acquire: Acquire): Promise<void> {
     JSON.stringify(formatConfig(config), null, 2) + "\n",
   );
   console.error(`Wrote ${options.out}/model.safetensors, ${weights.length} bytes.`);
+}
+
+/** Refuses to go on with other options than it was begun with, but for where and how often it is saved. */
+function checkContinued(options: Options, begun: Options): void {
+  for (const [key, now] of Object.entries(options)) {
+    const before = begun[key as keyof Options];
+    if (["out", "saveEvery", "config"].includes(key) || now === before) continue;
+    throw new UserError(
+      `${key} is ${now} here, but ${options.out} was begun with ${before ?? "none"}: ` +
+        `say that again, or give another --out`,
+    );
+  }
 }
 
 /** All books of a directory, in order of their names. */

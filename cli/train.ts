@@ -12,7 +12,7 @@ import { size } from "../src/graph/tensor.ts";
 import { tuningOf } from "../src/graph/tuning.ts";
 import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
 import { exists } from "../src/platform/files.ts";
-import { runTuningFile, tuneLikeRun } from "../src/platform/tuning-file.ts";
+import { isTuned, runTuningFile, tuneLikeRun } from "../src/platform/tuning-file.ts";
 import { hasCheckpoint } from "../src/train/checkpoint.ts";
 import { checkData, recordData } from "../src/train/data-record.ts";
 import { type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
@@ -27,12 +27,13 @@ import { run } from "./frame/command.ts";
 import { builtInSource } from "./frame/data-places.ts";
 import { dataFiles } from "./frame/hub-data.ts";
 import { tellWays } from "./frame/generation.ts";
+import { idleFlags } from "./frame/idle.ts";
 import { onInterrupt } from "./frame/interrupt.ts";
 import { showLoading } from "./frame/loading.ts";
 import { type OwnFlags, withoutOwnFlags, withOwnTasks } from "./frame/own-flags.ts";
 import { repeatTasks, resolveTasks } from "./frame/own-tasks.ts";
 import { modelName, newRunPath, openModel, runDirectory } from "./frame/places.ts";
-import { profileTable } from "./frame/profile.ts";
+import { printProfile } from "./frame/profile.ts";
 import { createProgress, duration, type Progress } from "./frame/progress.ts";
 import { changesOf, describeChanges, resumedOptions, runToResume } from "./frame/resuming.ts";
 import { gainTable, scoreLine } from "./frame/scores.ts";
@@ -73,10 +74,13 @@ export function trainCommand(acquire: Acquire = acquireGpu): Command {
     .option("--continue", "go on with the run in --out if there is one, or else begin it")
     .option("--profile", "measure the kernels of one update instead of training")
     .option("--json", "print metrics as lines of JSON on stdout instead of the bar");
-  return withSettingsFile(command).action((flags: Flags) => train(flags, acquire));
+  return withSettingsFile(command).action((flags: Flags, command: Command) =>
+    train(flags, command, acquire)
+  );
 }
 
-async function train(flags: Flags, acquire: Acquire): Promise<void> {
+async function train(flags: Flags, command: Command, acquire: Acquire): Promise<void> {
+  checkFlags(flags);
   const { out, resume, continue: goOn, profile, json, config: _, tune: __, ...said } = flags;
   const isThere = goOn === true && out !== undefined && await exists(`${out}/config.json`);
   const resumed = resume === undefined || resume === false
@@ -87,6 +91,7 @@ async function train(flags: Flags, acquire: Acquire): Promise<void> {
   const options = begun ? resumedOptions(resumed!, begun, wanted) : wanted;
   const path = resumed ?? out ?? newRunPath();
   // What kernels are chosen changes the last bits: a run goes on with those it was begun with.
+  if (resumed !== undefined) await checkTuning(resumed, flags);
   const open = async () => {
     const gpu = await acquire();
     announce(gpu);
@@ -94,7 +99,13 @@ async function train(flags: Flags, acquire: Acquire): Promise<void> {
     return gpu;
   };
   const run = await prepare(options, path, open);
-  if (profile) return await printProfile(run);
+  for (const sentence of idleFlags(command, run.parts.settings)) console.error(sentence);
+  if (profile) {
+    if (out !== undefined && !resumed) {
+      console.error("Nothing is written to --out: --profile only measures.");
+    }
+    return await printProfile(run, json);
+  }
   if (run.trainer.fit) console.error(describeFit(run.trainer.fit));
 
   if (begun) await takeUp(run, begun);
@@ -104,6 +115,25 @@ async function train(flags: Flags, acquire: Acquire): Promise<void> {
     await tuningOf(run.parts.gpu)?.keepIn(runTuningFile(run.parts.gpu, path));
   }
   await (json ? trainInJson(run) : trainWithBar(run));
+}
+
+/** Refuses flags that contradict each other. */
+function checkFlags({ out, continue: goOn, profile, steps }: Flags): void {
+  if (goOn && out === undefined) {
+    throw new UserError("--continue goes on with the run in --out: say where that is");
+  }
+  if (profile && steps === 0) {
+    throw new UserError("--profile measures an update, and with --steps 0 there is none");
+  }
+}
+
+/** Refuses to choose kernels in another way than a run was begun with: it would not go on bit for bit. */
+async function checkTuning(run: string, { tune }: TuningFlag): Promise<void> {
+  if (tune === undefined || tune === await isTuned(run)) return;
+  throw new UserError(
+    `${run} was begun ${tune ? "without --tune" : "with kernels that were measured"}: leave out ` +
+      `${tune ? "--tune" : "--no-tune"} to resume, or begin a new run`,
+  );
 }
 
 /** Takes a run up where it was left, with what is said anew, and tells what changes. */
@@ -145,21 +175,6 @@ async function withPaths(
     ...(model !== undefined && { model: await modelName(model) }),
     ...(tokenizer !== undefined && { tokenizer: await modelName(tokenizer) }),
   };
-}
-
-async function printProfile({ trainer, parts: { gpu } }: Run): Promise<void> {
-  if (!gpu.features.timestamps) {
-    throw new UserError(`${gpu.adapterName} has no timestamp queries, which --profile needs`);
-  }
-  console.log(profileTable(await trainer.profile()));
-  const { memory: { workspaceBytes, lowerBoundBytes }, dispatchCount } = await trainer.plan();
-  console.log(
-    `\n${dispatchCount} dispatches; ${
-      gigabytes(workspaceBytes)
-    } for intermediate tensors, of which ` +
-      `${gigabytes(lowerBoundBytes)} are in use at once; ` +
-      `${gigabytes(trainer.parameters.bytes)} of parameters.`,
-  );
 }
 
 /** Checks everything that can be checked before the model is on the device, then puts it there. */

@@ -73,6 +73,26 @@ test("every command is a task, with flags that the task has", async () => {
   }
 });
 
+test("every environment variable that is read is in the README", async () => {
+  const markdown = await Deno.readTextFile(new URL("README.md", ROOT));
+  const read = new Set<string>();
+  const search = async (folder: string) => {
+    for await (const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))) {
+      if (isDirectory) await search(`${folder}${name}/`);
+      else {
+        const text = await Deno.readTextFile(new URL(folder + name, ROOT));
+        for (const [, variable] of text.matchAll(/\benv\.(?:get|has)\("(\w+)"\)/g)) {
+          read.add(variable);
+        }
+      }
+    }
+  };
+  await search("src/");
+  await search("cli/");
+  assert.ok(read.has("HF_TOKEN"));
+  for (const variable of read) assert.ok(markdown.includes(`\`${variable}\``), variable);
+});
+
 function blocksOf(markdown: string): Block[] {
   const blocks: Block[] = [];
   let open: { fence: string; language: string; marks: string; line: number } | undefined;

@@ -33,9 +33,14 @@ export async function modelName(name: string): Promise<string> {
  * Reads the model of that name, with its backbone.
  *
  * @param choice which tokenizer it is to have, if not its own
- * @throws {UserError} as `readModel` does
+ * @param backbone where its backbone is, if not where it says
+ * @throws {UserError} as `readOn` does
  */
-export async function openModel(name: string, choice?: TokenizerChoice): Promise<ModelFiles> {
+export async function openModel(
+  name: string,
+  choice?: TokenizerChoice,
+  backbone?: string,
+): Promise<ModelFiles> {
   const meant = suggestion(basename(name), ["miniature"]);
   const isMisspelt = meant !== "" && !name.includes("/");
   if (name !== "miniature" && !await exists(name) && (isMisspelt || !isHubId(name))) {
@@ -45,7 +50,26 @@ export async function openModel(name: string, choice?: TokenizerChoice): Promise
         `google/t5-v1_1-base`,
     );
   }
-  return await readModel(await findModel(name), findModel, choice);
+  return await readOn(await findModel(name), choice, backbone);
+}
+
+/**
+ * Reads a model with the backbone that it names, or another in its place.
+ *
+ * @throws {UserError} as `readModel` does, or if a backbone is told and the model stands alone
+ */
+export async function readOn(
+  source: ModelSource,
+  choice: TokenizerChoice | undefined,
+  backbone: string | undefined,
+): Promise<ModelFiles> {
+  let needsBackbone = false;
+  const model = await readModel(source, (name) => {
+    needsBackbone = true;
+    return findModel(backbone ?? name);
+  }, choice);
+  if (backbone === undefined || needsBackbone) return model;
+  throw new UserError(`${source.location} is whole by itself: leave --backbone out`);
 }
 
 /** Finds a model by its name. What is on the hub is fetched, as far as it is not here yet. */

@@ -354,7 +354,13 @@ export function withSettings(command: Command): Command {
 
 /** Gives `command`, which has all other options, `--config` for files of ours and of the reference's. */
 export function withSettingsFile(command: Command): Command {
-  return withConfig(command, translate).hook("preAction", (command) => {
+  const ours: Translate = (values, file, names) => {
+    if ("steps" in values && "epochs" in values) {
+      throw new UserError(`${file} says both "steps" and "epochs": leave one out`);
+    }
+    return translate(values, file, names);
+  };
+  return withConfig(command, ours).hook("preAction", (command) => {
     // Steps go before epochs, but not those of a file before the flag.
     if (command.getOptionValueSource("epochs") === "cli") {
       command.setOptionValue("steps", undefined);

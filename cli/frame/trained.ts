@@ -3,8 +3,8 @@
 import { UserError } from "../../src/errors.ts";
 import { directoryStore } from "../../src/platform/files.ts";
 import { hasCheckpoint, loadCheckpoint, type Which } from "../../src/train/checkpoint.ts";
-import { modelFile, type ModelFiles, readModel } from "../../src/train/model-files.ts";
-import { findModel, newestRunPath, requireRun } from "./places.ts";
+import { modelFile, type ModelFiles } from "../../src/train/model-files.ts";
+import { newestRunPath, readOn, requireRun } from "./places.ts";
 import { readSettings } from "./settings.ts";
 import { tokenizerChoice, type TokenizerFlags } from "./tokenizers.ts";
 
@@ -52,5 +52,5 @@ export async function readRun(
     tokenizer: flags.tokenizer ?? tokenizer,
     tokenizerRule: flags.tokenizerRule ?? tokenizerRule,
   });
-  return await readModel(source, (model) => findModel(backbone ?? model), choice);
+  return await readOn(source, choice, backbone);
 }

@@ -49,6 +49,11 @@ export async function tuneMachine(gpu: Gpu, tell?: TuningListener): Promise<void
   useTuning(gpu, await Tuning.open(tuningFile(path, gpu), tell));
 }
 
+/** Whether a run was begun with kernels that were measured. */
+export async function isTuned(directory: string): Promise<boolean> {
+  return await exists(`${directory}/${RUN_FILE}`);
+}
+
 /** Lets a device compute as a run was begun: with its choices or, if it has none, without any. */
 export async function tuneLikeRun(gpu: Gpu, directory: string): Promise<void> {
   const path = `${directory}/${RUN_FILE}`;
