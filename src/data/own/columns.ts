@@ -37,6 +37,8 @@ const USUAL: readonly (readonly [source: string, target: string])[] = [
   ["source", "target"],
   ["input", "output"],
   ["text", "label"],
+  ["text", "sentiment"],
+  ["review", "sentiment"],
   ["sentence", "label"],
   ["question", "answer"],
   ["prompt", "completion"],
@@ -70,14 +72,15 @@ export function chooseColumns(
       `${path} has no column "${column}"${suggestion(column, there)}; it has ${list(there)}`,
     );
   }
-  // With a template or a name on one side, the other is the first usual one that there is.
-  const [usualSource, usualTarget] =
-    USUAL.find(([source, target]) =>
-      (template !== undefined || has(columns.source ?? source)) && has(columns.target ?? target) &&
-      (columns.source ?? source) !== (columns.target ?? target)
-    ) ?? [];
-  const target = columns.target ?? usualTarget;
-  const source = columns.source ?? usualSource;
+  // With a template or a name on one side, the other is the first usual one that there is, in any case.
+  const actual = new Map(there.map((column) => [column.toLowerCase(), column]));
+  const usual = USUAL.map(([source, target]) => ({
+    source: columns.source ?? actual.get(source),
+    target: columns.target ?? actual.get(target),
+  }));
+  const { source, target } = usual.find(({ source, target }) => {
+    return (parsed ?? source) !== undefined && target !== undefined && source !== target;
+  }) ?? columns;
   if (target === undefined || (template === undefined && source === undefined)) {
     throw new UserError(
       `${path} has the columns ${

@@ -101,7 +101,14 @@ async function openLines(files: DataFiles, path: string): Promise<Table> {
 /** A list of objects, or, as files of that name often have it, objects one a line. */
 async function openJson(files: DataFiles, path: string): Promise<Table> {
   if (!await beginsWith("[", decodeText(await files.stream(path), path))) {
-    return await openLines(files, path);
+    try {
+      return await openLines(files, path);
+    } catch (error) {
+      if (!(error instanceof BadRow)) throw error;
+      throw new UserError(
+        `${path} is neither a list of rows, as [{"text": "…", "label": "…"}, …], nor rows one a line`,
+      );
+    }
   }
   const text = (await Array.fromAsync(decodeText(await files.stream(path), path))).join("");
   const list = parseList(text, path);

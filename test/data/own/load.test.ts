@@ -39,6 +39,8 @@ test("columns are the usual ones, or those that are named", async () => {
     [{}, { input: "s", output: "t" }, ["s", "t"]],
     [{}, { id: 1, text: "s", label: 3 }, ["s", "3"]],
     [{}, { text: "s", summary: "t" }, ["s", "t"]],
+    [{}, { Review: "s", Sentiment: "t" }, ["s", "t"]],
+    [{ columns: { source: "id" } }, { id: "s", output: "t" }, ["s", "t"]],
     [{ columns: { source: "q" } }, { q: "s", answer: "t" }, ["s", "t"]],
     [{ columns: { target: "x" } }, { x: "t", text: "s" }, ["s", "t"]],
     [{ columns: { source: "a", target: "b" } }, { a: 1.5, b: true, c: {} }, ["1.5", "true"]],

@@ -110,6 +110,7 @@ test("what is no table is refused by name", async () => {
     ["a.csv", "q,a\n", /^a\.csv has no rows but that which names the columns \(q, a\)$/],
     ["a.jsonl", "\n\n", /^a\.jsonl has no rows$/],
     ["a.json", "[]", /^a\.json has no rows$/],
+    ["a.json", '{\n"data": []}', /^a\.json is neither a list of rows, as .*, nor rows one a line$/],
     ["a.json", "[1]", /^a\.json, item 1: expected a JSON object\.$/],
     ["a.json", '[{"a": 1},', /^a\.json: not valid JSON, since /],
     ["a.jsonl", '{"a": 1}\n[2]', /^a\.jsonl:2: expected a JSON object\.$/],
