@@ -53,7 +53,13 @@ function parseObject(text: string, place: string): DataRow {
     // Said below.
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as DataRow;
-  throw new BadRow(place, "expected a JSON object on a line of its own", "not JSON");
+  // Python's `json` writes these, which are none of JSON's numbers.
+  const [word] = /(?<=[:,[]\s*)-?(?:NaN|Infinity)(?=\s*[,}\]])/.exec(text) ?? [];
+  throw new BadRow(
+    place,
+    `expected a JSON object on a line of its own${word ? `, and ${word} is no JSON` : ""}`,
+    "not JSON",
+  );
 }
 
 /**

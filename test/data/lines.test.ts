@@ -92,10 +92,19 @@ test("JSON lines are read with their oddities", async () => {
 });
 
 test("a line that is no object is named by file and line", async () => {
-  for (const line of ['{"a":', "[]", "3", "null", '{"a":NaN}', '{"a":Infinity}', '{"a":1} {}']) {
+  for (const line of ['{"a":', "[]", "3", "null", '{"a":1} {}']) {
     await refused(
       json(`{"a":"x"}\n${line}\n{"a":"y"}`),
       "data/f.jsonl:2: expected a JSON object on a line of its own.",
+    );
+  }
+});
+
+test("numbers that are Python's and not JSON's are named", async () => {
+  for (const word of ["NaN", "Infinity", "-Infinity"]) {
+    await refused(
+      json(`{"a":[1, ${word}],"b":"NaN"}`),
+      `data/f.jsonl:1: expected a JSON object on a line of its own, and ${word} is no JSON.`,
     );
   }
 });
