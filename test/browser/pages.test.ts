@@ -11,6 +11,9 @@ import { type Browser, launchChromium, type Page } from "./chromium.ts";
 // WebGPU is there in secure contexts only; nothing is fetched from this host.
 const ORIGIN = "https://hyperdecoder.test/";
 
+/** Hundreds of pipelines each, which are compiled for the machine's own adapter, too: left to exhaustive runs. */
+const LONG = ["graph/ops/attention.test.ts", "graph/ops/matmul-kernel.test.ts"];
+
 const paths = (await testFiles()).filter((path) => /^(gpu|graph|optim)\//.test(path));
 let browser: Browser | undefined;
 let page: Promise<Page> | undefined;
@@ -50,7 +53,8 @@ interface PageGlobals {
 // A suite per file: the runner hears of each as it ends, and so knows that nothing hangs.
 for (const [i, path] of paths.entries()) {
   const test = suite(`in Chromium: ${path}`);
-  if (hasChromium()) test(path, () => runInPage(path));
+  const tried = LONG.includes(path) ? test.exhaustive : test;
+  if (hasChromium()) tried(path, () => runInPage(path));
   else test.skip(path, "npm has no headless Chromium for this system");
   if (i === paths.length - 1) test.after(() => browser?.close());
   test.run();

@@ -1,4 +1,7 @@
-/** Every shader compiles in Dawn too, which is stricter than Deno's compiler and is what Chromium runs. */
+/**
+ * Every shader compiles in Dawn too, which is stricter than Deno's compiler and is what Chromium runs; in an
+ * exhaustive run, in a driver behind it as well.
+ */
 import { suite } from "uvu";
 import { allEntries, halfVariants } from "../shaders/shaders.ts";
 
