@@ -125,9 +125,24 @@ export function tokenizerJsonFiles(
       added_tokens: json.added_tokens.map((token) => ({ id: idOf(token.content), ...token })),
     },
     config: {
-      ...config,
+      ...namesOnly(config),
       tokenizer_class: rule === "file" ? "PreTrainedTokenizerFast" : "T5Tokenizer",
     },
+  };
+}
+
+/** The settings as both versions read them: of tokens the texts, as `tokenizer.json` has the rest. */
+function namesOnly({ extra_special_tokens, ...config }: Json): Json {
+  const text = (token: unknown) => (token as { content?: string } | null)?.content ?? token;
+  const names = Object.entries(config).map(([key, value]) => [
+    key,
+    /_token$/.test(key) ? text(value) : Array.isArray(value) ? value.map(text) : value,
+  ]);
+  return {
+    ...Object.fromEntries(names),
+    ...(Array.isArray(extra_special_tokens)
+      ? { additional_special_tokens: extra_special_tokens.map(text) }
+      : extra_special_tokens !== undefined && { extra_special_tokens }),
   };
 }
 
