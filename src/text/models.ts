@@ -1,13 +1,14 @@
 /**
- * Models of a `tokenizer.json`: how a word becomes tokens. The library finds the tokens.
+ * Models of a `tokenizer.json`: how a word becomes tokens. Byte pairs and WordPiece are the library's.
  *
  * Invariant: ids are those of the `tokenizers` package for Python, one word at a time: unknown characters
  * are joined within a word only.
  */
 
-import { BPE, type Model as HubModel, Unigram, WordPiece } from "@huggingface/tokenizers";
+import { BPE, type Model as HubModel, WordPiece } from "@huggingface/tokenizers";
 import { UserError } from "../errors.ts";
 import { type ModelJson, unsupported } from "./tokenizer-json.ts";
+import { createUnigram } from "./unigram.ts";
 
 /** A stretch of a word, and its ids: several where it is spelled in bytes. */
 export interface Token {
@@ -39,12 +40,6 @@ export interface Model {
 export function createModel(json: ModelJson): Model {
   const { cut, names, ids } = open(json);
   const unkId = json.type === "Unigram" ? json.unk_id as number : ids.get(json.unk_token as string);
-  if (json.type === "Unigram" && names[unkId!] === undefined) {
-    throw new UserError(
-      `The tokenizer's unk_id, ${unkId ?? "null"}, is none of its ${names.length} pieces; ` +
-        `use the model's own tokenizer.json.`,
-    );
-  }
   const spellsBytes = json.byte_fallback === true;
 
   function token(text: string): Token {
@@ -94,14 +89,19 @@ function open(json: ModelJson): Pieces {
   switch (json.type) {
     case "Unigram": {
       if (json.alpha) refuse(`alpha ${json.alpha}, which draws pieces at random`);
-      const model = new Unigram(json as never, "</s>");
-      // The library takes the unknown piece's own score away, which it has where it stands in text.
-      const { unk_id: unkId, vocab } = json as unknown as {
-        unk_id: number | null;
-        vocab: [string, number][];
+      const vocab = json.vocab as readonly (readonly [string, number])[];
+      const unkId = json.unk_id as number | null;
+      if (vocab[unkId!] === undefined) {
+        throw new UserError(
+          `The tokenizer's unk_id, ${unkId ?? "null"}, is none of its ${vocab.length} pieces; ` +
+            `use the model's own tokenizer.json.`,
+        );
+      }
+      return {
+        cut: createUnigram(vocab, unkId!),
+        names: vocab.map(([piece]) => piece),
+        ids: new Map(vocab.map(([piece], id) => [piece, id])),
       };
-      if (unkId !== null && vocab[unkId]) model.scores[unkId] = vocab[unkId][1];
-      return library(model);
     }
     case "BPE":
       if (json.dropout) refuse(`dropout ${json.dropout}, which merges at random`);

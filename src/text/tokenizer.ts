@@ -2,7 +2,7 @@
  * The text side of a model: strings to ids and back, by a Hugging Face `tokenizer.json`.
  *
  * Invariant: `encode` and `decode` give what the `tokenizers` package for Python gives: normalizers,
- * pre-tokenizers, models, post-processors and decoders are its, of which the library does the models.
+ * pre-tokenizers, models, post-processors and decoders are its.
  * What would give anything else is refused by name.
  */
 
