@@ -69,7 +69,8 @@ export function chooseColumns(
   for (const column of named) {
     if (has(column)) continue;
     throw new UserError(
-      `${path} has no column "${column}"${suggestion(column, there)}; it has ${list(there)}`,
+      `${path} has no column "${column}"${suggestion(column, there)}; it has ${list(there)}: ` +
+        `say with --source-column, --target-column or --template which to take`,
     );
   }
   // With a template or a name on one side, the other is the first usual one that there is, in any case.

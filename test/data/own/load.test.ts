@@ -69,12 +69,12 @@ test("what a row or a file lacks is said, with what is there", async () => {
     [
       { columns: { source: "txt" } },
       [good],
-      /^a\.jsonl has no column "txt" \(did you mean "text"\?\); it has "text", "label"$/,
+      /^a\.jsonl has no column "txt" \(did you mean "text"\?\); it has "text", "label": say with/,
     ],
     [
       { template: "{text} {more}" },
       [good],
-      /^a\.jsonl has no column "more"; it has "text", "label"$/,
+      /^a\.jsonl has no column "more"; it has "text", "label": say with/,
     ],
     [{ template: "{text" }, [good], /^the template of mine has a single \{: /],
     [{ template: "text" }, [good], /^the template of mine names no column: /],
