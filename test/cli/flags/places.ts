@@ -43,6 +43,16 @@ function endingOften(tensors: Map<string, SafeTensor>): Map<string, SafeTensor> 
   return tensors.set("lm_head.weight", fromFloat32(head, shape));
 }
 
+/** The same tensors, but for a head that has no number for one id. */
+function withoutNumber(tensors: Map<string, SafeTensor>): Map<string, SafeTensor> {
+  const { shape, data } = tensors.get("lm_head.weight")!;
+  const head = new Float32Array(data.slice().buffer);
+  return tensors.set(
+    "lm_head.weight",
+    fromFloat32(head.fill(NaN, 150 * shape[1], 151 * shape[1]), shape),
+  );
+}
+
 /** Fills an empty directory. */
 export async function writePlaces(directory: string): Promise<void> {
   const write = async (path: string, text: string) => {
@@ -53,7 +63,7 @@ export async function writePlaces(directory: string): Promise<void> {
   const lines = (values: readonly object[]) =>
     values.map((value) => `${JSON.stringify(value)}\n`).join("");
 
-  for (const model of ["model", "other", "adapted", "by-task", "ending"]) {
+  for (const model of ["model", "other", "adapted", "by-task", "ending", "broken"]) {
     await Deno.mkdir(`${directory}/${model}`);
   }
   await writeTinyModel(`${directory}/model`);
@@ -62,6 +72,7 @@ export async function writePlaces(directory: string): Promise<void> {
   const adapted = adaptedConfig("manual", "generated");
   await writeTinyModel(`${directory}/adapted`, adapted, adaptedTensors(adapted));
   await writeTinyModel(`${directory}/ending`, adapted, endingOften(adaptedTensors(adapted)));
+  await writeTinyModel(`${directory}/broken`, adapted, withoutNumber(adaptedTensors(adapted)));
   const byTask = adaptedConfig("task", "none");
   await writeTinyModel(`${directory}/by-task`, byTask, adaptedTensors(byTask));
   await Deno.mkdir(`${directory}/tokenizer`);
@@ -106,6 +117,7 @@ export async function writePlaces(directory: string): Promise<void> {
   await write("full/file.txt", "something");
 
   await write("base.json", JSON.stringify(base));
+  await write("sampling.json", JSON.stringify({ do_sample: true }));
   await write("pretrain.json", JSON.stringify({ seed: 3 }));
   await write("base-cosine.json", JSON.stringify({ ...base, schedule: "cosine" }));
 }

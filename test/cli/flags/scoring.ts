@@ -4,9 +4,13 @@ import { evalCommand } from "../../../cli/eval.ts";
 import { exportCommand } from "../../../cli/export.ts";
 import { generateCommand } from "../../../cli/generate.ts";
 import { countedDevice } from "./observe.ts";
+import { searchTrials } from "./searching.ts";
 import type { Trials } from "./trial.ts";
 
 const mine = "--data @/data/mine/test.jsonl --tasks mine";
+
+const scoring = (model: string) =>
+  `--checkpoint @/${model} ${mine} --max-length 8 --out @/out/predictions.jsonl`;
 
 /** `deno task eval`, of the run in `run`. */
 export const evaluation: Trials = {
@@ -48,17 +52,21 @@ export const evaluation: Trials = {
     "--metric": { args: "--metric bleu", beside: mine },
     "--tune": { elsewhere: "cli/resume.test.ts" },
     "--no-tune": { elsewhere: "cli/flags.test.ts" },
+    ...searchTrials(scoring("adapted"), scoring),
   },
 };
 
-const sample = "--sample";
 const beams = "--beams 3 --scores";
+const answering = (model: string) =>
+  `"word 3 is near the museum" --model @/${model} --max-length 8 --json`;
 
 /** `deno task generate`, of a model whose adapters are drawn at random. */
 export const generation: Trials = {
   command: () => generateCommand(countedDevice),
-  base: '"word 3 is good or not" --model @/adapted --max-length 8',
+  base: answering("adapted"),
   trials: {
+    ...searchTrials(answering("adapted"), answering),
+    "--beam-rule": { args: "--beam-rule transformers", beside: "--beams 3" },
     "--run": { args: "--run @/run", base: '"word 3"' },
     "--which": { args: "--which latest", base: '"word 3" --run @/run' },
     "--backbone": { args: "--backbone @/other", base: '"word 3" --run @/run', seen: "refusal" },
@@ -66,26 +74,12 @@ export const generation: Trials = {
     "--tokenizer": { args: "--tokenizer @/tokenizer" },
     "--tokenizer-rule": { args: "--tokenizer-rule transformers", seen: "refusal" },
     "--task": { args: "--task rte", base: '"word 3" --model @/by-task' },
-    "--max-length": { args: "--max-length 4" },
-    "--min-length": { args: "--min-length 8", beside: "--seed 3 --sample --top-k 2000" },
-    "--no-repeat-ngram": { args: "--no-repeat-ngram 1" },
     "--outputs": { args: "--outputs 2", beside: beams },
     "--beams": { args: "--beams 3", beside: "--scores" },
-    "--length-penalty": { args: "--length-penalty 3", beside: beams },
-    "--early-stopping": {
-      args: "--early-stopping",
-      beside: "--beams 3 --scores --length-penalty 3",
-      base: '"the museum is near" --model @/ending --max-length 30',
-    },
-    "--sample": { args: "--sample" },
-    "--temperature": { args: "--temperature 5", beside: sample },
-    "--top-k": { args: "--top-k 2", beside: sample },
-    "--top-p": { args: "--top-p 0.1", beside: sample },
-    "--seed": { args: "--seed 4", beside: sample },
     "--weight-storage": { args: "--weight-storage f16", seen: "work" },
     "--batch-size": { elsewhere: "cli/generate.test.ts" }, // of lines on the standard input
-    "--scores": { args: "--scores" },
-    "--json": { args: "--json" },
+    "--scores": { args: "--scores", base: '"word 3" --model @/adapted' },
+    "--json": { args: "--json", base: '"word 3" --model @/adapted' },
     "--tune": { elsewhere: "cli/resume.test.ts" },
     "--no-tune": { elsewhere: "cli/flags.test.ts" },
   },
