@@ -7,7 +7,7 @@
 
 import { BPE, type Model as HubModel, WordPiece } from "@huggingface/tokenizers";
 import { UserError } from "../errors.ts";
-import { type ModelJson, unsupported } from "./tokenizer-json.ts";
+import { type ModelJson, modelType, unsupported } from "./tokenizer-json.ts";
 import { createUnigram } from "./unigram.ts";
 
 /** A stretch of a word, and its ids: several where it is spelled in bytes. */
@@ -37,7 +37,8 @@ export interface Model {
  *
  * @throws {UserError} when it is one that is not done here, or damaged
  */
-export function createModel(json: ModelJson): Model {
+export function createModel(written: ModelJson): Model {
+  const json: ModelJson = { ...written, type: modelType(written) };
   const { cut, names, ids } = open(json);
   const unkId = json.type === "Unigram" ? json.unk_id as number : ids.get(json.unk_token as string);
   const spellsBytes = json.byte_fallback === true;

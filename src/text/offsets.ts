@@ -1,7 +1,7 @@
 /**
  * Where the pieces of a tokenised text stand in it.
  *
- * The library says which pieces a text has, not where they come from, and normalisation changes lengths
+ * A model says which pieces a text has, not where they come from, and normalisation changes lengths
  * (`ﬁ` becomes two letters, two spaces one). But graphemes are normalised one by one, and but for white
  * space and its mark nothing is added or lost after that: so the n-th visible character of the pieces
  * comes from the grapheme that gives the n-th visible character of the normalised text.

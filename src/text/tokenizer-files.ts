@@ -13,7 +13,7 @@ import { UserError } from "../errors.ts";
 import { gatherTokens, settingsOf } from "./special-tokens.ts";
 import { sentencepieceTokenizer, t5PostProcessor, t5Text } from "./sentencepiece.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-import type { Component, TokenizerJson } from "./tokenizer-json.ts";
+import { asTokenizer, type Component, modelType, type TokenizerJson } from "./tokenizer-json.ts";
 
 /** How blanks and sentinels are read; see the module's header. */
 export const TOKENIZER_RULES = ["transformers", "file"] as const;
@@ -63,6 +63,16 @@ export function resolveTokenizer(
   files: TokenizerFiles,
   context: TokenizerContext,
 ): ResolvedTokenizer {
+  try {
+    return resolve(files, context);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UserError(`${context.location}: the tokenizer's files are not usable: ${reason}`);
+  }
+}
+
+function resolve(files: TokenizerFiles, context: TokenizerContext): ResolvedTokenizer {
   const { tokenizer } = files;
   const config = settingsOf(files);
   const vocabSize = context.model?.vocab_size as number | undefined;
@@ -96,7 +106,7 @@ export function resolveTokenizer(
     };
   }
 
-  const file = tokenizer as unknown as TokenizerJson;
+  const file = asTokenizer(tokenizer);
   const rule = context.rule ?? (isT5 && isPlainT5(file) ? "transformers" : "file");
   const names = { eos_token: "</s>", unk_token: "<unk>", pad_token: "<pad>" };
   const base = rule === "transformers" ? rebuilt(file, context) : withSettings(file, config);
@@ -159,7 +169,7 @@ function isPlainT5(json: TokenizerJson): boolean {
   const isMark = (part: Component | undefined) =>
     part?.type === "Metaspace" && part.replacement === "\u2581" &&
     (part.prepend_scheme ?? "always") === "always" && part.add_prefix_space !== false;
-  return model?.type === "Unigram" && model.unk_id === 2 && model.byte_fallback !== true &&
+  return modelType(model) === "Unigram" && model.unk_id === 2 && model.byte_fallback !== true &&
     normalizers.every(isAboutSpaces) &&
     normalizers.filter(({ type }) => type === "Precompiled").length <= 1 &&
     isMark(preTokenizers.at(-1)) && preTokenizers.at(-1)?.split !== false &&
@@ -189,9 +199,11 @@ function endsWithEosOnly(postProcessor: Component | null | undefined): boolean {
 /** What the T5Tokenizer of transformers 5 makes of a file: of its text parts only vocabulary and table. */
 function rebuilt(json: TokenizerJson, { location }: TokenizerContext): TokenizerJson {
   const { model, normalizer, truncation } = json;
-  if (model?.type !== "Unigram") {
+  if (modelType(model) !== "Unigram") {
     throw new UserError(
-      `${location}/tokenizer.json has a ${model?.type} model, of which transformers 5 makes no ` +
+      `${location}/tokenizer.json has a ${
+        modelType(model)
+      } model, of which transformers 5 makes no ` +
         `T5Tokenizer; leave --tokenizer-rule out, or say file`,
     );
   }

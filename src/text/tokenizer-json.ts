@@ -46,6 +46,31 @@ export interface TokenizerJson {
   readonly truncation?: { readonly direction?: string } | null;
 }
 
+/**
+ * The contents of a file as those of a tokenizer.
+ *
+ * @throws {UserError} when they are not
+ */
+export function asTokenizer(contents: unknown): TokenizerJson {
+  const { model, added_tokens: added } = (contents ?? {}) as Partial<Record<string, unknown>>;
+  const { vocab } = (model ?? {}) as { vocab?: unknown };
+  if (typeof vocab !== "object" || vocab === null || !(added == null || Array.isArray(added))) {
+    const lack = Array.isArray(added) || added == null ? "model with a vocab" : "list added_tokens";
+    throw new UserError(
+      `The tokenizer is not a usable Hugging Face tokenizer.json: it has no ${lack}.`,
+    );
+  }
+  return contents as TokenizerJson;
+}
+
+/** A model's type, which older files leave to be seen from what it has. */
+export function modelType({ type, vocab, ...model }: ModelJson): string {
+  if (type !== undefined) return type;
+  if (Array.isArray(vocab)) return "Unigram";
+  if ("merges" in model) return "BPE";
+  return "continuing_subword_prefix" in model ? "WordPiece" : "WordLevel";
+}
+
 /** The error for a part that is not done here. */
 export function unsupported(part: string, what: string): UserError {
   return new UserError(

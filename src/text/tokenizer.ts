@@ -14,7 +14,7 @@ import { byteLetters, createNormalizer } from "./normalizers.ts";
 import { bytePieceOffsets, type Offset, pieceOffsets } from "./offsets.ts";
 import { createFrame } from "./post-processor.ts";
 import { createPreTokenizer } from "./pre-tokenizers.ts";
-import type { Component, TokenizerJson } from "./tokenizer-json.ts";
+import { asTokenizer, type Component, type TokenizerJson } from "./tokenizer-json.ts";
 
 /** Strings to ids and back. */
 export interface Tokenizer {
@@ -70,7 +70,7 @@ const LONGEST_WORD = 40;
  */
 export function createTokenizer(tokenizerJson: unknown, tokenizerConfig: unknown = {}): Tokenizer {
   try {
-    return open(tokenizerJson as TokenizerJson, tokenizerConfig as Record<string, unknown>);
+    return open(asTokenizer(tokenizerJson), tokenizerConfig as Record<string, unknown>);
   } catch (error) {
     if (error instanceof UserError) throw error;
     const reason = error instanceof Error ? error.message : String(error);

@@ -89,9 +89,37 @@ test("a tokenizer must fit the model's vocabulary", () => {
 });
 
 test("what is not a tokenizer is refused with a reason", () => {
-  for (const json of [null, [], {}, { ...smallJson, model: { type: "Unknown" } }]) {
-    assert.throws(() => createTokenizer(json), (error: Error) => error instanceof UserError);
+  const { model } = smallJson;
+  const others = [null, [], {}, { model: null }, { model: {} }, { model: { ...model, vocab: 5 } }];
+  for (
+    const json of [
+      ...others,
+      { ...smallJson, model: { type: "Unknown" } },
+      { ...smallJson, added_tokens: 3 },
+      { ...smallJson, model: { type: "BPE", vocab: {} } },
+    ]
+  ) {
+    const isRefused = (error: Error) => error instanceof UserError;
+    assert.throws(() => createTokenizer(json), isRefused, JSON.stringify(json));
+    const opened = () => {
+      const files = { tokenizer: json as Record<string, unknown> };
+      createTokenizer(resolveTokenizer(files, { location: "memory" }).json);
+    };
+    assert.throws(opened, isRefused, JSON.stringify(json));
   }
+  const config = { added_tokens_decoder: { 5: null } };
+  assert.throws(
+    () => resolveTokenizer({ tokenizer: smallJson, config }, { location: "memory" }),
+    /^memory: the tokenizer's files are not usable: /,
+  );
+});
+
+test("an older file's model is known by what it has", () => {
+  const { type: _, ...model } = smallJson.model;
+  const older = createTokenizer({ ...smallJson, model });
+  assert.equal(older.encode("The creature fled."), small.encode("The creature fled."));
+  const files = { tokenizer: { ...smallJson, normalizer: null, model } };
+  assert.is(resolveTokenizer(files, { location: "memory" }).rule, "transformers");
 });
 
 test("special tokens may be text as any other", () => {
