@@ -25,9 +25,15 @@ export function fetchModel(
 export function fetchData(place: string): Promise<string> {
   return showTransfer(
     place.replace(/@[0-9a-f]{40}/, ""),
-    (onProgress) => fetchHubFile(place, { onProgress }),
+    (onProgress) =>
+      fetchHubFile(place, {
+        onProgress: (progress) => progress.total > SHOWN && onProgress(progress),
+      }),
   );
 }
+
+/** Bytes above which a file of data is worth a bar. */
+const SHOWN = 5e6;
 
 async function showTransfer<T>(
   name: string,

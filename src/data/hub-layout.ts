@@ -62,6 +62,8 @@ export function chooseConfig(
   );
 }
 
+const SPLIT_LIKE = /^(train|valid|val|dev|test|eval)/i;
+
 function placeOf(path: string): { config: string; split: string } | undefined {
   const parts = path.split("/");
   const file = parts.pop()!;
@@ -70,6 +72,8 @@ function placeOf(path: string): { config: string; split: string } | undefined {
     ? parts.pop()?.replace(/^partial-/, "")
     : /^(.+?)(?:-\d{5}-of-\d{5})?(?:-[0-9a-f]{16})?\.[a-z]+(?:\.gz)?$/i.exec(file)?.[1];
   if (split === undefined || parts.some((part) => part.startsWith("."))) return undefined;
+  // Parquet is always rows; of other files many are about the data set (dataset_infos.json).
+  if (!file.endsWith(".parquet") && !SPLIT_LIKE.test(split)) return undefined;
   if (parts[0] === "data") parts.shift();
   return { config: parts.join("/") || DEFAULT, split };
 }

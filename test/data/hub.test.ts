@@ -81,7 +81,9 @@ async function datasetsOf(names: readonly string[]): Promise<Record<string, Bran
   for (const name of names) {
     const { repository, configuration } = hubTasks[name];
     const isConverted = repositories.indexOf(repository) % 2 === 1;
-    const branches = datasets[repository] ??= { main: { "README.md": new Uint8Array(3) } };
+    const branches = datasets[repository] ??= {
+      main: { "README.md": new Uint8Array(3), "dataset_infos.json": new Uint8Array(4) },
+    };
     const files = isConverted ? branches[CONVERTED] ??= {} : branches.main;
     const bytes = await fixture(`hub/${name === "mrqa_reg" ? "mrqa" : name}`);
     for (const split of splitsOf(name)) {
@@ -262,6 +264,7 @@ test("one's own task may be a configuration of a data set, with splits by other 
 test("layouts of the hub, old and new", () => {
   const layout = readLayout([
     "README.md",
+    "dataset_infos.json",
     "data/train-00001-of-00002-0123456789abcdef.parquet",
     "data/train-00000-of-00002-0123456789abcdef.parquet",
     "sst2/validation-00000-of-00001.parquet",
