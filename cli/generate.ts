@@ -96,6 +96,10 @@ async function generate(
   const ways = await chosenWays(flags, trained, maxTargetLength);
   const { strategy, outputs } = resolveOptions(ways.options);
   tellWays(ways, ways.options, trained.config);
+  if (scores && strategy.kind === "beams") {
+    const rule = strategy.rule === "reference" ? "the reference" : "transformers today";
+    console.error(`Scores: by the rules of ${rule} (--beam-rule)`);
+  }
 
   const gpu = await acquire();
   announce(gpu);

@@ -91,7 +91,8 @@ fn is_allowed(row: u32, column: u32, is_early: bool) -> bool {
 struct Found {
   // Of all logits, and of scores that are allowed.
   largest: vec2u,
-  is_full: bool,
+  // The rank of the list's last, 0 unless it is full.
+  least: u32,
 }
 
 // Lists the best of a lane's columns that do not come before `next`.
@@ -116,7 +117,7 @@ fn fill(list: ptr<function, List>, lane: u32, row: u32, is_early: bool, next: Ca
     }
     least = (*list)[LISTED - 1u].x;
   }
-  return Found(largest, least > 0u);
+  return Found(largest, least);
 }
 
 @compute @workgroup_size(LANES)
@@ -157,7 +158,7 @@ fn main(
   let log_sums = log(sums[0]);
 
   for (var i = 0u; i < CANDIDATES; i++) {
-    if (LISTED < CANDIDATES && found.is_full && list[0].y == NO_TOKEN) {
+    if (LISTED < CANDIDATES && found.least > 0u && list[0].y == NO_TOKEN) {
       found = fill(&list, lane, row, is_early, next);
     }
     heads[lane] = list[0];

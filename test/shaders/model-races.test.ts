@@ -18,6 +18,7 @@ import {
   accumulate,
   adapter,
   addBias,
+  adjustedScores,
   advance,
   argmax,
   assign,
@@ -278,6 +279,28 @@ function otherRaces(seen: Gpu): string[] {
     input("random", [3], "u32"),
     { endIds: [1], padId: 0, minLength: 2, temperature: 0.7, topK: 5, topP: 0.5 },
   );
+  const state = (name: string, shape: number[], type: "i32" | "u32" | "f32" = "f32") =>
+    read(createVariable(seen, name, shape, type));
+  const [tokens, position] = [state("ruled", [1, 4, 2], "i32"), input("position", [1], "u32")];
+  const everyBan = bannedTokens(tokens, position, {
+    vocabulary: 13,
+    size: 2,
+    ofSource: { tokens: state("source", [1, 5], "i32"), size: 2 },
+    sequences: state("sequences", [2, 3], "i32"),
+    always: { planes: state("planes", [4, 1], "u32"), isFirstFixed: false, isLastFixed: false },
+  });
+  const scores = adjustedScores(input("two logits", [2, 13]), position, {
+    slots: 2,
+    maxLength: 4,
+    endIds: [1],
+    isLogarithm: true,
+    isFinite: true,
+    isFirstForced: false,
+    isLastForced: true,
+    penalty: { seen: everyBan, by: 1.5 },
+    sourcePenalty: { seen: state("source seen", [1, 1], "u32"), by: 1.5 },
+    growth: state("growth", [4]),
+  });
   // No gradient of the queries is wanted, beside which others are made.
   const keyValue = input("keyValue", [1, 3, 8]);
   const attended = crossAttention(input("query", [1, 2, 4]), keyValue, {
@@ -291,6 +314,7 @@ function otherRaces(seen: Gpu): string[] {
     seen,
     [
       ...Object.values(sampled),
+      scores,
       gradients(attentionLoss, [keyValue])[0]!,
       concat([relu(c), a, b], [3, 5]),
       matmul(long, long, { transposeA: true }),
@@ -319,7 +343,14 @@ function otherRaces(seen: Gpu): string[] {
         matmul(halves(3, columns), x, { transposeA: true }),
       ]),
     ],
-    { x: values([15]), logits: values([13], 4), long: values([2100], 2), tall: values([320], 3) },
+    {
+      x: values([15]),
+      logits: values([13], 4),
+      "two logits": values([26], 4),
+      sequences: Int32Array.of(2, 3, 4, 2, 5, 6),
+      long: values([2100], 2),
+      tall: values([320], 3),
+    },
     covered,
   );
 }

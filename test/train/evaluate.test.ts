@@ -2,7 +2,15 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Dataset, Example } from "../../src/data/types.ts";
-import { answer, createAnswering, evaluate, majorityBaseline } from "../../src/train/evaluate.ts";
+import { readGenerationConfig } from "../../src/generate/generation-config.ts";
+import {
+  answer,
+  type AnswerWays,
+  createAnswering,
+  evaluate,
+  majorityBaseline,
+} from "../../src/train/evaluate.ts";
+import type { GenerationOptions } from "../../src/generate/options.ts";
 import { placeWeights } from "../../src/train/weights.ts";
 import { checkTrained } from "../../src/train/trained-model.ts";
 import { readModel } from "../../src/train/model-files.ts";
@@ -12,12 +20,12 @@ import { tinySource } from "./memory.ts";
 const test = suite("evaluate");
 
 /** A tiny model with random weights, which answers whatever comes. */
-async function model() {
+async function model(ways?: AnswerWays) {
   const source = await tinySource();
   const { files, config, weights } = checkTrained(await readModel(source, () => source));
   const parameters = await placeWeights(await testDevice(), config, weights);
   const limits = { batchSize: 3, maxSourceLength: 16, maxTargetLength: 4 };
-  return createAnswering(config, parameters, files.tokenizer, limits);
+  return createAnswering(config, parameters, files.tokenizer, limits, ways);
 }
 
 /** Questions with as many parts as they are asked of. */
@@ -51,6 +59,43 @@ test("a question has the surest answer of its parts", async () => {
   }
   const limited = await evaluate(answering, [reading], { split: "test", limit: 2 });
   assert.equal(limited!.tasks[0].predictions.map(({ question }) => question!.id), ["q0", "q1"]);
+});
+
+test("a flag wins over the task's own way, that over the model's files, and these over nothing", async () => {
+  const fields = { num_beams: 3, max_length: 4, min_length: 9, repetition_penalty: 1.5 };
+  const file = { fields, file: "generation_config.json" };
+  const defaults = readGenerationConfig(file, file);
+  /** The options that a task's answers are generated with. */
+  const optionsOf = async (ways: AnswerWays, own: Partial<Dataset["task"]>, beams = 0) => {
+    const answering = await model(ways);
+    const asked: GenerationOptions[] = [];
+    const generate = answering.generator.generate.bind(answering.generator);
+    answering.generator.generate = (batch, options, signal) => {
+      asked.push(options);
+      return generate(batch, options, signal);
+    };
+    const dataset = { ...reading, task: { ...reading.task, ...own } };
+    await evaluate(answering, [dataset], { split: "test", limit: 1, beams });
+    answering.generator.destroy();
+    const { beams: chosen, maxLength, minLength, repetitionPenalty } = asked[0];
+    return { beams: chosen, maxLength, minLength, repetitionPenalty };
+  };
+  const ways = { given: {}, defaults };
+  const penalty = { repetitionPenalty: 1.5 };
+  assert.equal(await optionsOf(ways, {}), { beams: 3, maxLength: 4, minLength: 4, ...penalty });
+  assert.equal(await optionsOf(ways, { answerLength: 5, beams: 2 }), {
+    beams: 2,
+    maxLength: 5,
+    minLength: 2,
+    ...penalty,
+  });
+  const given = { given: { maxLength: 3, repetitionPenalty: 1 }, defaults };
+  assert.equal(await optionsOf(given, { answerLength: 5, beams: 2 }, 4), {
+    beams: 4,
+    maxLength: 3,
+    minLength: 2,
+    repetitionPenalty: 1,
+  });
 });
 
 test("any of a question's answers is right", () => {

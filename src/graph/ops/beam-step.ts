@@ -33,8 +33,8 @@ import {
 /** Most beams that a search may have: the shaders keep their book in a workgroup's memory. */
 export const MOST_BEAMS = 1000;
 
-/** Candidates of a beam that an invocation lists at a time: each takes two registers. */
-const LISTED = 16;
+/** Candidates of a beam that an invocation lists at a time: each takes two registers, and time to compile. */
+const LISTED = 8;
 
 /** What a search with K beams for each of B rows has come to; all are variables. */
 export interface BeamState {
