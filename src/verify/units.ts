@@ -39,9 +39,12 @@ export async function checkUnits(gpu: Gpu, record: Fields): Promise<Check[]> {
   return results;
 }
 
+/** Keys that an element of the batch can tell apart: a feature of its heads is for each. */
+const FEATURES = 64;
+
 /**
  * Where attention looks positions up, seen from outside: every head sees the keys of one bucket alone, and
- * every element of the batch has a value at one key alone, which comes out of the head that sees it.
+ * every feature of the heads has a value at one key alone, which comes out of the head that sees it.
  */
 async function checkBuckets(gpu: Gpu, record: Fields, name: string): Promise<Check[]> {
   const comparison = new Comparison(name, TOLERANCES.exact);
@@ -50,13 +53,14 @@ async function checkBuckets(gpu: Gpu, record: Fields, name: string): Promise<Che
     const from = given.number("relative_position_from"), to = given.number("relative_position_to");
     // The last query sees every position.
     const queries = 1 - from, keys = to - from + 1;
-    const queryShape = [keys, queries, heads], keyShape = [keys, keys, 2 * heads];
+    const batch = Math.ceil(keys / FEATURES), width = heads * FEATURES;
+    const queryShape = [batch, queries, width], keyShape = [batch, keys, 2 * width];
     const { output } = await evaluate(
       gpu,
       {
         query: [queryShape, new Float32Array(size(queryShape))],
-        keyValue: [keyShape, diagonal(keys, 2 * heads, 0)],
-        table: [[heads, heads], diagonal(heads, 1, -1e9)],
+        keyValue: [keyShape, valuePerKey(keyShape, heads)],
+        table: [[heads, heads], onlyOwnBucket(heads)],
       },
       ({ query, keyValue, table }) => ({
         output: crossAttention(query, keyValue, {
@@ -67,8 +71,9 @@ async function checkBuckets(gpu: Gpu, record: Fields, name: string): Promise<Che
       }),
     );
     const found = Array.from({ length: keys }, (_, key) => {
-      const end = (key + 1) * queries * heads;
-      const seen = output.slice(end - heads, end);
+      const element = Math.floor(key / FEATURES);
+      const lastQuery = ((element + 1) * queries - 1) * width + key % FEATURES;
+      const seen = Array.from({ length: heads }, (_, head) => output[lastQuery + head * FEATURES]);
       return seen.indexOf(Math.max(...seen));
     });
     const expected = given.numbers("bucket");
@@ -78,12 +83,23 @@ async function checkBuckets(gpu: Gpu, record: Fields, name: string): Promise<Che
   return outcomes([comparison]);
 }
 
-/** [rows, rows, width] with 1 on the diagonal of the first two axes. */
-function diagonal(rows: number, width: number, elsewhere: number): Float32Array {
-  return Float32Array.from({ length: rows * rows * width }, (_, i) => {
-    const pair = Math.floor(i / width);
-    return Math.floor(pair / rows) === pair % rows ? 1 : elsewhere;
-  });
+/** Keys of zeros and values of 1 where feature f of element b is for key FEATURES · b + f. */
+function valuePerKey([batch, keys, width]: number[], heads: number): Float32Array {
+  const result = new Float32Array(batch * keys * width);
+  for (let key = 0; key < keys; key++) {
+    const row = (Math.floor(key / FEATURES) * keys + key) * width;
+    for (let head = 0; head < heads; head++) {
+      result[row + width / 2 + head * FEATURES + key % FEATURES] = 1;
+    }
+  }
+  return result;
+}
+
+/** [buckets, heads] with 0 on the diagonal and as good as -∞ elsewhere. */
+function onlyOwnBucket(heads: number): Float32Array {
+  const result = new Float32Array(heads * heads).fill(-1e9);
+  for (let head = 0; head < heads; head++) result[head * heads + head] = 0;
+  return result;
 }
 
 async function checkGelu(gpu: Gpu, record: Fields, name: string): Promise<Check[]> {
