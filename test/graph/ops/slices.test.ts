@@ -14,7 +14,7 @@ import { withBindings } from "../../optim/updates.ts";
 import { testDevice } from "../device.ts";
 import { assertClose, values } from "./check.ts";
 import { contraction } from "./contraction.ts";
-import { variants } from "./variants.ts";
+import { chosenVariants } from "./variants.ts";
 
 const test = suite("matrices in slices");
 const gpu = await testDevice();
@@ -54,12 +54,12 @@ async function results(gpu: Gpu, bytes: number, storage: "f32" | "f16") {
   return { made, stored };
 }
 
-for (const [name, device] of variants(gpu)) {
+for (const [name, device] of chosenVariants(gpu)) {
   for (const storage of ["f32", "f16"] as const) {
     test(`${name}: what is made of slices is what is made of the whole (${storage})`, async () => {
       const whole = await results(device, 2 ** 27, storage);
-      // 64, 128 and 192 rows of floats; twice as many of halves.
-      for (const limit of [4096, 8192, 12288]) {
+      // 64 and 192 rows of floats; twice as many of halves.
+      for (const limit of [4096, 12288]) {
         const sliced = await results(device, limit, storage);
         assert.equal(sliced.stored, whole.stored);
         assert.equal(sliced.made.rows, whole.made.rows, "every row is of one slice");
