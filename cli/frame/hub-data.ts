@@ -110,9 +110,9 @@ async function findOnHub(
   const branches = revision === undefined ? ["main", CONVERTED] : [revision];
   let refusal: unknown;
   for (const branch of branches) {
-    const dataset = await listDataset(name, branch);
-    if (dataset === undefined) continue;
     try {
+      const dataset = await listDataset(name, branch);
+      if (dataset === undefined) continue;
       const splits = chooseConfig(readLayout(dataset.paths), configuration, name);
       tell(dataset, branch, splits);
       return new Map(
@@ -120,7 +120,7 @@ async function findOnHub(
       );
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      refusal = error; // The converted branch knows more.
+      refusal = error; // The converted branch may know more, or be what was fetched.
     }
   }
   throw refusal;

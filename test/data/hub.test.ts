@@ -242,6 +242,14 @@ test("one's own task may be a configuration of a data set, with splits by other 
   const [one] = (await resolveTasks({ data: "hub:me/many/one", tasks: ["x"], ...columns }))
     .taskFile!;
   assert.is(one.data.train!.length, 2);
+  // Whoever has fetched it with Python has the converted branch and no other.
+  await dataFiles.open(one.data.train![0]);
+  await dataFiles.open(one.data.train![1]);
+  await Deno.remove(`${home}/cache`, { recursive: true });
+  Deno.env.set("HF_HUB_OFFLINE", "1");
+  const offline = await resolveTasks({ data: "hub:me/many/one", tasks: ["x"], ...columns });
+  assert.equal(offline.taskFile, [one]);
+  Deno.env.delete("HF_HUB_OFFLINE");
   assert.match(
     await refusal(() => resolveTasks({ data: "hub:me/many", tasks: ["x"] })),
     /^me\/many has several configurations: name one, as hub:me\/many\/one, among one, two$/,
