@@ -12,9 +12,8 @@ import { size } from "../src/graph/tensor.ts";
 import { tuningOf } from "../src/graph/tuning.ts";
 import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
 import { exists } from "../src/platform/files.ts";
-import { isTuned, runTuningFile, tuneLikeRun } from "../src/platform/tuning-file.ts";
-import { hasCheckpoint } from "../src/train/checkpoint.ts";
-import { checkData, recordData } from "../src/train/data-record.ts";
+import { runTuningFile, tuneLikeRun } from "../src/platform/tuning-file.ts";
+import { recordData } from "../src/train/data-record.ts";
 import { type Evaluation, majorityBaseline } from "../src/train/evaluate.ts";
 import type { Tokenizer } from "../src/text/tokenizer.ts";
 import { Run } from "../src/train/run.ts";
@@ -35,7 +34,7 @@ import { repeatTasks, resolveTasks } from "./frame/own-tasks.ts";
 import { modelName, newRunPath, openModel, runDirectory } from "./frame/places.ts";
 import { printProfile } from "./frame/profile.ts";
 import { createProgress, duration, type Progress } from "./frame/progress.ts";
-import { changesOf, describeChanges, resumedOptions, runToResume } from "./frame/resuming.ts";
+import { checkTuning, resumedOptions, runToResume, takeUp } from "./frame/resuming.ts";
 import { gainTable, scoreLine } from "./frame/scores.ts";
 import { tellOwn, tellRead } from "./frame/data-report.ts";
 import { readSettings, withSettings, withSettingsFile } from "./frame/settings.ts";
@@ -124,29 +123,6 @@ function checkFlags({ out, continue: goOn, profile, steps }: Flags): void {
   }
   if (profile && steps === 0) {
     throw new UserError("--profile measures an update, and with --steps 0 there is none");
-  }
-}
-
-/** Refuses to choose kernels in another way than a run was begun with: it would not go on bit for bit. */
-async function checkTuning(run: string, { tune }: TuningFlag): Promise<void> {
-  if (tune === undefined || tune === await isTuned(run)) return;
-  throw new UserError(
-    `${run} was begun ${tune ? "without --tune" : "with kernels that were measured"}: leave out ` +
-      `${tune ? "--tune" : "--no-tune"} to resume, or begin a new run`,
-  );
-}
-
-/** Takes a run up where it was left, with what is said anew, and tells what changes. */
-async function takeUp(run: Run, begun: Settings): Promise<void> {
-  const { trainer, parts: { settings, directory, datasets } } = run;
-  await checkData(directory.store, datasets);
-  if (await hasCheckpoint(directory.store.checkpoints)) await run.restore("latest");
-  const changes = changesOf(directory.store.location, begun, settings, trainer.step);
-  await directory.trim(trainer.step);
-  if (Object.keys(changes).length === 0) return;
-  await directory.change(settings, { step: trainer.step, changes });
-  for (const sentence of describeChanges(changes, begun, settings, trainer.step)) {
-    console.error(sentence);
   }
 }
 

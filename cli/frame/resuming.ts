@@ -7,10 +7,15 @@
 
 import { resolve } from "node:path";
 import { UserError } from "../../src/errors.ts";
+import { isTuned } from "../../src/platform/tuning-file.ts";
+import { hasCheckpoint } from "../../src/train/checkpoint.ts";
+import { checkData } from "../../src/train/data-record.ts";
 import { learningRates } from "../../src/train/optimizer-settings.ts";
+import type { Run } from "../../src/train/run.ts";
 import type { Change } from "../../src/train/run-directory.ts";
 import { type Options, type Settings, warmupOf } from "../../src/train/settings.ts";
 import { newestRunPath, requireRun } from "./places.ts";
+import type { TuningFlag } from "./tuning.ts";
 
 /** Settings that may be other ones when a run goes on. A limit of validation decides what is best. */
 const FREE: readonly (keyof Options)[] = [
@@ -65,6 +70,29 @@ export function resumedOptions(run: string, begun: Settings, said: Options): Opt
     ...said.epochs !== undefined && { steps: undefined }, // they wait for the data
     ...Object.fromEntries(anew.map((key) => [key, said[key]])),
   };
+}
+
+/** Refuses to choose kernels in another way than a run was begun with: it would not go on bit for bit. */
+export async function checkTuning(run: string, { tune }: TuningFlag): Promise<void> {
+  if (tune === undefined || tune === await isTuned(run)) return;
+  throw new UserError(
+    `${run} was begun ${tune ? "without --tune" : "with kernels that were measured"}: leave out ` +
+      `${tune ? "--tune" : "--no-tune"} to resume, or begin a new run`,
+  );
+}
+
+/** Takes a run up where it was left, with what is said anew, and tells what changes. */
+export async function takeUp(run: Run, begun: Settings): Promise<void> {
+  const { trainer, parts: { settings, directory, datasets } } = run;
+  await checkData(directory.store, datasets);
+  if (await hasCheckpoint(directory.store.checkpoints)) await run.restore("latest");
+  const changes = changesOf(directory.store.location, begun, settings, trainer.step);
+  await directory.trim(trainer.step);
+  if (Object.keys(changes).length === 0) return;
+  await directory.change(settings, { step: trainer.step, changes });
+  for (const sentence of describeChanges(changes, begun, settings, trainer.step)) {
+    console.error(sentence);
+  }
 }
 
 /**

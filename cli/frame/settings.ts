@@ -1,19 +1,17 @@
 /** The flags of a training run: one for each setting, with its defaults in the help. */
 
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { ADAPTER_MODES } from "../../models/config.ts";
-import { TRAINABLE_PARTS, type TrainablePart } from "../../models/inventory.ts";
-import { suggestion, UserError } from "../../src/errors.ts";
+import { TRAINABLE_PARTS } from "../../models/inventory.ts";
+import { UserError } from "../../src/errors.ts";
 import { scheduleNames } from "../../src/optim/schedule.ts";
 import { optimizerNames } from "../../src/train/optimizer-settings.ts";
 import { defaults, formerly, type Settings } from "../../src/train/settings.ts";
 import { WEIGHT_STORAGES } from "../../src/train/storage.ts";
-import { LOG_SLOTS } from "../../src/train/training-step.ts";
 import {
   fraction,
   list,
   numeric,
-  type Parser,
   positiveInteger,
   positiveNumber,
   type Translate,
@@ -23,55 +21,15 @@ import {
 import { joined, withOwnTasks } from "./own-flags.ts";
 import { withTokenizer } from "./tokenizers.ts";
 import { isReferenceConfig, readReferenceConfig } from "./reference-config.ts";
-
-const notNegative = numeric("a number of at least 0", (value) => value >= 0 && value < Infinity);
-
-const warmup = numeric(
-  "a whole number of updates, or a share of them below 1",
-  (value) => value >= 0 && (value < 1 || Number.isSafeInteger(value)),
-);
-
-const logPeriod = numeric(
-  `a whole number from 1 to ${LOG_SLOTS}`,
-  (value) => Number.isSafeInteger(value) && value >= 1 && value <= LOG_SLOTS,
-);
-
-/** Bytes, as a number with a unit; in JSON also as a plain number of bytes. */
-const memorySize: Parser<number> = Object.assign((text: string): number => {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*(|[KMGT]?B)$/i.exec(text) ?? [];
-  if (number === undefined) {
-    throw new InvalidArgumentError("it must be a size such as 6GB or 800MB");
-  }
-  return Math.round(Number(number) * 1000 ** "BKMGT".indexOf((unit || "B")[0].toUpperCase()));
-}, { json: "number-or-text" as const });
-
-/** Parts of a model, separated by commas. */
-const parts: Parser<TrainablePart[]> = Object.assign(
-  (text: string): TrainablePart[] =>
-    list(text).map((name) => {
-      const part = TRAINABLE_PARTS.find((part) => part === name);
-      if (part) return part;
-      throw new InvalidArgumentError(
-        `"${name}" is none of ${TRAINABLE_PARTS.join(", ")}${suggestion(name, TRAINABLE_PARTS)}`,
-      );
-    }),
-  { json: "list" as const },
-);
-
-const period: Parser<number | "epoch"> = Object.assign(
-  (text: string) => text === "epoch" ? text : wholeNumber(text),
-  { json: "number-or-text" as const },
-);
-
-/** Splits that have scores, separated by commas, or none of them. */
-const splits: Parser<Settings["finalSplits"][number][]> = Object.assign(
-  (text: string) =>
-    text === "none" || text === "" ? [] : list(text).map((name) => {
-      if (name === "validation" || name === "test") return name;
-      throw new InvalidArgumentError(`"${name}" is none of validation, test, none`);
-    }),
-  { json: "list" as const },
-);
+import {
+  logPeriod,
+  memorySize,
+  notNegative,
+  parts,
+  period,
+  splits,
+  warmup,
+} from "./settings-values.ts";
 
 /** The settings that every run's file has, of whichever version. */
 const recorded = [...Object.keys(defaults.miniature), "model", "tasks", "train", "seed"]
