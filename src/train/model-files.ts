@@ -13,7 +13,7 @@ import { parseJsonObject } from "../io/json.ts";
 import { checkTokenizerFits, type Tokenizer } from "../text/tokenizer.ts";
 import { type BackboneReference, checkBackbone, fingerprint, parseReference } from "./backbone.ts";
 import { settleEmbeddings } from "./embeddings.ts";
-import { readTokenizer, type TokenizerChoice } from "./tokenizer-source.ts";
+import { readTokenizer, type TokenizerChoice, tokenizerFile } from "./tokenizer-source.ts";
 import { type ModelSource, openWeightFile, weightsFile } from "./weight-files.ts";
 import { matchWeights, type WeightFile, type Weights } from "./weights.ts";
 
@@ -76,7 +76,7 @@ export async function readModel(
     { generationConfig: await source.read(modelFile.generationConfig) };
   if (!await source.exists(modelFile.backbone)) {
     const tokenizer = await readTokenizer(choice.source ?? source, json, choice.rule);
-    if (tokenizer === undefined) throw lacksTokenizer(choice.source ?? source, choice);
+    if (tokenizer === undefined) throw await lacksTokenizer(choice.source ?? source, choice);
     const settled = await settle(json, declared, [weights]);
     return withReference({ ...own, ...settled, ...tokenizer, ...generation });
   }
@@ -184,7 +184,18 @@ export function besideWeights(
   return { ...tokenizerFiles, ...generation };
 }
 
-function lacksTokenizer({ location }: ModelSource, { source }: TokenizerChoice): UserError {
+async function lacksTokenizer(
+  { location, ...files }: ModelSource,
+  { source }: TokenizerChoice,
+): Promise<UserError> {
+  const described = await files.exists(tokenizerFile.config)
+    ? parseJsonObject(await files.read(tokenizerFile.config), `${location}/${tokenizerFile.config}`)
+    : {};
+  if (String(described.tokenizer_class).startsWith("ByT5")) {
+    return new UserError(
+      `${location} has a ${described.tokenizer_class}, which reads bytes: ByT5 is not supported`,
+    );
+  }
   return new UserError(
     `${location} has no tokenizer, neither tokenizer.json nor spiece.model` +
       (source ? "" : `: name a directory or hub id that has the model's with --tokenizer`),

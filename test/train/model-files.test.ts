@@ -237,6 +237,14 @@ test("adapters of other libraries are said to be that", async () => {
   );
 });
 
+test("a ByT5, which has no tokenizer's file, is said to be that", async () => {
+  const { "spiece.model": _, ...rest } = await huggingFace("safetensors");
+  await refuses(
+    read({ ...rest, "tokenizer_config.json": encode({ tokenizer_class: "ByT5Tokenizer" }) }),
+    "memory has a ByT5Tokenizer, which reads bytes: ByT5 is not supported",
+  );
+});
+
 /** What the published configurations of v1.0 and Flan have in common, and what differs. */
 const publishedConfig = (fields: object) => ({
   architectures: ["T5ForConditionalGeneration"],
