@@ -6,6 +6,7 @@ import { loadDatasets } from "../src/data/tasks.ts";
 import type { Dataset } from "../src/data/types.ts";
 import { UserError } from "../src/errors.ts";
 import { withDefaults } from "../src/generate/generation-config.ts";
+import { resolveOptions } from "../src/generate/options.ts";
 import type { Gpu } from "../src/gpu/device.ts";
 import type { Parameters } from "../src/graph/parameters.ts";
 import { size } from "../src/graph/tensor.ts";
@@ -169,7 +170,9 @@ async function prepare(
   const weights = matchModel(base, resolved.config);
   const ways = waysOf(base, resolved.config);
   const { maxTargetLength } = resolved.settings;
-  tellWays(ways, withDefaults(ways.given, ways.defaults, maxTargetLength + 1), resolved.config);
+  const answering = withDefaults(ways.given, ways.defaults, maxTargetLength + 1);
+  resolveOptions(answering); // what cannot be is better known now than at the first evaluation
+  tellWays(ways, answering, resolved.config);
   const directory = runDirectory(out);
   const gpu = await open();
   const settings = { ...resolved.settings, ...shortened(options, resolved.settings, gpu) };

@@ -41,7 +41,9 @@ export function waysOf(
   given: GivenOptions = {},
   defaults: GenerationDefaults | null = generationDefaults(files),
 ): AnswerWays {
-  const beamRule = beamRuleOf(config, files.config.architectures);
+  // Never to stop early is a rule that the reference does not have.
+  const isNever = (given.earlyStopping ?? defaults?.options.earlyStopping) === "never";
+  const beamRule = isNever ? "transformers" : beamRuleOf(config, files.config.architectures);
   return { given: { beamRule, ...given }, ...defaults && { defaults } };
 }
 
