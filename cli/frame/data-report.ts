@@ -55,8 +55,9 @@ export function describeOwn({ task, files, splits, seed }: OwnRead): string {
 
 /** A path as seen from where the user is, where it is below. */
 function shortPath(path: string): string {
+  if (path.startsWith("hub:")) return path.replace(/@[0-9a-f]{40}/, "");
   const here = relative(".", path);
-  return here.startsWith("..") || path.startsWith("hub:") ? path : here;
+  return here.startsWith("..") ? path : here;
 }
 
 function leftOut({ note, bad, unlabelled, unanswerable }: FileRecord): string[] {
