@@ -13,6 +13,7 @@ import { modelFile, readModelConfig } from "../src/train/model-files.ts";
 import { type Options, resolveSettings } from "../src/train/settings.ts";
 import { run } from "./frame/command.ts";
 import { withOpposites } from "./frame/config.ts";
+import { idleFlags } from "./frame/idle.ts";
 import { modelSource } from "./frame/places.ts";
 import { table } from "./frame/table.ts";
 import { trainCommand } from "./train.ts";
@@ -65,7 +66,10 @@ export function paramsCommand(): Command {
     .action(printParameters);
 }
 
-async function printParameters({ config: file, json, ...said }: Flags): Promise<void> {
+async function printParameters(
+  { config: file, json, ...said }: Flags,
+  command: Command,
+): Promise<void> {
   const read = file === undefined ? {} : await readConfig(file);
   if (read.shape && said.model !== undefined) {
     throw new UserError(`--model ${said.model} and --config ${file} are two models: leave one out`);
@@ -75,6 +79,7 @@ async function printParameters({ config: file, json, ...said }: Flags): Promise<
   const shape = read.shape ?? await readShape(model);
   const tasks = options.tasks ?? (model === "miniature" ? miniatureTaskNames : []);
   const { settings, config } = resolveSettings(options, shape.json, shape.file, tasks);
+  for (const sentence of idleFlags(command, settings)) console.error(sentence);
   const parts = partSizes(config, (name) => isTrainable(settings.train, name));
   console.log(json ? formatJson(model, parts) : formatTable(model, config, parts));
 }
