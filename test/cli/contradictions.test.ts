@@ -12,6 +12,7 @@ import { pretrainCommand } from "../../cli/pretrain.ts";
 import { trainCommand } from "../../cli/train.ts";
 import { verifyCommand } from "../../cli/verify.ts";
 import { UserError } from "../../src/errors.ts";
+import { testDevice } from "../graph/device.ts";
 import { adaptedConfig, adaptedTensors } from "../train/adapted-model.ts";
 import { writeTinyModel } from "../train/tiny-model.ts";
 
@@ -29,7 +30,7 @@ test.before(async (context) => {
 test.after((context) => Deno.remove(context.directory, { recursive: true }));
 
 async function refusal(command: Command, args: string, directory: string): Promise<string> {
-  const words = args.split(" ").filter(Boolean).map((word) => word.replace("@", directory));
+  const words = args.split(" ").filter(Boolean).map((word) => word.replaceAll("@", directory));
   command.exitOverride().configureOutput({ outputError: () => {} });
   const error = await command.parseAsync(words, { from: "user" })
     .then(() => undefined, (error) => error);
@@ -71,6 +72,22 @@ const refused: readonly [command: () => Command, args: string, message: RegExp][
 test("flags that contradict each other", async ({ directory }) => {
   for (const [command, args, message] of refused) {
     assert.match(await refusal(command(), args, directory), message);
+  }
+});
+
+test("a pretraining is not continued with other options", async ({ directory }) => {
+  const options = "--model @/model --batch-size 2 --steps 1 --out @/pretrained";
+  const { error } = console;
+  console.error = () => {};
+  try {
+    const words = options.replaceAll("@", directory).split(" ");
+    await pretrainCommand(testDevice).parseAsync(words, { from: "user" });
+    assert.is(
+      await refusal(pretrainCommand(testDevice), `${options} --seed 9`, directory),
+      "seed is 9 here, but @/pretrained was begun with 1: say that again, or give another --out",
+    );
+  } finally {
+    console.error = error;
   }
 });
 
