@@ -13,6 +13,7 @@ of the task), `generated` (generated from the instance). In the modes that depen
 want `tasks`: names of `config.tasks` or their places in it, one for every row of the batch or one for all.
 """
 
+import copy
 import functools
 import inspect
 import math
@@ -72,6 +73,14 @@ class HyperdecoderConfig(T5Config):
         fields = super().to_dict()
         fields["tie_word_embeddings"] = not fields.pop("has_own_head")
         return fields
+
+    def get_text_config(self, decoder=None, encoder=None):
+        """As any configuration's, with the decoder's depth where that is asked for: caches have so many layers."""
+        config = super().get_text_config(decoder=decoder, encoder=encoder)
+        if decoder and not encoder and config.num_layers != self.num_decoder_layers:
+            config = copy.copy(config)
+            config.num_layers = self.num_decoder_layers
+        return config
 
 
 class AdapterWeights(NamedTuple):

@@ -1,12 +1,16 @@
 /**
  * What the README tells people to type works: its TypeScript compiles and runs, its commands exist.
  *
- * A block marked `ts no-run` is compiled only. Every block stands alone and imports "hyperdecoder".
+ * A block marked `ts no-run` is compiled only. Every block stands alone and imports "hyperdecoder". Python,
+ * of the README and of docs/models.md, runs where there is an interpreter for it.
  */
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import project from "../deno.json" with { type: "json" };
+import { runPython, testWithPython } from "./python/interpreter.ts";
+import { adaptedConfig, adaptedTensors } from "./train/adapted-model.ts";
+import { writeTinyModel } from "./train/tiny-model.ts";
 
 const test = suite("README");
 
@@ -93,6 +97,25 @@ test("every environment variable that is read is in the README", async () => {
   for (const variable of read) assert.ok(markdown.includes(`\`${variable}\``), variable);
 });
 
+testWithPython(test, "every block of Python runs beside an export", async (python) => {
+  const page = await Deno.readTextFile(new URL("docs/models.md", ROOT));
+  const programs = [...blocks, ...blocksOf(page)].filter(({ language }) => language === "python");
+  assert.is(programs.length, 2);
+  const directory = await Deno.makeTempDir();
+  try {
+    for (const [name, decoder] of [["exported", "generated"], ["exported-by-task", "task"]]) {
+      const fields = adaptedConfig("manual", decoder);
+      await Deno.mkdir(`${directory}/model-${name}`);
+      await writeTinyModel(`${directory}/model-${name}`, fields, adaptedTensors(fields));
+      const flags = ["--checkpoint", `${directory}/model-${name}`, "--out", `${directory}/${name}`];
+      await succeeds(ROOT.pathname, ["run", "-A", "cli/export.ts", ...flags]);
+    }
+    for (const { code } of programs) await runPython(python, ["-c", code], directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 function blocksOf(markdown: string): Block[] {
   const blocks: Block[] = [];
   let open: { fence: string; language: string; marks: string; line: number } | undefined;
@@ -109,7 +132,7 @@ function blocksOf(markdown: string): Block[] {
       code = [];
     }
   }
-  if (open) throw new Error(`README.md:${open.line - 1}: the block of code has no end.`);
+  if (open) throw new Error(`line ${open.line - 1}: the block of code has no end.`);
   return blocks;
 }
 

@@ -42,3 +42,25 @@ export async function writeTinyModel(
   await Deno.writeFile(`${directory}/model.safetensors`, writeSafetensors(tensors));
   await Deno.copyFile(tokenizer, `${directory}/tokenizer.json`);
 }
+
+/** A tokenizer of so many tokens, for models that are given ids and never text. */
+export function tokenizerOf(size: number): Uint8Array {
+  const special = ["<pad>", "</s>", "<unk>"];
+  const spaces = { type: "Metaspace", replacement: "▁", prepend_scheme: "always", split: true };
+  return new TextEncoder().encode(JSON.stringify({
+    added_tokens: special.map((content, id) => ({ id, content, special: true })),
+    pre_tokenizer: spaces,
+    post_processor: {
+      type: "TemplateProcessing",
+      single: [{ Sequence: { id: "A", type_id: 0 } }, { SpecialToken: { id: "</s>", type_id: 0 } }],
+      pair: [],
+      special_tokens: { "</s>": { id: "</s>", ids: [1], tokens: ["</s>"] } },
+    },
+    decoder: spaces,
+    model: {
+      type: "Unigram",
+      unk_id: 2,
+      vocab: Array.from({ length: size }, (_, id) => [special[id] ?? `t${id}`, -id]),
+    },
+  }));
+}
