@@ -37,11 +37,12 @@ export function configFile(
     ...transformersFields(config),
     ...changes,
   };
-  const written = Object.entries(fields).map(([name, value]) => [
-    name,
-    typeof value === "number" && FLOATS.has(name) ? float(value) : value,
-  ]);
+  const before: Readonly<Record<string, unknown>> = JSON.parse(given);
   const kept = parseForm(given, (key) => FLOATS.has(key)) as Record<string, unknown>;
+  const written = Object.entries(fields).map(([name, value]) => {
+    if (typeof value === "number" && value === before[name]) return [name, kept[name]];
+    return [name, typeof value === "number" && FLOATS.has(name) ? float(value) : value];
+  });
   const text = JSON.stringify({ ...kept, ...Object.fromEntries(written) }, null, 2);
   return new TextEncoder().encode(`${text}\n`);
 }

@@ -135,7 +135,10 @@ function spelling(file: Uint8Array, field: string): string | undefined {
 test("config.json keeps what else it said, numbers in their form, and says what was written", async () => {
   const fields = adaptedConfig("none", "none");
   const text = JSON.stringify(fields).replace(/^{/, '{"model_type": "t5", ') // as Python spells numbers
-    .replace(/"dropout_rate":[^,}]*/, '"dropout_rate": 1, "initializer_factor": 1.0')
+    .replace(
+      /"dropout_rate":[^,}]*/,
+      '"dropout_rate": 1, "initializer_factor": 1.0, "layer_norm_epsilon": 1e-06',
+    )
     .replace(
       /}$/,
       ', "use_cache": true, "dtype": "float32", "length_penalty": 2.0, "of": {"a": 1e-06}}',
@@ -150,7 +153,7 @@ test("config.json keeps what else it said, numbers in their form, and says what 
     model_type: '"t5"',
     dropout_rate: "1.0",
     initializer_factor: "1.0",
-    layer_norm_epsilon: "0.000001",
+    layer_norm_epsilon: "1e-06",
     length_penalty: "2.0",
     a: "1e-06",
     d_model: "16",
