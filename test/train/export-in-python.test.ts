@@ -280,6 +280,7 @@ testWithPython(
       const expected = await computed(models[i], batch);
       assertClose(found[i].logits, expected.logits, { absolute: 3e-5, what: `${name}: logit` });
       assert.equal(found[i].greedy, expected.greedy, name);
+      assert.equal(found[i].beams, expected.beams, name);
       const saved = await computed(await load(cases[i].saveTo, 96), batch);
       assertClose(saved.logits, expected.logits, { absolute: 1e-6, what: `${name}, saved: logit` });
     }
@@ -308,13 +309,17 @@ testWithPython(
       const { logits } = await program.run(Object.fromEntries(needed), ["logits"]);
       program.destroy();
       const generator = new SequenceGenerator(config, parameters);
-      const generated = await generator.generate(
-        { batchSize, sourceLength, tasks: batch.tasks!, ...source },
-        { maxLength: batch.maxLength },
-      );
+      const generated = async (beams: number) => {
+        const found = await generator.generate(
+          { batchSize, sourceLength, tasks: batch.tasks!, ...source },
+          { maxLength: batch.maxLength, beams, ...(beams > 1 && { beamRule: "transformers" }) },
+        );
+        return found.map(([{ tokens }]) => [0, ...tokens]);
+      };
+      const greedy = await generated(1), beams = await generated(4);
       generator.destroy();
       parameters.destroy();
-      return { logits, greedy: generated.map(([{ tokens }]) => [0, ...tokens]) };
+      return { logits, greedy, beams };
     }
   },
 );
