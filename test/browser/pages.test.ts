@@ -12,7 +12,9 @@ import { type Browser, launchChromium, type Page } from "./chromium.ts";
 const ORIGIN = "https://hyperdecoder.test/";
 
 /** Hundreds of pipelines each, which are compiled for the machine's own adapter, too: left to exhaustive runs. */
-const LONG = ["graph/ops/attention.test.ts", "graph/ops/matmul-kernel.test.ts"];
+const LONG = ["adapter", "attention", "matmul-kernel", "sample-step"].map((name) =>
+  `graph/ops/${name}.test.ts`
+);
 
 const paths = (await testFiles()).filter((path) => /^(gpu|graph|optim)\//.test(path));
 let browser: Browser | undefined;
