@@ -75,12 +75,16 @@ export async function readOn(
 /** Finds a model by its name. What is on the hub is fetched, as far as it is not here yet. */
 export async function findModel(name: string): Promise<ModelSource> {
   if (!await isOnHub(name)) return modelSource(name);
+  let isThere = false;
+  const inspect = (root: string) => {
+    isThere = true;
+    return checkConfig({ ...modelSource(root), location: name });
+  };
   try {
-    const inspect = (root: string) => checkConfig({ ...modelSource(root), location: name });
     return { ...modelSource(await fetchModel(name, inspect)), location: name };
   } catch (error) {
     // Whoever mistyped a path must not be sent to the hub for it.
-    if (!(error instanceof UserError)) throw error;
+    if (!(error instanceof UserError) || isThere) throw error;
     throw new UserError(`there is no directory ${name}, and ${error.message}`, { cause: error });
   }
 }

@@ -5,12 +5,22 @@ import { findModel, modelName } from "../../../cli/frame/places.ts";
 import { UserError } from "../../../src/errors.ts";
 import { type HubServer, serveHub } from "../../platform/hub-server.ts";
 
+const config = JSON.stringify({
+  model_type: "t5",
+  vocab_size: 50,
+  d_model: 16,
+  d_kv: 8,
+  d_ff: 32,
+  num_heads: 2,
+  num_layers: 1,
+});
+
 const test = suite<{ home: string; hub: HubServer; restore: () => void }>("places");
 
 test.before.each(async (context) => {
   context.home = await Deno.makeTempDir();
   context.hub = serveHub({
-    "config.json": `{"model_type": "t5"}`,
+    "config.json": config,
     "tokenizer.json": "{}",
     "model.safetensors": new Uint8Array(5000),
   });
@@ -39,7 +49,7 @@ test("a name like a hub id is a model of the hub, and keeps that name", async ()
   const source = await findModel("org/tiny");
   assert.is(source.location, "org/tiny");
   assert.is(await modelName("org/tiny"), "org/tiny");
-  assert.is(new TextDecoder().decode(await source.read("config.json")), `{"model_type": "t5"}`);
+  assert.is(new TextDecoder().decode(await source.read("config.json")), config);
   assert.is((await source.open("model.safetensors")).size, 5000);
 });
 
