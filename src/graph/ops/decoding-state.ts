@@ -62,11 +62,34 @@ export function optionalOperands(
 export function withEnds({ name, source }: Shader, endIds: readonly number[]): Shader {
   const line = "fn is_end(token: u32) -> bool { return token == 1u; }";
   if (endIds.length === 1 && endIds[0] === 1) return { name, source };
-  const test = endIds.map((id) => `token == ${id}u`).join(" || ");
+  const test = anyOf(
+    runs(endIds).map(([first, last]) => `(token - ${first}u <= ${last - first}u)`),
+  );
   return {
     name: `${name}-until-${endIds.join("-")}`,
     source: source.replace(line, `fn is_end(token: u32) -> bool { return ${test}; }`),
   };
+}
+
+/** Ids as runs of successive ones, each by its first and its last. */
+function runs(ids: readonly number[]): [first: number, last: number][] {
+  const found: [number, number][] = [];
+  for (const id of ids.toSorted((a, b) => a - b)) {
+    const run = found.at(-1);
+    if (run && id <= run[1] + 1) run[1] = id;
+    else found.push([id, id]);
+  }
+  return found;
+}
+
+/**
+ * Whether any of some conditions holds, as WGSL. All are evaluated and the expression is a balanced tree: a
+ * thousand branches, or a thousand levels, are more than compilers take.
+ */
+function anyOf(conditions: readonly string[]): string {
+  if (conditions.length === 1) return conditions[0];
+  const half = Math.ceil(conditions.length / 2);
+  return `(${anyOf(conditions.slice(0, half))} | ${anyOf(conditions.slice(half))})`;
 }
 
 /** The operands of an op in order: the state, then what it reads, then those of its options. */

@@ -20,7 +20,7 @@ async function decoding(
   rows: number,
   columns: number,
   maxLength: number,
-  { minLength = 0, slots = 1, isBanned = false } = {},
+  { minLength = 0, slots = 1, isBanned = false, endIds = options.endIds } = {},
 ) {
   const shape = [rows / slots, maxLength, slots];
   const state = {
@@ -38,7 +38,7 @@ async function decoding(
   const words = Math.ceil(columns / 32);
   const banned = isBanned ? input("banned", [rows / slots, slots, words], "u32") : undefined;
   const outputs = {
-    ...greedyStep(logits, state, position, { ...options, minLength, banned }),
+    ...greedyStep(logits, state, position, { ...options, endIds, minLength, banned }),
     position: advance(position),
   };
   return await compile(gpu, { outputs });
@@ -90,6 +90,16 @@ for (const [name, gpu] of variants(await testDevice())) {
     const { tokens, finished } = await program.run({ logits }, NAMES);
     assert.equal([...tokens], [0, 0, 0, 2, 3, 4, 0, 0, 0, 0, 0, 0, 5, 6, 1, 0, 0, 0]);
     assert.equal([...finished], [0, 0, 0, 0, 0, 1]);
+  });
+
+  test(`${name}: a thousand tokens may end a sequence, in runs and alone`, async () => {
+    const alone = Array.from({ length: 500 }, (_, i) => 3 * i + 2); // 2, 5, …, 1499
+    const run = Array.from({ length: 500 }, (_, i) => 1600 + i);
+    const columns = 2200;
+    const program = await decoding(gpu, 8, columns, 2, { endIds: [...run, ...alone] });
+    const logits = preferring([2, 3, 1499, 1500, 1599, 1600, 2099, 2100], columns, 5);
+    const { finished } = await program.run({ logits }, NAMES);
+    assert.equal([...finished], [1, 0, 1, 0, 0, 1, 1, 0]);
   });
 
   test(`${name}: the end token is forbidden below the minimum length`, async () => {
