@@ -76,7 +76,7 @@ test("without peers, the same work is compared with the ops of this project alon
   for (const { peer } of contests) assert.is(peer, "unfused ops here");
 });
 
-test("memory grows linearly in one op, and quadratically in many", async () => {
+test.exhaustive("memory grows linearly in one op, and quadratically in many", async () => {
   if (!("GPUDevice" in globalThis)) return; // the census counts nothing under Dawn's bindings
   const told: string[] = [];
   const curves = await attentionMemory(gpu, undefined, (name) => told.push(name), [256, 512]);

@@ -144,7 +144,7 @@ test("a run that was killed, interrupted and extended ends bit for bit as one th
   assert.equal(actual, expected);
 });
 
-test("a run begun with --tune goes on with the kernels it was begun with, whatever the machine chose", async (context) => {
+test.exhaustive("a run begun with --tune goes on with the kernels it was begun with, whatever the machine chose", async (context) => {
   const { directory } = context;
   const cache = `${directory}/cache`;
   const env = { XDG_CACHE_HOME: cache, DENO_DIR: await denoDirectory() };

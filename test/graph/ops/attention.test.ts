@@ -352,8 +352,10 @@ const largest: Case = {
   rate: 0.1,
 };
 
-test("a problem for the largest blocks: result and gradients are the reference's", () =>
-  check(largest, cpu[1]));
+test.exhaustive(
+  "a problem for the largest blocks: result and gradients are the reference's",
+  () => check(largest, cpu[1]),
+);
 
 for (const [variant, gpu] of all) {
   for (const [name, given] of Object.entries(cases)) {
