@@ -113,7 +113,7 @@ async function evaluateModel(
   });
   if (out !== undefined) await makeDirectory(dirname(out));
 
-  const ways = await chosenWays(flags, trained, maxTargetLength);
+  const ways = await chosenWays(flags, trained, settings);
   tellWays(ways, ways.options, trained.config);
   const gpu = await acquire();
   announce(gpu);

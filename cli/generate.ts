@@ -10,7 +10,7 @@ import type { GeneratedSequence } from "../src/generate/search.ts";
 import { type Acquire, acquireGpu, announce } from "../src/platform/adapter.ts";
 import { IncrementalText } from "../src/text/incremental.ts";
 import type { Answering } from "../src/train/evaluate.ts";
-import { defaults } from "../src/train/settings.ts";
+import { defaults, type Recipe, type Settings } from "../src/train/settings.ts";
 import type { WeightStorage } from "../src/train/storage.ts";
 import { checkTrained, placeTrained } from "../src/train/trained-model.ts";
 import { run } from "./frame/command.ts";
@@ -84,7 +84,7 @@ async function generate(
     throw new UserError('there is no text to answer: give one, as in deno task generate "…"');
   }
   const path = model === undefined ? await chosenRun(flags) : undefined;
-  const settings = path ? await readSettings(path) : defaults.t5;
+  const settings: Recipe & Partial<Settings> = path ? await readSettings(path) : defaults.t5;
   const { maxSourceLength, maxTargetLength } = settings;
   const { weightStorage = settings.weightStorage } = flags;
   const trained = checkTrained(
@@ -93,7 +93,7 @@ async function generate(
       : await openModel(model!, await tokenizerChoice(flags), flags.backbone),
   );
   checkTask(trained.config, task);
-  const ways = await chosenWays(flags, trained, maxTargetLength);
+  const ways = await chosenWays(flags, trained, settings);
   const { strategy, outputs } = resolveOptions(ways.options);
   tellWays(ways, ways.options, trained.config);
   if (scores && strategy.kind === "beams") {

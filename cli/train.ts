@@ -168,8 +168,8 @@ async function prepare(
   const file = `${base.location}/config.json`;
   const resolved = resolveSettings(options, base.config, file, tasks, examples);
   const weights = matchModel(base, resolved.config);
-  const ways = waysOf(base, resolved.config);
-  const { maxTargetLength } = resolved.settings;
+  const { maxTargetLength, beamRule } = resolved.settings;
+  const ways = waysOf(base, {}, beamRule);
   const answering = withDefaults(ways.given, ways.defaults, maxTargetLength + 1);
   resolveOptions(answering); // what cannot be is better known now than at the first evaluation
   tellWays(ways, answering, resolved.config);

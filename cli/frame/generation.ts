@@ -17,6 +17,7 @@ import { readBytes } from "../../src/platform/files.ts";
 import type { Tokenizer } from "../../src/text/tokenizer.ts";
 import type { AnswerWays } from "../../src/train/evaluate.ts";
 import { generationDefaults, waysOf } from "../../src/train/model-generation.ts";
+import type { Settings } from "../../src/train/settings.ts";
 import type { TrainedModel } from "../../src/train/trained-model.ts";
 import { numeric, positiveInteger, positiveNumber, valued, wholeNumber } from "./config.ts";
 
@@ -131,8 +132,8 @@ export function withSearch(command: Command): Command {
   command.addOption(
     new Option(
       "--beam-rule <rule>",
-      "beams by the rules of transformers today, or of the reference (default: reference for " +
-        "models of its kind; docs/generation.md)",
+      "beams by the rules of transformers today, or of the reference (default: the run's, or " +
+        "reference for models that its code saved; docs/generation.md)",
     ).choices(["transformers", "reference"]),
   );
   command.option(
@@ -241,13 +242,13 @@ export function givenOptions(
 /**
  * How a model is to answer: as flags say, else as its files do.
  *
- * @param maxTargetLength longest answer in ids, where nothing says otherwise
+ * @param limits of the run, where nothing says otherwise: the longest answer in ids, whose rules beams go by
  * @throws {UserError} for what cannot be, or would have no effect
  */
 export async function chosenWays(
   flags: GenerationFlags,
-  { files, config }: Pick<TrainedModel, "files" | "config">,
-  maxTargetLength: number,
+  { files }: Pick<TrainedModel, "files">,
+  { maxTargetLength, beamRule }: Pick<Settings, "maxTargetLength"> & Partial<Settings>,
 ): Promise<AnswerWays & { readonly options: GenerationOptions }> {
   const { minLength, maxLength = maxTargetLength } = flags;
   if (minLength !== undefined && minLength > maxLength) {
@@ -257,7 +258,7 @@ export async function chosenWays(
   }
   const defaults = await readDefaults(flags.generationConfig, files);
   const given = givenOptions(flags, files.tokenizer, defaults?.isSampled);
-  const ways = waysOf(files, config, given, defaults);
+  const ways = waysOf(files, given, beamRule, defaults);
   const options = withDefaults(ways.given, ways.defaults, maxTargetLength + 1);
   return { ...ways, options };
 }

@@ -106,7 +106,7 @@ const rules: readonly Rule[] = [
     about: "scores on the test split",
   },
   {
-    settings: ["evalTasks", "evalBatchSize", "beams", "maxAnswerLength"],
+    settings: ["evalTasks", "evalBatchSize", "beams", "beamRule", "maxAnswerLength"],
     counts: isScored,
     about: "scores, and nothing is scored",
   },

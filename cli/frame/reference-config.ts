@@ -58,7 +58,7 @@ export function readReferenceConfig(values: object, file: string): ReferenceConf
         suggestion(name, known),
     );
   }
-  let options: Translation = {};
+  let options: Translation = { beamRule: "reference" };
   const warnings: string[] = [];
   for (const field of referenceFields) {
     const given = said.get(field.name) ?? undefined;

@@ -296,6 +296,13 @@ export function withSettings(command: Command): Command {
       help("of the search for answers; 1: greedy; 0: each task's own number", "beams"),
       wholeNumber,
     )
+    .addOption(
+      new Option(
+        "--beam-rule <rule>",
+        "beams by the rules of transformers today, or of the reference (default: reference for " +
+          "models that its code saved, and with its configurations)",
+      ).choices(["transformers", "reference"]),
+    )
     .option(
       "--final-splits <names>",
       "scored at the end: validation, test, both by commas, or none (default: test)",

@@ -1,6 +1,5 @@
 /** How a model's files have it generate, and whose beam search it is made for. */
 
-import { isAdapted, type ModelConfig } from "../../models/config.ts";
 import {
   type GenerationDefaults,
   type GivenOptions,
@@ -33,24 +32,27 @@ export function generationDefaults(
  * Who has a say in how a model answers.
  *
  * @param given what was asked for
+ * @param rule whose rules beams go by, where that was not asked for; the model's, unless told
  * @param defaults what the model's files say, unless others are to have a say, or none
  */
 export function waysOf(
   files: Pick<ModelFiles, "location" | "config" | "generationConfig">,
-  config: ModelConfig,
   given: GivenOptions = {},
+  rule: BeamRule = beamRuleOf(files.config),
   defaults: GenerationDefaults | null = generationDefaults(files),
 ): AnswerWays {
   // Never to stop early is a rule that the reference does not have.
   const isNever = (given.earlyStopping ?? defaults?.options.earlyStopping) === "never";
-  const beamRule = isNever ? "transformers" : beamRuleOf(config, files.config.architectures);
+  const beamRule = isNever ? "transformers" : rule;
   return { given: { beamRule, ...given }, ...defaults && { defaults } };
 }
 
-/** Whose rules beams go by: the reference's for models of its kind, with or without adapters. */
-function beamRuleOf(config: ModelConfig, architectures: unknown): BeamRule {
+/**
+ * Whose rules beams go by: the reference's for what its code has saved, which names its model.
+ *
+ * @param config the model's parsed `config.json`
+ */
+export function beamRuleOf({ architectures }: Readonly<Record<string, unknown>>): BeamRule {
   const names: unknown[] = [architectures].flat();
-  return isAdapted(config) || names.includes("T5ForConditionalGenerationWithAdapter")
-    ? "reference"
-    : "transformers";
+  return names.includes("T5ForConditionalGenerationWithAdapter") ? "reference" : "transformers";
 }

@@ -73,10 +73,10 @@ export class Run {
     batches: TrainingBatches | undefined,
   ) {
     const { settings, config, base } = parts;
-    const { evalBatchSize, maxSourceLength, maxTargetLength } = settings;
+    const { evalBatchSize, maxSourceLength, maxTargetLength, beamRule } = settings;
     this.trainer = new Trainer(config, parameters, settings, (index) => batches!.batch(index));
     const limits = { batchSize: evalBatchSize, maxSourceLength, maxTargetLength };
-    const ways = waysOf(base, config);
+    const ways = waysOf(base, {}, beamRule);
     this.#model = createAnswering(config, parameters, base.tokenizer, limits, ways);
   }
 

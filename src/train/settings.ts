@@ -10,6 +10,8 @@ import { isTrainable, parameterInventory, type TrainablePart } from "../../model
 import type { LocatedTask } from "../data/own/load.ts";
 import { withSubtasks } from "../data/tasks.ts";
 import { UserError } from "../errors.ts";
+import type { BeamRule } from "../graph/ops/beam-step.ts";
+import { beamRuleOf } from "./model-generation.ts";
 import type { TokenizerRule } from "../text/tokenizer-files.ts";
 import type { WeightStorage } from "./storage.ts";
 import { learningRates, optimizerDefaults, type OptimizerSettings } from "./optimizer-settings.ts";
@@ -99,6 +101,8 @@ export interface Settings extends Required<Recipe>, AdapterSettings {
   readonly evalBatchSize: number;
   /** Ids that an answer may have, end of sequence included; 0 for as many as the task has. */
   readonly maxAnswerLength: number;
+  /** Whose rules beams go by; the model's unless told. */
+  readonly beamRule: BeamRule;
   /** Training begins from random weights instead of the model's. */
   readonly randomWeights: boolean;
   /** Which parts of the model change. */
@@ -198,6 +202,7 @@ export const defaults: Readonly<Record<"miniature" | "t5", Recipe & AdapterSetti
 /** What runs did before there was a setting for it: their files do not say it. */
 export const formerly = {
   accumulateMean: "batches",
+  beamRule: "reference",
 } as const satisfies Partial<Settings>;
 
 /**
@@ -260,6 +265,7 @@ export function resolveSettings(
     randomWeights: options.randomWeights ?? false,
     evalBatchSize: options.evalBatchSize ?? recipe.batchSize,
     maxAnswerLength: options.maxAnswerLength ?? 0,
+    beamRule: options.beamRule ?? beamRuleOf(json),
     ...recipe,
     steps,
     evalEvery: period(recipe.evalEvery),

@@ -50,6 +50,6 @@ export async function placeTrained(
     parameters,
     files.tokenizer,
     limits,
-    ways ?? waysOf(files, config),
+    ways ?? waysOf(files),
   );
 }

@@ -2,7 +2,6 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { parseConfig } from "../../models/config.ts";
 import { UserError } from "../../src/errors.ts";
 import { waysOf } from "../../src/train/model-generation.ts";
 import { tinyConfig } from "./tiny-model.ts";
@@ -12,7 +11,8 @@ const test = suite("how a model answers");
 function ways(
   fields: Record<string, unknown>,
   generation?: unknown,
-  given: Parameters<typeof waysOf>[2] = {},
+  given: Parameters<typeof waysOf>[1] = {},
+  rule?: Parameters<typeof waysOf>[2],
 ) {
   const config = { ...tinyConfig, ...fields };
   const text = typeof generation === "string" ? generation : JSON.stringify(generation);
@@ -21,20 +21,20 @@ function ways(
     config,
     ...generation !== undefined && { generationConfig: new TextEncoder().encode(text) },
   };
-  return waysOf(files, parseConfig(config, "config.json"), given);
+  return waysOf(files, given, rule);
 }
 
-test("the reference's models go by its rules, others by those of today, all by a flag", () => {
+test("the reference's models go by its rules, others by those of today, all by a flag or as a run was told", () => {
   const rule = (...args: Parameters<typeof ways>) => ways(...args).given.beamRule;
   assert.is(rule({}), "transformers");
   assert.is(rule({ architectures: ["T5ForConditionalGeneration"] }), "transformers");
   assert.is(rule({ architectures: ["T5ForConditionalGenerationWithAdapter"] }), "reference");
-  assert.is(rule({ decoder_adapter: "generated" }), "reference");
-  assert.is(
-    rule({ decoder_adapter: "generated" }, {}, { beamRule: "transformers" }),
-    "transformers",
-  );
-  assert.is(rule({ decoder_adapter: "generated" }, { early_stopping: "never" }), "transformers");
+  assert.is(rule({ architectures: ["HyperdecoderForConditionalGeneration"] }), "transformers");
+  const theirs = { architectures: ["T5ForConditionalGenerationWithAdapter"] };
+  assert.is(rule(theirs, {}, {}, "transformers"), "transformers");
+  assert.is(rule(theirs, {}, { beamRule: "transformers" }, "reference"), "transformers");
+  assert.is(rule({}, {}, {}, "reference"), "reference");
+  assert.is(rule(theirs, { early_stopping: "never" }), "transformers");
 });
 
 test("generation_config.json is read, in its place config.json, and named", () => {

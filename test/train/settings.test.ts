@@ -37,6 +37,15 @@ test("a model that has adapters keeps them, unless a flag says otherwise", () =>
   assert.equal(adapters({ decoderAdapter: "generated" }, fields), ["none", "generated", 7]);
 });
 
+test("a run keeps whose rules its beams go by: its model's, unless told", () => {
+  const theirs = { architectures: ["T5ForConditionalGenerationWithAdapter"] };
+  const rule = (...args: Parameters<typeof resolve>) => resolve(...args).settings.beamRule;
+  assert.is(rule({ decoderAdapter: "generated" }), "transformers");
+  assert.is(rule({}, theirs), "reference");
+  assert.is(rule({ beamRule: "transformers" }, theirs), "transformers");
+  assert.is(rule({ beamRule: "reference" }), "reference");
+});
+
 test("full training of a plain model adds no adapters", () => {
   assert.equal(adapters({ train: ["all"] }).slice(0, 2), ["none", "none"]);
 });

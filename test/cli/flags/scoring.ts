@@ -66,7 +66,7 @@ export const generation: Trials = {
   base: answering("adapted"),
   trials: {
     ...searchTrials(answering("adapted"), answering),
-    "--beam-rule": { args: "--beam-rule transformers", beside: "--beams 3" },
+    "--beam-rule": { args: "--beam-rule reference", beside: "--beams 3" },
     "--run": { args: "--run @/run", base: '"word 3"' },
     "--which": { args: "--which latest", base: '"word 3" --run @/run' },
     "--backbone": { args: "--backbone @/other", base: '"word 3" --run @/run', seen: "refusal" },

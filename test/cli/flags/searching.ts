@@ -29,7 +29,7 @@ export function searchTrials(
       base: other("ending"),
       beside: `${beams} --length-penalty 3 --max-length 30`,
     },
-    "--beam-rule": { args: "--beam-rule transformers", base: other("ending"), beside: beams },
+    "--beam-rule": { args: "--beam-rule reference", base: other("ending"), beside: beams },
     "--renormalize-logits": {
       args: "--renormalize-logits",
       base,

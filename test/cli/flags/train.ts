@@ -105,6 +105,7 @@ export const train: Trials = {
     "--eval-batch-size": { args: "--eval-batch-size 1", beside: scored, seen: "work" },
     "--max-answer-length": { args: "--max-answer-length 1", beside: scored, seen: "work" },
     "--beams": { args: "--beams 2", beside: scored, seen: "work" },
+    "--beam-rule": { unseen: "scores of so few answers are the same by either rule" },
     "--final-splits": { args: "--final-splits validation,test" },
     "--load-best": {
       args: "--load-best",

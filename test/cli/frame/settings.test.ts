@@ -119,7 +119,7 @@ test("every boolean that a file may hold can be switched on and off by a flag", 
 test("what an old run's file does not say is as it was then", async () => {
   const run = await Deno.makeTempDir();
   await Deno.writeTextFile(`${run}/config.json`, JSON.stringify(oldRun));
-  const settings = { ...oldRun, accumulateMean: "batches" };
+  const settings = { ...oldRun, accumulateMean: "batches", beamRule: "reference" };
   assert.equal(await readSettings(run), settings);
   // Also where the file is made to begin another run.
   const { config: _, ...again } = await parsed("--config", `${run}/config.json`);
