@@ -43,6 +43,7 @@ import {
   split,
   tokenAt,
 } from "../../src/graph/ops/mod.ts";
+import { activate, activationGate } from "../../src/graph/ops/activation.ts";
 import { adafactor } from "../../src/graph/ops/adafactor.ts";
 import { planAdafactor } from "../../src/graph/ops/adafactor-plan.ts";
 import { record } from "../../src/graph/ops/record.ts";
@@ -331,6 +332,9 @@ function otherRaces(seen: Gpu): string[] {
         const gate = input("gate", [3, 2 * columns]);
         return gradients(contraction(geluGate(gate), input("dy", [3, columns])), [gate])[0]!;
       }),
+      activate(x, "gelu"),
+      gradients(contraction(activate(x, "gelu"), input("dx", [3, 5])), [x])[0]!,
+      gradients(contraction(activationGate(tall, "silu"), input("ds", [2, 40, 2])), [tall])[0]!,
       // Of a norm whose layer is frozen.
       frozen,
       gradients(contraction(frozen, input("df", [5, 12])), [normed])[0]!,
