@@ -8,6 +8,7 @@ import { linearGrid } from "../dispatch.ts";
 import { withLanes } from "../lanes.ts";
 import { apply, type Op, sameShape, ShapeError, size, type Tensor } from "../tensor.ts";
 import { withEnds } from "./decoding-state.ts";
+import { optionalInputs, type OptionalNames, optionalOperands } from "./optional.ts";
 
 /** How scores come of logits. */
 export interface AdjustedScoresOptions {
@@ -44,23 +45,25 @@ export function adjustedScores(
   position: Tensor,
   { penalty, sourcePenalty, growth, ...attributes }: AdjustedScoresOptions,
 ): Tensor {
-  const optional = { seen: penalty?.seen, source_seen: sourcePenalty?.seen, growth };
-  const given = Object.entries(optional).filter(([, tensor]) => tensor !== undefined);
-  return apply(adjustedScoresOp, [logits, position, ...given.map(([, tensor]) => tensor!)], {
+  const { tensors, optional } = optionalInputs({
+    seen: penalty?.seen,
+    source_seen: sourcePenalty?.seen,
+    growth,
+  });
+  return apply(adjustedScoresOp, [logits, position, ...tensors], {
     ...attributes,
     penalty: penalty?.by ?? 1,
     sourcePenalty: sourcePenalty?.by ?? 1,
-    optional: given.map(([name]) => name as Optional),
+    optional,
   });
 }
 
-type Optional = "seen" | "source_seen" | "growth";
-
-interface Attributes extends Omit<AdjustedScoresOptions, "penalty" | "sourcePenalty" | "growth"> {
+interface Attributes
+  extends
+    Omit<AdjustedScoresOptions, "penalty" | "sourcePenalty" | "growth">,
+    OptionalNames<"seen" | "source_seen" | "growth"> {
   readonly penalty: number;
   readonly sourcePenalty: number;
-  /** What the operands after the first two are. */
-  readonly optional: readonly Optional[];
 }
 
 const adjustedScoresOp: Op<Attributes> = {
@@ -68,7 +71,7 @@ const adjustedScoresOp: Op<Attributes> = {
   shape(inputs, attributes) {
     const [logits, position] = inputs;
     const { slots, maxLength } = attributes;
-    const { seen, source_seen, growth } = optionalOf(inputs, attributes);
+    const { seen, source_seen, growth } = optionalOperands(inputs, attributes);
     const fail = (message: string): never => {
       throw new ShapeError("adjusted scores", message, inputs);
     };
@@ -92,7 +95,7 @@ const adjustedScoresOp: Op<Attributes> = {
     const [logits, position] = inputs;
     const [rows, columns] = logits.shape;
     const { endIds, slots, maxLength } = attributes;
-    const operands = optionalOf(inputs, attributes);
+    const operands = optionalOperands(inputs, attributes);
     return [{
       shader: withEnds(withLanes({ name: "adjusted-scores", source }, gpu), endIds),
       constants: {
@@ -118,11 +121,3 @@ const adjustedScoresOp: Op<Attributes> = {
     }];
   },
 };
-
-/** The operands after the first two, by what they are. */
-function optionalOf(
-  inputs: readonly Tensor[],
-  { optional }: Attributes,
-): Partial<Record<Optional, Tensor>> {
-  return Object.fromEntries(optional.map((name, i) => [name, inputs[2 + i]]));
-}

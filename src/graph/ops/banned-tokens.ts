@@ -7,6 +7,7 @@
 import source from "../../../shaders/banned-tokens.wgsl" with { type: "text" };
 import { elementGrid, linearGrid } from "../dispatch.ts";
 import { apply, type Op, sameShape, ShapeError, size, type Tensor } from "../tensor.ts";
+import { optionalInputs, type OptionalNames, optionalOperands } from "./optional.ts";
 
 /** What is banned. */
 export interface BannedTokensOptions {
@@ -48,35 +49,35 @@ export function bannedTokens(
   options: BannedTokensOptions,
 ): Tensor {
   const { vocabulary, size = 0, ancestors, ofSource, sequences, always } = options;
-  const optional = { ancestors, planes: always?.planes, source: ofSource?.tokens, sequences };
-  const given = Object.entries(optional).filter(([, tensor]) => tensor !== undefined);
-  return apply(bannedTokensOp, [tokens, position, ...given.map(([, tensor]) => tensor!)], {
+  const { tensors, optional } = optionalInputs({
+    ancestors,
+    planes: always?.planes,
+    source: ofSource?.tokens,
+    sequences,
+  });
+  return apply(bannedTokensOp, [tokens, position, ...tensors], {
     vocabulary,
     size,
     sourceSize: ofSource?.size ?? 0,
     isFirstFixed: always?.isFirstFixed ?? false,
     isLastFixed: always?.isLastFixed ?? false,
-    optional: given.map(([name]) => name as keyof typeof optional),
+    optional,
   });
 }
 
-type Optional = "ancestors" | "planes" | "source" | "sequences";
-
-interface Attributes {
+interface Attributes extends OptionalNames<"ancestors" | "planes" | "source" | "sequences"> {
   readonly vocabulary: number;
   readonly size: number;
   readonly sourceSize: number;
   readonly isFirstFixed: boolean;
   readonly isLastFixed: boolean;
-  /** What the operands after the first two are. */
-  readonly optional: readonly Optional[];
 }
 
 const bannedTokensOp: Op<Attributes> = {
   name: "banned tokens",
   shape(inputs, attributes) {
     const [tokens, position] = inputs;
-    const { ancestors, planes, source, sequences } = optionalOf(inputs, attributes);
+    const { ancestors, planes, source, sequences } = optionalOperands(inputs, attributes);
     const [batch, length, slots] = tokens.shape;
     const words = Math.ceil(attributes.vocabulary / 32);
     const fail = (message: string): never => {
@@ -103,7 +104,7 @@ const bannedTokensOp: Op<Attributes> = {
   },
   kernel({ inputs, outputs: [banned], attributes }) {
     const [tokens, position] = inputs;
-    const { ancestors, planes, source: from, sequences } = optionalOf(inputs, attributes);
+    const { ancestors, planes, source: from, sequences } = optionalOperands(inputs, attributes);
     const [batch, length, slots] = tokens.shape;
     const shader = { name: "banned-tokens", source };
     const [count, width] = sequences?.shape ?? [0, 0];
@@ -142,11 +143,3 @@ const bannedTokensOp: Op<Attributes> = {
     ];
   },
 };
-
-/** The operands after the first two, by what they are. */
-function optionalOf(
-  inputs: readonly Tensor[],
-  { optional }: Attributes,
-): Partial<Record<Optional, Tensor>> {
-  return Object.fromEntries(optional.map((name, i) => [name, inputs[2 + i]]));
-}

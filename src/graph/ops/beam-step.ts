@@ -23,12 +23,11 @@ import {
   checkBanned,
   checkScores,
   type DecodingAttributes,
-  decodingAttributes,
+  decodingOperands,
   type DecodingOptions,
-  optionalInputs,
-  optionalOperands,
   withEnds,
 } from "./decoding-state.ts";
+import { optionalOperands } from "./optional.ts";
 
 /** Most beams that a search may have: the shaders keep their book in a workgroup's memory. */
 export const MOST_BEAMS = 1000;
@@ -110,8 +109,8 @@ export function beamStep(
   options: BeamStepOptions,
 ): BeamState {
   const state = [tokens, parents, sums, ancestors, hypotheses];
-  const inputs = [...state, logits, position, divisors, ...optionalInputs(options)];
-  const outputs = applyAll(beamStepOp, inputs, decodingAttributes(options));
+  const { inputs, attributes } = decodingOperands([...state, logits, position, divisors], options);
+  const outputs = applyAll(beamStepOp, inputs, attributes);
   return {
     tokens: outputs[0],
     parents: outputs[1],
@@ -150,15 +149,16 @@ const beamStepOp: Op<DecodingAttributes<BeamStepOptions>> = {
     }
     if (position.dtype !== "u32" || size(position.shape) !== 1) fail("position must be u32 [1]");
     if (!isOf(divisors, "f32", maxLength + 1)) fail("divisors must be f32 [maxLength + 1]");
-    const { banned, scores } = optionalOperands(inputs.slice(8), attributes);
+    const { banned, scores } = optionalOperands(inputs, attributes);
     checkBanned("beam step", inputs, banned, [batch, beams, logits.shape[1]]);
     checkScores("beam step", inputs, scores, logits);
     return inputs.slice(0, 5).map(({ shape, dtype }) => ({ shape, dtype }));
   },
   kernel({ inputs, outputs, attributes }, gpu) {
     const [tokens, parents, sums, ancestors, hypotheses] = outputs;
-    const [, , , , , logits, position, divisors, ...others] = inputs;
-    const { endIds, padId, minLength, isBanned, isScored } = attributes;
+    const [, , , , , logits, position, divisors] = inputs;
+    const { endIds, padId, minLength } = attributes;
+    const operands = optionalOperands(inputs, attributes);
     const [batch, maxLength, beams] = tokens.shape;
     const [rows, columns] = logits.shape;
     // Enough for K beams, should all end tokens of all beams be among them.
@@ -173,12 +173,12 @@ const beamStepOp: Op<DecodingAttributes<BeamStepOptions>> = {
           { CANDIDATES: count, LISTED: Math.min(LISTED, count) },
         ),
         constants: {
-          has_banned: Number(isBanned),
-          has_scores: Number(isScored),
+          has_banned: Number("banned" in operands),
+          has_scores: Number("scores" in operands),
           is_renormalised: Number(attributes.isRenormalised),
         },
         uniforms: { rows, columns, min_length: minLength },
-        bindings: { logits, position, ...optionalOperands(others, attributes), candidates },
+        bindings: { logits, position, ...operands, candidates },
         workgroups: linearGrid(rows, 1),
         flops: 4 * rows * columns,
       },

@@ -4,6 +4,7 @@
  */
 
 import { sameShape, type Shader, ShapeError, size, type Tensor } from "../tensor.ts";
+import { optionalInputs, type OptionalNames } from "./optional.ts";
 
 /** What a decoding has come to, for K sequences of each of B rows; all are variables. */
 export interface DecodingState {
@@ -34,28 +35,16 @@ export interface DecodingOptions {
 /** What an op knows beside its operands: the options, with which of the operands among them there are. */
 export type DecodingAttributes<Options extends DecodingOptions> =
   & Omit<Options, "banned" | "scores">
-  & { readonly isBanned: boolean; readonly isScored: boolean };
+  & OptionalNames<"banned" | "scores">;
 
-/** Takes the operands out of an op's options. */
-export function decodingAttributes<Options extends DecodingOptions>(
+/** The operands of an op that chooses, `reads` and then those of its options, and its attributes. */
+export function decodingOperands<Options extends DecodingOptions>(
+  reads: readonly Tensor[],
   options: Options,
-): DecodingAttributes<Options> {
+): { readonly inputs: Tensor[]; readonly attributes: DecodingAttributes<Options> } {
   const { banned, scores, ...attributes } = options;
-  return { ...attributes, isBanned: banned !== undefined, isScored: scores !== undefined };
-}
-
-/** The operands that options have. */
-export function optionalInputs({ banned, scores }: DecodingOptions): Tensor[] {
-  return [banned, scores].filter((tensor) => tensor !== undefined);
-}
-
-/** What `optionalInputs` put behind an op's other operands. */
-export function optionalOperands(
-  operands: readonly Tensor[],
-  { isBanned, isScored }: { readonly isBanned: boolean; readonly isScored: boolean },
-): { readonly banned?: Tensor; readonly scores?: Tensor } {
-  const [banned, scores] = isBanned ? operands : [undefined, ...operands];
-  return { ...isBanned && { banned: banned! }, ...isScored && { scores: scores! } };
+  const { tensors, optional } = optionalInputs({ banned, scores });
+  return { inputs: [...reads, ...tensors], attributes: { ...attributes, optional } };
 }
 
 /** The shader that knows which tokens end a sequence. */
@@ -90,15 +79,6 @@ function anyOf(conditions: readonly string[]): string {
   if (conditions.length === 1) return conditions[0];
   const half = Math.ceil(conditions.length / 2);
   return `(${anyOf(conditions.slice(0, half))} | ${anyOf(conditions.slice(half))})`;
-}
-
-/** The operands of an op in order: the state, then what it reads, then those of its options. */
-export function decodingInputs(
-  { finished, tokens, logProbabilities }: DecodingState,
-  reads: readonly Tensor[],
-  options: DecodingOptions,
-): Tensor[] {
-  return [finished, tokens, logProbabilities, ...reads, ...optionalInputs(options)];
 }
 
 /**

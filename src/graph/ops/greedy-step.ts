@@ -9,14 +9,13 @@ import { withLanes } from "../lanes.ts";
 import { applyAll, type Op, type Tensor } from "../tensor.ts";
 import {
   type DecodingAttributes,
-  decodingAttributes,
-  decodingInputs,
+  decodingOperands,
   type DecodingOptions,
   decodingShape,
   type DecodingState,
-  optionalOperands,
   withEnds,
 } from "./decoding-state.ts";
+import { optionalOperands } from "./optional.ts";
 
 /**
  * Chooses each sequence's next token, that of the highest score (the lowest on ties), and writes it, with its
@@ -32,8 +31,10 @@ export function greedyStep(
   position: Tensor,
   options: DecodingOptions,
 ): DecodingState {
-  const inputs = decodingInputs(state, [logits, position], options);
-  const outputs = applyAll(greedyStepOp, inputs, decodingAttributes(options));
+  const { finished, tokens, logProbabilities } = state;
+  const reads = [finished, tokens, logProbabilities, logits, position];
+  const { inputs, attributes } = decodingOperands(reads, options);
+  const outputs = applyAll(greedyStepOp, inputs, attributes);
   return { finished: outputs[0], tokens: outputs[1], logProbabilities: outputs[2] };
 }
 
@@ -41,15 +42,19 @@ const greedyStepOp: Op<DecodingAttributes<DecodingOptions>> = {
   name: "greedy step",
   inPlace: [0, 1, 2],
   shape: (inputs, attributes) =>
-    decodingShape("greedy step", inputs, optionalOperands(inputs.slice(5), attributes)),
+    decodingShape("greedy step", inputs, optionalOperands(inputs, attributes)),
   kernel({ inputs, outputs: [finished, tokens, logProbabilities], attributes }, gpu) {
-    const [, , , logits, position, ...others] = inputs;
-    const { endIds, padId, minLength, isBanned, isScored } = attributes;
+    const [, , , logits, position] = inputs;
+    const { endIds, padId, minLength } = attributes;
+    const operands = optionalOperands(inputs, attributes);
     const [rows, columns] = logits.shape;
     const [, maxLength, slots] = tokens.shape;
     return [{
       shader: withEnds(withLanes({ name: "greedy-step", source }, gpu), endIds),
-      constants: { has_banned: Number(isBanned), has_scores: Number(isScored) },
+      constants: {
+        has_banned: Number("banned" in operands),
+        has_scores: Number("scores" in operands),
+      },
       uniforms: {
         rows,
         columns,
@@ -61,7 +66,7 @@ const greedyStepOp: Op<DecodingAttributes<DecodingOptions>> = {
       bindings: {
         logits,
         position,
-        ...optionalOperands(others, attributes),
+        ...operands,
         finished,
         tokens,
         log_probabilities: logProbabilities,

@@ -9,14 +9,13 @@ import { withLanes } from "../lanes.ts";
 import { applyAll, type Op, sameShape, ShapeError, type Tensor } from "../tensor.ts";
 import {
   type DecodingAttributes,
-  decodingAttributes,
-  decodingInputs,
+  decodingOperands,
   type DecodingOptions,
   decodingShape,
   type DecodingState,
-  optionalOperands,
   withEnds,
 } from "./decoding-state.ts";
+import { optionalOperands } from "./optional.ts";
 
 /** What tokens are drawn from. */
 export interface SampleStepOptions extends DecodingOptions {
@@ -45,8 +44,10 @@ export function sampleStep(
   random: Tensor,
   options: SampleStepOptions,
 ): DecodingState {
-  const inputs = decodingInputs(state, [logits, position, random], options);
-  const outputs = applyAll(sampleStepOp, inputs, decodingAttributes(options));
+  const { finished, tokens, logProbabilities } = state;
+  const reads = [finished, tokens, logProbabilities, logits, position, random];
+  const { inputs, attributes } = decodingOperands(reads, options);
+  const outputs = applyAll(sampleStepOp, inputs, attributes);
   return { finished: outputs[0], tokens: outputs[1], logProbabilities: outputs[2] };
 }
 
@@ -54,21 +55,25 @@ const sampleStepOp: Op<DecodingAttributes<SampleStepOptions>> = {
   name: "sample step",
   inPlace: [0, 1, 2],
   shape(inputs, attributes) {
-    const [, tokens, , , , random, ...others] = inputs;
-    const types = decodingShape("sample step", inputs, optionalOperands(others, attributes));
+    const [, tokens, , , , random] = inputs;
+    const types = decodingShape("sample step", inputs, optionalOperands(inputs, attributes));
     if (random.dtype !== "u32" || !sameShape(random.shape, [2 + tokens.shape[0]])) {
       throw new ShapeError("sample step", "random must be u32 [2 + batch]", inputs);
     }
     return types;
   },
   kernel({ inputs, outputs: [finished, tokens, logProbabilities], attributes }, gpu) {
-    const [, , , logits, position, random, ...others] = inputs;
-    const { endIds, padId, minLength, isBanned, isScored, topK, topP, temperature } = attributes;
+    const [, , , logits, position, random] = inputs;
+    const { endIds, padId, minLength, topK, topP, temperature } = attributes;
+    const operands = optionalOperands(inputs, attributes);
     const [rows, columns] = logits.shape;
     const [, maxLength, slots] = tokens.shape;
     return [{
       shader: withEnds(withLanes({ name: "sample-step", source }, gpu), endIds),
-      constants: { has_banned: Number(isBanned), has_scores: Number(isScored) },
+      constants: {
+        has_banned: Number("banned" in operands),
+        has_scores: Number("scores" in operands),
+      },
       uniforms: {
         rows,
         columns,
@@ -84,7 +89,7 @@ const sampleStepOp: Op<DecodingAttributes<SampleStepOptions>> = {
         logits,
         position,
         random,
-        ...optionalOperands(others, attributes),
+        ...operands,
         finished,
         tokens,
         log_probabilities: logProbabilities,
