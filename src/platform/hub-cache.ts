@@ -6,7 +6,8 @@
  */
 
 import { download, type RemoteFile, type SendRequest } from "./download.ts";
-import { exists, explain, makeDirectory, remove } from "./files.ts";
+import { exists, explain, makeDirectory, parent, readText, remove, writeAtomic } from "./files.ts";
+import { COMMIT } from "./hub-client.ts";
 
 /** How far a download is. */
 export interface DownloadProgress {
@@ -34,6 +35,21 @@ export function isOffline(): boolean {
 export async function cachedRepository(type: "model" | "dataset", name: string): Promise<string> {
   const { getHFHubCachePath, getRepoFolderName } = await import("@huggingface/hub");
   return `${getHFHubCachePath()}/${getRepoFolderName({ type, name })}`;
+}
+
+/** The commit that a revision is, as far as is known here. */
+export async function storedCommit(root: string, revision: string): Promise<string | undefined> {
+  if (COMMIT.test(revision)) return revision;
+  const reference = `${root}/refs/${revision}`;
+  return await exists(reference) ? (await readText(reference)).trim() : undefined;
+}
+
+/** Keeps which commit a branch or tag is. */
+export async function storeCommit(root: string, revision: string, commit: string): Promise<void> {
+  if (COMMIT.test(revision)) return;
+  const reference = `${root}/refs/${revision}`;
+  await makeDirectory(parent(reference));
+  await writeAtomic(reference, commit);
 }
 
 /**
@@ -76,7 +92,7 @@ export async function fetchFiles(
 async function place(blob: string, snapshot: string, path: string): Promise<void> {
   const name = `${snapshot}/${path}`;
   const up = "../".repeat(path.split("/").length + 1);
-  await makeDirectory(name.slice(0, name.lastIndexOf("/")));
+  await makeDirectory(parent(name));
   await explain("write", name, async () => {
     await Deno.remove(name).catch(() => {});
     try {

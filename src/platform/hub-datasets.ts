@@ -10,16 +10,15 @@ import { UserError } from "../errors.ts";
 import { isJsonObject, parseJsonObject } from "../io/json.ts";
 import { cacheRoot } from "./cache.ts";
 import { type RemoteFile, Unanswered } from "./download.ts";
+import { exists, listDirectory, makeDirectory, parent, readBytes, writeAtomic } from "./files.ts";
 import {
-  exists,
-  listDirectory,
-  makeDirectory,
-  parent,
-  readBytes,
-  readText,
-  writeAtomic,
-} from "./files.ts";
-import { cachedRepository, type DownloadWatcher, fetchFiles, isOffline } from "./hub-cache.ts";
+  cachedRepository,
+  type DownloadWatcher,
+  fetchFiles,
+  isOffline,
+  storeCommit,
+  storedCommit,
+} from "./hub-cache.ts";
 import { COMMIT, connect, type HubId, type Listing, NoRevision } from "./hub-client.ts";
 
 /** The branch on which the hub keeps what it has made Parquet of. */
@@ -89,12 +88,7 @@ async function list(
   signal?: AbortSignal,
 ): Promise<Listing | undefined> {
   const root = await cachedRepository("dataset", name);
-  const reference = `${root}/refs/${revision}`;
-  const commit = COMMIT.test(revision)
-    ? revision
-    : await exists(reference)
-    ? (await readText(reference)).trim()
-    : undefined;
+  const commit = await storedCommit(root, revision);
   const known = commit === undefined ? undefined : await readListing(name, commit, root);
   if (known && (isOffline() || COMMIT.test(revision))) return known;
   if (isOffline() && revision === CONVERTED) return undefined;
@@ -103,10 +97,7 @@ async function list(
   try {
     const listing = await (await connect(id, signal)).list();
     await keepListing(name, listing);
-    if (!COMMIT.test(revision)) {
-      await makeDirectory(parent(reference));
-      await writeAtomic(reference, listing.commit);
-    }
+    await storeCommit(root, revision, listing.commit);
     return listing;
   } catch (error) {
     if (error instanceof NoRevision && revision === CONVERTED) return undefined;

@@ -12,13 +12,15 @@
 import { UserError } from "../errors.ts";
 import { isJsonObject, parseJsonObject } from "../io/json.ts";
 import { Unanswered } from "./download.ts";
-import { exists, makeDirectory, parent, readBytes, readText, writeAtomic } from "./files.ts";
+import { exists, parent, readBytes } from "./files.ts";
 import {
   cachedRepository,
   type DownloadProgress,
   type DownloadWatcher,
   fetchFiles,
   isOffline,
+  storeCommit,
+  storedCommit,
 } from "./hub-cache.ts";
 import { COMMIT, connect, type HubClient, type HubId, type Listing } from "./hub-client.ts";
 
@@ -86,12 +88,8 @@ export async function openHubModel(id: string, options: HubOptions = {}): Promis
     return cached;
   }
   const snapshot = await fetchSnapshot(parsed, listing, root, client, options);
-  const reference = `${root}/refs/${revision}`;
-  const isWhole = !options.tokenizerOnly || !await exists(reference);
-  if (!COMMIT.test(revision) && isWhole) {
-    await makeDirectory(reference.slice(0, reference.lastIndexOf("/")));
-    await writeAtomic(reference, listing.commit);
-  }
+  const isWhole = !options.tokenizerOnly || !await storedCommit(root, revision);
+  if (isWhole) await storeCommit(root, revision, listing.commit);
   return snapshot;
 }
 
@@ -112,10 +110,7 @@ async function cachedSnapshot(
   revision: string,
   { tokenizerOnly }: HubOptions,
 ): Promise<string | undefined> {
-  const reference = `${root}/refs/${revision}`;
-  const commit = COMMIT.test(revision)
-    ? revision
-    : await exists(reference) && (await readText(reference)).trim();
+  const commit = await storedCommit(root, revision);
   if (!commit) return undefined;
   const snapshot = `${root}/snapshots/${commit}`;
   const has = (file: string) => exists(`${snapshot}/${file}`);
