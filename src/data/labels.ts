@@ -86,7 +86,7 @@ export function numberBetween(
   };
 }
 
-/** Text as it stands, or a number as text. */
+/** Text as it stands. */
 export const anyText: Reading = {
   read: (value) => typeof value === "string" ? value : undefined,
   expected: "text",

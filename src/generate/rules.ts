@@ -155,7 +155,7 @@ export class TokenRules {
       const length = inputIds.length / batch;
       inputIds.forEach((id, i) => {
         if (attentionMask[i] === 0) return;
-        bits[Math.floor(i / length) * words + (id >>> 5)] |= 1 << (id & 31);
+        setBit(bits, Math.floor(i / length) * words, id);
       });
       writeVariable(this.#gpu, seen, bits);
     }
@@ -219,17 +219,24 @@ function planesOf(
   const words = Math.ceil(vocabulary / 32);
   const bits = new Uint32Array(4 * words);
   for (const [plane, ids] of planes.entries()) {
-    for (const id of ids) bits[plane * words + (id >>> 5)] |= 1 << (id & 31);
+    for (const id of ids) setBit(bits, plane * words, id);
   }
   return bits;
+}
+
+/** Marks a token in the mask that begins at `first`. */
+function setBit(bits: Uint32Array, first: number, id: number): void {
+  bits[first + (id >>> 5)] |= 1 << (id & 31);
 }
 
 /** @throws {UserError} naming the first id that the model has no token of */
 function checkIds({ rules, endIds = [], startId = 0 }: Settings, { vocabSize }: ModelConfig): void {
   const { suppressTokens = [], beginSuppressTokens = [], badWords = [], forcedEos = [] } = rules;
-  const given = { suppressTokens, beginSuppressTokens, forcedEos, endIds };
   const ids = {
-    ...given,
+    suppressTokens,
+    beginSuppressTokens,
+    forcedEos,
+    endIds,
     badWords: badWords.flat(),
     startId: [startId],
     forcedBos: rules.forcedBos === undefined ? [] : [rules.forcedBos],

@@ -64,11 +64,8 @@ export async function readModel(
   if (!await source.exists(modelFile.config)) {
     throw await otherAdapters(source) ?? refuse(modelFile.config);
   }
-  const configFile = `${location}/${modelFile.config}`;
-  const configBytes = await source.read(modelFile.config);
-  const json = parseJsonObject(configBytes, configFile);
+  const { bytes: configBytes, json, declared } = await readConfig(source);
   const own = { location, configText: new TextDecoder().decode(configBytes) };
-  const declared = parseBackbone(json, configFile);
   const weights = await openWeightFile(source);
   if (weights === undefined) throw await otherAdapters(source) ?? refuse("weights");
 
@@ -113,22 +110,23 @@ async function otherAdapters(source: ModelSource): Promise<UserError | undefined
 export async function readModelConfig(
   source: ModelSource,
 ): Promise<Readonly<Record<string, unknown>>> {
-  const file = `${source.location}/${modelFile.config}`;
-  const json = parseJsonObject(await source.read(modelFile.config), file);
-  const declared = parseBackbone(json, file);
+  const { json, declared } = await readConfig(source);
   const weights = declared.tiedEmbeddings ? await openWeightFile(source) : undefined;
   return weights ? (await settle(json, declared, [weights])).config : json;
 }
 
 /** Checks that a model is of a kind that is supported, by its `config.json` alone. @throws {UserError} if not */
 export async function checkConfig(source: ModelSource): Promise<void> {
-  const file = `${source.location}/${modelFile.config}`;
-  parseBackbone(parseJsonObject(await source.read(modelFile.config), file), file);
+  await readConfig(source);
 }
 
-/** A configuration without its adapters: what they are may still be for the command line to say. */
-function parseBackbone(json: Readonly<Record<string, unknown>>, file: string): ModelConfig {
-  return parseConfig({ ...json, encoder_adapter: "none", decoder_adapter: "none" }, file);
+/** `config.json`, and what it declares but for its adapters, which may still be for the command line to say. */
+async function readConfig(source: ModelSource) {
+  const file = `${source.location}/${modelFile.config}`;
+  const bytes = await source.read(modelFile.config);
+  const json = parseJsonObject(bytes, file);
+  const backbone = { ...json, encoder_adapter: "none", decoder_adapter: "none" };
+  return { bytes, json, declared: parseConfig(backbone, file) };
 }
 
 /** The configuration with what the tensors decide, and the weights with every matrix under one name. */
