@@ -7,6 +7,7 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { suggestion, UserError } from "../../src/errors.ts";
+import { isJsonObject, parseJson } from "../../src/io/json.ts";
 import { readText } from "../../src/platform/files.ts";
 
 /** Reads an option's value from its text, and says which JSON values stand for it. */
@@ -96,7 +97,7 @@ export function withConfig(command: Command, translate?: Translate): Command {
     .hook("preAction", async () => {
       const { config } = command.opts<{ config?: string }>();
       if (config === undefined) return;
-      const values = parseJson(await readText(config), config);
+      const values = parseOptions(await readText(config), config);
       const names = command.options.map((option) => option.attributeName());
       apply(command, translate ? translate(values, config, names) : values, config);
     });
@@ -120,18 +121,10 @@ export function withOpposites(command: Command): Command {
   });
 }
 
-function parseJson(text: string, file: string): object {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    const reason = (error as Error).message.replace(/\s+/g, " ");
-    throw new UserError(`${file} is not valid JSON: ${reason}`);
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new UserError(`${file} must hold one JSON object of options, as {"steps": 1000}`);
-  }
-  return value;
+function parseOptions(text: string, file: string): object {
+  const value = parseJson(text, file);
+  if (isJsonObject(value)) return value;
+  throw new UserError(`${file} must hold one JSON object of options, as {"steps": 1000}`);
 }
 
 function apply(command: Command, values: object, file: string): void {

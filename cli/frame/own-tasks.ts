@@ -11,6 +11,7 @@ import { completeTask, type LocatedTask } from "../../src/data/own/load.ts";
 import { fileTask, reservedNames, taskNames } from "../../src/data/tasks.ts";
 import type { Split } from "../../src/data/types.ts";
 import { suggestion, UserError } from "../../src/errors.ts";
+import { parseJson } from "../../src/io/json.ts";
 import { exists, readText } from "../../src/platform/files.ts";
 import { DataFinder } from "./data-finder.ts";
 import { formatPlaces, nameByPlaces, parsePlaces } from "./data-places.ts";
@@ -119,16 +120,7 @@ async function readTaskFiles(taskFile: OwnFlags["taskFile"] = []): Promise<OwnTa
       tasks.push(absolute(given, "."));
       continue;
     }
-    let value: unknown;
-    try {
-      value = JSON.parse(await readText(given));
-    } catch (error) {
-      if (error instanceof UserError) throw error;
-      throw new UserError(
-        `${given} is not valid JSON: ${(error as Error).message.replace(/\s+/g, " ")}`,
-      );
-    }
-    for (const task of [value].flat()) {
+    for (const task of [parseJson(await readText(given), given)].flat()) {
       tasks.push(absolute(parseOwnTask(task, given), dirname(given)));
     }
   }

@@ -7,6 +7,7 @@
  */
 
 import { UserError } from "../errors.ts";
+import { isJsonObject } from "../io/json.ts";
 import type { DataRow } from "./formats.ts";
 import { BadRow } from "./ledger.ts";
 import type { TextSource } from "./source.ts";
@@ -52,7 +53,7 @@ function parseObject(text: string, place: string): DataRow {
   } catch {
     // Said below.
   }
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as DataRow;
+  if (isJsonObject(value)) return value;
   // Python's `json` writes these, which are none of JSON's numbers.
   const [word] = /(?<=[:,[]\s*)-?(?:NaN|Infinity)(?=\s*[,}\]])/.exec(text) ?? [];
   throw new BadRow(

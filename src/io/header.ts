@@ -8,6 +8,7 @@
  */
 
 import { UserError } from "../errors.ts";
+import { isJsonObject } from "./json.ts";
 
 /** Bytes per element, in the order in which the reference implementation ranks types in a file. */
 const elementBytes = {
@@ -115,7 +116,9 @@ export function parseSafetensorsHeader(
   const dataStart = safetensorsDataStart(start, fileBytes, file);
   const header = parseStrictly(start.subarray(PREFIX_BYTES, dataStart), refuse);
   const metadata = header["__metadata__"] ?? {};
-  if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
+  if (
+    !isJsonObject(metadata) || Object.values(metadata).some((value) => typeof value !== "string")
+  ) {
     refuse("its __metadata__ is not a table of strings");
   }
   const entries = Object.entries(header)
@@ -198,7 +201,7 @@ const isBlank = (character: string | undefined): boolean =>
   character === " " || character === "\n" || character === "\r" || character === "\t";
 
 function parseEntry(name: string, value: unknown, refuse: Refuse): TensorEntry {
-  if (!isObject(value)) return refuse(`tensor ${name} has no description`);
+  if (!isJsonObject(value)) return refuse(`tensor ${name} has no description`);
   const { dtype, shape, data_offsets: offsets, ...rest } = value;
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) refuse(`tensor ${name} has the unknown field ${unknown}`);
@@ -221,9 +224,6 @@ function parseEntry(name: string, value: unknown, refuse: Refuse): TensorEntry {
   }
   return { dtype, shape, begin, end };
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 const isDtype = (value: unknown): value is Dtype =>
   typeof value === "string" && Object.hasOwn(elementBytes, value);

@@ -5,16 +5,10 @@
  * reader who checks types refuses it. Numbers of more digits than a double has survive as well.
  */
 
-/** What TypeScript's library does not know yet: the reviver's third argument and `rawJSON`. */
-interface SourceTextAccess {
-  parse(
-    text: string,
-    reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown,
-  ): unknown;
-  rawJSON(text: string): object;
-}
+import { parseWithSource } from "./json.ts";
 
-const { parse, rawJSON } = JSON as unknown as SourceTextAccess;
+/** Of which TypeScript's library does not know yet. */
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): object };
 
 /**
  * Parses what will be written again by `JSON.stringify` alone: a number that this would spell differently is
@@ -23,7 +17,7 @@ const { parse, rawJSON } = JSON as unknown as SourceTextAccess;
  * @param isFloat whether numbers under a key are floating-point ones, whatever they look like: 1 becomes 1.0
  */
 export function parseForm(text: string, isFloat: (key: string) => boolean = () => false): unknown {
-  return parse(text, (key, value, { source }) => {
+  return parseWithSource(text, (key, value, { source }) => {
     if (typeof value !== "number" || source === undefined) return value;
     const form = isFloat(key) ? floatForm(source) : source;
     return form === JSON.stringify(value) ? value : rawJSON(form);

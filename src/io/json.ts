@@ -1,6 +1,16 @@
-/** JSON files that come from elsewhere: a failure to read one names the file. */
+/** JSON files: a failure to read one that comes from elsewhere names the file. */
 
 import { UserError } from "../errors.ts";
+
+/** What a JSON file holds. @throws UserError if it is not valid JSON */
+export function parseJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const reason = (error as Error).message.replace(/\s+/g, " ");
+    throw new UserError(`${file} is not valid JSON: ${reason}`);
+  }
+}
 
 /**
  * The object in a JSON file.
@@ -9,13 +19,7 @@ import { UserError } from "../errors.ts";
  * @throws UserError if it is not valid JSON, or holds something other than an object
  */
 export function parseJsonObject(bytes: Uint8Array, file: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    const reason = (error as Error).message.replace(/\s+/g, " ");
-    throw new UserError(`${file} is not valid JSON: ${reason}`);
-  }
+  const value = parseJson(new TextDecoder().decode(bytes), file);
   if (!isJsonObject(value)) throw new UserError(`${file} must hold a JSON object`);
   return value;
 }
@@ -24,3 +28,14 @@ export function parseJsonObject(bytes: Uint8Array, file: string): Record<string,
 export function isJsonObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
+
+/** A value as a file that people read as well. */
+export function jsonFile(value: object): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** `JSON.parse` that tells its reviver how a number is spelt, of which TypeScript's library does not know yet. */
+export const parseWithSource = JSON.parse as (
+  text: string,
+  reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown,
+) => unknown;

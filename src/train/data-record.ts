@@ -8,7 +8,7 @@
 import type { Dataset, Example } from "../data/types.ts";
 import { UserError } from "../errors.ts";
 import { sha256 } from "../io/digest.ts";
-import { parseJsonObject } from "../io/json.ts";
+import { jsonFile, parseJsonObject } from "../io/json.ts";
 import type { RunStore } from "./run-directory.ts";
 
 const dataFile = "data.json";
@@ -29,7 +29,7 @@ type DataRecord = Record<string, Fingerprint>;
 /** Keeps what a run begins with. */
 export async function recordData(store: RunStore, datasets: readonly Dataset[]): Promise<void> {
   const record = await fingerprints(datasets);
-  await store.writeAtomic(dataFile, encode(`${JSON.stringify(record, null, 2)}\n`));
+  await store.writeAtomic(dataFile, jsonFile(record));
 }
 
 /**
@@ -54,7 +54,7 @@ export async function checkData(store: RunStore, datasets: readonly Dataset[]): 
         `put the data back as it was, or begin a new run`,
     );
   }
-  await store.writeAtomic(dataFile, encode(`${JSON.stringify({ ...before, ...now }, null, 2)}\n`));
+  await store.writeAtomic(dataFile, jsonFile({ ...before, ...now }));
 }
 
 async function fingerprints(datasets: readonly Dataset[]): Promise<DataRecord> {

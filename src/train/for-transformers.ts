@@ -9,7 +9,7 @@
 import { type ModelConfig, needsOwnCode } from "../../models/config.ts";
 import { ADAPTED_TYPE } from "../../models/supported.ts";
 import modelCode from "../../models/modeling_hyperdecoder.py" with { type: "text" };
-import { parseJsonObject } from "../io/json.ts";
+import { jsonFile, parseJsonObject } from "../io/json.ts";
 import type { ModelFiles } from "./model-files.ts";
 import { tokenizerFile } from "./tokenizer-source.ts";
 import type { TrainedModel } from "./trained-model.ts";
@@ -56,11 +56,9 @@ export function transformersFields(config: ModelConfig): Record<string, unknown>
  */
 export function transformersFiles({ config, files }: TrainedModel): Record<string, Uint8Array> {
   if (!needsOwnCode(config)) return {};
-  const encoder = new TextEncoder();
-  const tokenizerConfig = JSON.stringify(defaultTokenizer(files), null, 2);
   return {
-    [tokenizerFile.config]: encoder.encode(`${tokenizerConfig}\n`),
-    [`${MODULE}.py`]: encoder.encode(modelCode),
+    [tokenizerFile.config]: jsonFile(defaultTokenizer(files)),
+    [`${MODULE}.py`]: new TextEncoder().encode(modelCode),
   };
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { UserError } from "../errors.ts";
+import { jsonFile } from "../io/json.ts";
 import type { CheckpointStore } from "./checkpoint.ts";
 import type { Settings } from "./settings.ts";
 import type { UpdateReport } from "./trainer.ts";
@@ -67,7 +68,7 @@ export class RunDirectory {
   }
 
   async #write(settings: Settings): Promise<void> {
-    await this.store.writeAtomic(configFile, encode(`${JSON.stringify(settings, null, 2)}\n`));
+    await this.store.writeAtomic(configFile, jsonFile(settings));
   }
 
   /** Adds lines to the metrics. */

@@ -8,6 +8,7 @@
 
 import type { ModelConfig } from "../../models/config.ts";
 import { UserError } from "../errors.ts";
+import { jsonFile } from "../io/json.ts";
 import type { Parameters } from "../graph/parameters.ts";
 import { sameShape, type Shape } from "../graph/tensor.ts";
 import { fromFloat32, openSafetensors, readFloat32, writeSafetensors } from "../io/safetensors.ts";
@@ -45,7 +46,9 @@ export async function snapshotFiles(
   return {
     [modelFile.config]: configFile(base.configText, config, { torch_dtype: "float32" }),
     [modelFile.weights]: packed(weights, shapesOf(saved)),
-    ...(standsAlone ? besideWeights(base) : { [modelFile.backbone]: json(await base.reference()) }),
+    ...(standsAlone
+      ? besideWeights(base)
+      : { [modelFile.backbone]: jsonFile(await base.reference()) }),
     [optimizerFile]: packed(snapshot.optimizer, trainer.optimizerShapes),
   };
 }
@@ -94,8 +97,4 @@ export async function readSnapshot(
 
 function shapesOf(descriptions: Parameters["descriptions"]): Map<string, Shape> {
   return new Map(descriptions.map(({ name, shape }) => [name, shape]));
-}
-
-function json(value: object): Uint8Array {
-  return new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
 }

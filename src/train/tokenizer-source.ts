@@ -5,7 +5,7 @@
  * it: the files as they are, or, under a rule that somebody chose, a `tokenizer.json` by that rule.
  */
 
-import { parseJsonObject } from "../io/json.ts";
+import { jsonFile, parseJsonObject } from "../io/json.ts";
 import { createTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import {
   resolveTokenizer,
@@ -78,12 +78,11 @@ export async function readTokenizer(
     return { tokenizer, tokenizerFiles: saved };
   }
   const { json, config } = tokenizerJsonFiles(resolved, tokenizer);
-  const encode = (value: object) => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
   return {
     tokenizer,
     tokenizerFiles: {
-      [tokenizerFile.tokenizer]: encode(json),
-      [tokenizerFile.config]: encode(config),
+      [tokenizerFile.tokenizer]: jsonFile(json),
+      [tokenizerFile.config]: jsonFile(config),
     },
   };
 }

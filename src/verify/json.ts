@@ -4,6 +4,7 @@
  */
 
 import { UserError } from "../errors.ts";
+import { isJsonObject } from "../io/json.ts";
 
 /** The JSON value in a file's bytes. */
 export function parseJson(file: string, bytes: Uint8Array): unknown {
@@ -29,10 +30,8 @@ export class Fields {
    * @throws {UserError} if `value` is not an object
    */
   constructor(readonly file: string, value: unknown) {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      throw new UserError(`${file} must be a JSON object.`);
-    }
-    this.#values = value as Record<string, unknown>;
+    if (!isJsonObject(value)) throw new UserError(`${file} must be a JSON object.`);
+    this.#values = value;
   }
 
   /** The fields' names, in order. */

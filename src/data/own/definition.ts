@@ -7,6 +7,7 @@
  */
 
 import { suggestion, UserError } from "../../errors.ts";
+import { isJsonObject } from "../../io/json.ts";
 import { METRIC_NAMES, type MetricName, type Split } from "../types.ts";
 
 /** A task of the user's own. */
@@ -47,7 +48,7 @@ const NAME = /^[\p{L}\p{N}_][\p{L}\p{N}_.-]*$/u;
  * @throws {UserError} naming the key that is wrong, and what may be there
  */
 export function parseOwnTask(value: unknown, file: string): OwnTask {
-  if (!isObject(value)) {
+  if (!isJsonObject(value)) {
     throw new UserError(`${file} must hold a task as {"name": "mine", "data": "pairs.csv"}`);
   }
   for (const key of Object.keys(value)) {
@@ -130,7 +131,7 @@ const readers: Readonly<Record<string, (value: unknown, refuse: Refuse) => unkno
   splits: (value, refuse) => bySplit(value, refuse, isText),
   columns: (value, refuse) => {
     const expected = 'columns by what they are for, as {"source": "question", "target": "answer"}';
-    if (!isObject(value) || Object.keys(value).length === 0) return refuse(expected);
+    if (!isJsonObject(value) || Object.keys(value).length === 0) return refuse(expected);
     return Object.entries(value).every(([key, column]) =>
         (key === "source" || key === "target") && isText(column)
       )
@@ -166,7 +167,7 @@ function bySplit(
   refuse: Refuse,
   accepts: (value: unknown) => boolean,
 ): unknown {
-  const isFine = isObject(value) && Object.keys(value).length > 0 &&
+  const isFine = isJsonObject(value) && Object.keys(value).length > 0 &&
     Object.entries(value).every(([split, path]) =>
       SPLITS.some((name) => name === split) && accepts(path)
     );
@@ -181,7 +182,7 @@ function readLabels(value: unknown, refuse: Refuse): unknown {
     isText(value) || typeof value === "number" || typeof value === "boolean"
       ? String(value)
       : undefined;
-  const entries = isObject(value) ? Object.entries(value) : undefined;
+  const entries = isJsonObject(value) ? Object.entries(value) : undefined;
   const words = (entries?.map(([, word]) => word) ?? (Array.isArray(value) ? value : [])).map(
     label,
   );
@@ -197,7 +198,3 @@ const isText = (value: unknown): value is string => typeof value === "string" &&
 const isTexts = (value: unknown): value is string[] => Array.isArray(value) && value.every(isText);
 
 const isList = (labels: OwnTask["labels"]): labels is readonly string[] => Array.isArray(labels);
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}

@@ -6,6 +6,7 @@
 
 import { UserError } from "../../errors.ts";
 import { type CsvRow, csvRows } from "../csv.ts";
+import { isJsonObject, parseWithSource } from "../../io/json.ts";
 import type { DataRow } from "../formats.ts";
 import { BadRow } from "../ledger.ts";
 import { openParquet, type RowGroupFilter } from "../parquet.ts";
@@ -221,7 +222,7 @@ const ODD_NUMBER = /[:[,]\s*-?\d+(?:[.eE]|(?<=\d{15})|(?<=-0))/;
 function parseJson(text: string, place: string): unknown {
   try {
     if (!ODD_NUMBER.test(text)) return JSON.parse(text); // several times as fast
-    return (JSON.parse as ParseWithSource)(
+    return parseWithSource(
       text,
       (_, value, { source }) =>
         typeof value === "number" && String(value) !== source ? source : value,
@@ -240,12 +241,7 @@ function parseList(text: string, path: string): unknown[] {
   }
 }
 
-type ParseWithSource = (
-  text: string,
-  reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
-) => unknown;
-
 function asRow(value: unknown, place: string): DataRow {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as DataRow;
+  if (isJsonObject(value)) return value;
   throw new BadRow(place, "expected a JSON object", "not JSON");
 }
