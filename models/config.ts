@@ -101,6 +101,18 @@ export function stackOf(config: ModelConfig, side: Side) {
 /** Length of the embedding of a layer's index; fixed in the reference. */
 export const LAYER_EMBEDDING_DIM = 10;
 
+/** Fields that a T5 without adapters does not have. */
+export const ADAPTER_FIELDS = [
+  "encoder_adapter",
+  "decoder_adapter",
+  "encoder_adapter_dim",
+  "decoder_adapter_dim",
+  "hypernetwork_bottleneck",
+  "adapter_norm_input",
+  "process_encoder_output",
+  "tasks",
+] as const;
+
 /** The fields that are read, by the names under which they are written. */
 const FIELDS = [
   "vocab_size",
@@ -122,14 +134,7 @@ const FIELDS = [
   "pad_token_id",
   "eos_token_id",
   "decoder_start_token_id",
-  "encoder_adapter",
-  "decoder_adapter",
-  "encoder_adapter_dim",
-  "decoder_adapter_dim",
-  "hypernetwork_bottleneck",
-  "adapter_norm_input",
-  "process_encoder_output",
-  "tasks",
+  ...ADAPTER_FIELDS,
 ] as const;
 
 /** Other names that transformers knows some of them by. */

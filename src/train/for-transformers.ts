@@ -6,7 +6,7 @@
  * that file it refuses the directory, instead of making a backbone of it.
  */
 
-import { type ModelConfig, needsOwnCode } from "../../models/config.ts";
+import { ADAPTER_FIELDS, type ModelConfig, needsOwnCode } from "../../models/config.ts";
 import { ADAPTED_TYPE } from "../../models/supported.ts";
 import modelCode from "../../models/modeling_hyperdecoder.py" with { type: "text" };
 import { jsonFile, parseJsonObject } from "../io/json.ts";
@@ -15,18 +15,6 @@ import { tokenizerFile } from "./tokenizer-source.ts";
 import type { TrainedModel } from "./trained-model.ts";
 
 const MODULE = "modeling_hyperdecoder";
-
-/** The fields of `config.json` that a T5 of transformers' own does not have. */
-const ADAPTER_FIELDS = [
-  "encoder_adapter",
-  "decoder_adapter",
-  "encoder_adapter_dim",
-  "decoder_adapter_dim",
-  "hypernetwork_bottleneck",
-  "adapter_norm_input",
-  "process_encoder_output",
-  "tasks",
-];
 
 /** What of `config.json` is for transformers; `undefined` for what is to be left out. */
 export function transformersFields(config: ModelConfig): Record<string, unknown> {

@@ -1,6 +1,6 @@
 /** Arguments that contradict each other, or that there is no place for, are refused in one sentence. */
 
-import { type Command, CommanderError } from "commander";
+import type { Command } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { benchCommand } from "../../cli/bench.ts";
@@ -11,10 +11,10 @@ import { paramsCommand } from "../../cli/params.ts";
 import { pretrainCommand } from "../../cli/pretrain.ts";
 import { trainCommand } from "../../cli/train.ts";
 import { verifyCommand } from "../../cli/verify.ts";
-import { UserError } from "../../src/errors.ts";
 import { testDevice } from "../graph/device.ts";
 import { adaptedConfig, adaptedTensors } from "../train/adapted-model.ts";
 import { writeTinyModel } from "../train/tiny-model.ts";
+import { refusal } from "./refusal.ts";
 
 /** A scratch directory with a model that stands alone, and a run that was begun without --tune. */
 const test = suite<{ directory: string }>("cli/contradictions");
@@ -28,15 +28,6 @@ test.before(async (context) => {
   await Deno.writeTextFile(`${context.directory}/both.json`, both);
 });
 test.after((context) => Deno.remove(context.directory, { recursive: true }));
-
-async function refusal(command: Command, args: string, directory: string): Promise<string> {
-  const words = args.split(" ").filter(Boolean).map((word) => word.replaceAll("@", directory));
-  command.exitOverride().configureOutput({ outputError: () => {} });
-  const error = await command.parseAsync(words, { from: "user" })
-    .then(() => undefined, (error) => error);
-  if (!(error instanceof UserError || error instanceof CommanderError)) throw error ?? "accepted";
-  return error.message.replaceAll(directory, "@");
-}
 
 const refused: readonly [command: () => Command, args: string, message: RegExp][] = [
   [trainCommand, "--continue", /^--continue goes on with the run in --out: say where that is$/],

@@ -1,11 +1,10 @@
-import { type Command, CommanderError } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { evalCommand } from "../../cli/eval.ts";
 import { trainCommand } from "../../cli/train.ts";
-import { UserError } from "../../src/errors.ts";
 import { fromFloat32 } from "../../src/io/safetensors.ts";
 import { tinyConfig, tinyTensors, writeTinyModel } from "../train/tiny-model.ts";
+import { refusal } from "./refusal.ts";
 
 /** A scratch directory with a sound model in `model` and a small RTE in `data`. */
 const test = suite<{ directory: string }>("cli/errors");
@@ -33,32 +32,22 @@ test.after(() => {
 });
 test.after.each((context) => Deno.remove(context.directory, { recursive: true }));
 
-/** The one sentence with which a command refuses its arguments, given with the scratch directory as @. */
-async function refusal({ directory }: { directory: string }, command: Command, args: string) {
-  const words = args.split(" ").filter(Boolean).map((word) => word.replace("@", directory));
-  command.exitOverride().configureOutput({ outputError: () => {} });
-  const error = await command.parseAsync(words, { from: "user" })
-    .then(() => undefined, (error) => error);
-  if (!(error instanceof UserError || error instanceof CommanderError)) throw error ?? "accepted";
-  return error.message.replaceAll(directory, "@");
-}
-
 const tiny = "--model @/model --out @/run --steps 4 --batch-size 2 --max-source-length 16 " +
   "--max-target-length 4 --eval-every 0 --tasks";
 
 test("a model that is not there, or not whole", async (context) => {
   assert.match(
-    await refusal(context, trainCommand(), "--model minature"),
+    await refusal(trainCommand(), "--model minature", context.directory),
     /^there is no model at .*minature \(did you mean "miniature"\?\): give a directory with .*hub id/,
   );
   await Deno.remove(`${context.directory}/model/tokenizer.json`);
   assert.match(
-    await refusal(context, trainCommand(), `${tiny} rte --data @/data`),
+    await refusal(trainCommand(), `${tiny} rte --data @/data`, context.directory),
     /^@\/model has no tokenizer, neither tokenizer\.json nor spiece\.model: name .* with --tokenizer$/,
   );
   await Deno.remove(`${context.directory}/model/model.safetensors`);
   assert.match(
-    await refusal(context, trainCommand(), `${tiny} rte --data @/data`),
+    await refusal(trainCommand(), `${tiny} rte --data @/data`, context.directory),
     /^@\/model is not a model: it has no weights; a model is a directory with config\.json/,
   );
 });
@@ -66,7 +55,7 @@ test("a model that is not there, or not whole", async (context) => {
 test("weights that do not fit the configuration name the tensor", async (context) => {
   const model = `${context.directory}/model`;
   const file = "@/model/model.safetensors";
-  const refuse = () => refusal(context, trainCommand(), `${tiny} rte --data @/data`);
+  const refuse = () => refusal(trainCommand(), `${tiny} rte --data @/data`, context.directory);
   const tensors = tinyTensors();
 
   await writeTinyModel(model, { ...tinyConfig, d_ff: 32 });
@@ -97,13 +86,13 @@ test("a tokenizer that does not fit the model", async (context) => {
   const fields = { ...tinyConfig, vocab_size: 2000 };
   await writeTinyModel(`${context.directory}/model`, fields, tinyTensors(fields));
   assert.match(
-    await refusal(context, trainCommand(), `${tiny} rte --data @/data`),
+    await refusal(trainCommand(), `${tiny} rte --data @/data`, context.directory),
     /^The tokenizer has 2048 ids, the last of which, 2047, is that of ".*", but the model's vocabulary only 2000; /,
   );
 });
 
 test("tasks and data", async (context) => {
-  const refuse = (args: string) => refusal(context, trainCommand(), `${tiny} ${args}`);
+  const refuse = (args: string) => refusal(trainCommand(), `${tiny} ${args}`, context.directory);
   assert.match(
     await refuse("sentimant"),
     /there is no task "sentimant" \(did you mean "sentiment"\?\)/,
@@ -136,7 +125,7 @@ test("tasks and data", async (context) => {
 });
 
 test("settings", async (context) => {
-  const refuse = (args: string) => refusal(context, trainCommand(), args);
+  const refuse = (args: string) => refusal(trainCommand(), args, context.directory);
   assert.is(
     await refuse("--leaning-rate 1"),
     "error: unknown option '--leaning-rate'\n(Did you mean --learning-rate?)",
@@ -149,8 +138,8 @@ test("settings", async (context) => {
 });
 
 test("runs: none is overwritten, resumed as another, or loaded when damaged", async (context) => {
-  const train = (args: string) => refusal(context, trainCommand(), args);
-  const evaluate = (args: string) => refusal(context, evalCommand(), args);
+  const train = (args: string) => refusal(trainCommand(), args, context.directory);
+  const evaluate = (args: string) => refusal(evalCommand(), args, context.directory);
   assert.match(await train("--resume @/run"), /^there is no run at @\/run/);
   await trainCommand().parseAsync(
     `${tiny} rte --data @/data`.replaceAll("@", context.directory).split(" "),
@@ -209,7 +198,7 @@ test("a model without trained adapters is not scored as if it had them", async (
   const fields = { ...tinyConfig, encoder_adapter: "manual", decoder_adapter: "generated" };
   await writeTinyModel(`${context.directory}/model`, fields, tinyTensors(fields));
   assert.match(
-    await refusal(context, evalCommand(), "--checkpoint @/model"),
+    await refusal(evalCommand(), "--checkpoint @/model", context.directory),
     /^@\/model has no tensor .*adapter.*: train its adapters first$/,
   );
 });

@@ -13,6 +13,7 @@ import { fileTask, loadDatasets, taskNames } from "../../src/data/tasks.ts";
 import { createTokenizer } from "../../src/text/tokenizer.ts";
 import type { Split } from "../../src/data/types.ts";
 import { CONVERTED } from "../../src/platform/hub-datasets.ts";
+import { setEnvironment } from "../environment.ts";
 import {
   type Branches,
   commitOf,
@@ -32,27 +33,24 @@ const VARIABLES = [
   "HF_HUB_OFFLINE",
   "XDG_CACHE_HOME",
 ];
-const before = VARIABLES.map((name) => [name, Deno.env.get(name)] as const);
 const printError = console.error;
+let restore: () => void;
 let home: string, warnings: string[];
 
 test.before.each(async () => {
   home = await Deno.makeTempDir();
-  for (const name of VARIABLES) Deno.env.delete(name);
-  Deno.env.set("HF_HOME", home);
-  Deno.env.set("XDG_CACHE_HOME", `${home}/cache`);
+  restore = setEnvironment({
+    ...Object.fromEntries(VARIABLES.map((name) => [name, undefined])),
+    HF_HOME: home,
+    XDG_CACHE_HOME: `${home}/cache`,
+  });
   warnings = [];
   console.error = (line: string) => warnings.push(line);
 });
 test.after.each(async () => {
   console.error = printError;
+  restore();
   await Deno.remove(home, { recursive: true });
-});
-test.after(() => {
-  for (const [name, value] of before) {
-    if (value === undefined) Deno.env.delete(name);
-    else Deno.env.set(name, value);
-  }
 });
 
 function serve(datasets: Record<string, Branches>): DatasetServer {

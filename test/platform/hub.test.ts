@@ -2,6 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { UserError } from "../../src/errors.ts";
 import { type DownloadProgress, isHubId, openHubModel } from "../../src/platform/hub.ts";
+import { setEnvironment } from "../environment.ts";
 import {
   breakOff,
   gitOid,
@@ -25,7 +26,6 @@ const VARIABLES = [
   "HF_HUB_OFFLINE",
   "TRANSFORMERS_OFFLINE",
 ];
-const before = VARIABLES.map((name) => [name, Deno.env.get(name)] as const);
 
 const weights = new Uint8Array(300_000).map((_, i) => i * 31 >> 3);
 const model = {
@@ -41,25 +41,22 @@ const model = {
 let home: string;
 let warnings: string[];
 const printError = console.error;
+let restore: () => void;
 
 test.before.each(async () => {
   home = await Deno.makeTempDir();
-  for (const name of VARIABLES) Deno.env.delete(name);
-  Deno.env.set("HF_HOME", home);
+  restore = setEnvironment({
+    ...Object.fromEntries(VARIABLES.map((name) => [name, undefined])),
+    HF_HOME: home,
+  });
   warnings = [];
   console.error = (line: string) => warnings.push(line);
 });
 
 test.after.each(async () => {
   console.error = printError;
+  restore();
   await Deno.remove(home, { recursive: true });
-});
-
-test.after(() => {
-  for (const [name, value] of before) {
-    if (value === undefined) Deno.env.delete(name);
-    else Deno.env.set(name, value);
-  }
 });
 
 function serve(files: Record<string, Uint8Array | string> = model): HubServer {

@@ -3,6 +3,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { findModel, modelName } from "../../../cli/frame/places.ts";
 import { UserError } from "../../../src/errors.ts";
+import { setEnvironment } from "../../environment.ts";
 import { type HubServer, serveHub } from "../../platform/hub-server.ts";
 
 const config = JSON.stringify({
@@ -29,14 +30,7 @@ test.before.each(async (context) => {
     HF_ENDPOINT: context.hub.endpoint,
     HF_TOKEN: "none",
   };
-  const before = Object.keys(variables).map((name) => [name, Deno.env.get(name)] as const);
-  for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
-  context.restore = () => {
-    for (const [name, value] of before) {
-      if (value === undefined) Deno.env.delete(name);
-      else Deno.env.set(name, value);
-    }
-  };
+  context.restore = setEnvironment(variables);
 });
 
 test.after.each(async ({ home, hub, restore }) => {
